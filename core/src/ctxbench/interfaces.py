@@ -1,0 +1,171 @@
+"""What a plugin's factory makes. Each class is small on purpose: implement the abstract methods, keep the rest.
+
+A component's *identity*, which decides whether a stored trial can be reused, is its name, its distribution's name
+and version, its :attr:`~Component.version` and its :attr:`~Component.config`.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+import attrs
+import numpy as np
+from PIL import Image
+
+from ctxbench.records import Carrier, ImageTokens, Prompt, Reading, Sample, Scores, TokenUsage
+
+
+class Component:
+    """Base of everything that a config can name."""
+
+    version: ClassVar[int] = 1
+    """Raise it whenever the same input and config would give another output."""
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The options that made this component, as JSON-serialisable values; ``factory(**config)`` makes an equal one."""
+        if attrs.has(type(self)):
+            return attrs.asdict(self, filter=lambda a, _: a.init)  # type: ignore[arg-type]
+        return {}
+
+
+class Codec(Component, abc.ABC):
+    """Puts a text into a carrier and, classically, gets it back. Stateless: one instance serves many threads."""
+
+    can_decode: ClassVar[bool] = True
+    """False if no classical decoder exists; :meth:`decode` is then never called."""
+
+    fidelity: ClassVar[Literal["exact", "approximate"]] = "exact"
+    """``exact``: a clean page decodes to the very text, or :class:`~ctxbench.errors.DecodeError`. ``approximate``: an OCR-like
+    decoder, whose errors are measured and not excluded."""
+
+    @abc.abstractmethod
+    def encode(self, text: str) -> Carrier:
+        """Put ``text`` into a carrier, the same one every time.
+
+        Raises:
+            EncodeError: this codec cannot carry the text (say which character, and where).
+            CapacityError: the text is too large for this configuration.
+        """
+
+    def decode(self, carrier: Carrier) -> str:
+        """Recover the text from pixels (or text) alone, without a model and without anything but ``carrier``.
+
+        Raises:
+            DecodeError: the text cannot be recovered; never return a text known to be wrong.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no classical decoder")
+
+    def page_sizes(self, text: str) -> list[tuple[int, int]]:
+        """Sizes (width, height) in pixels of the pages that :meth:`encode` would make; override it if that is cheaper to know."""
+        return [page.size for page in self.encode(text).pages]
+
+    def hint(self, language: str) -> str:
+        """One sentence, put in front of the question, that tells a reader what the carrier is. ``language`` is ``en`` or ``zh``."""
+        if language == "zh":
+            return "上下文在上面的图像中。"
+        return "The context is in the images above."
+
+
+class Augmenter(Component, abc.ABC):
+    """Changes a page image as a camera, a scanner or a lossy channel would."""
+
+    @abc.abstractmethod
+    def apply(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
+        """Return a new RGB image; ``image`` stays as it is. All randomness comes from ``rng``."""
+
+
+class Task(Component, abc.ABC):
+    """Makes samples of an exact length, and knows the answer."""
+
+    metrics: ClassVar[tuple[str, ...]] = ()
+    """Names of the metrics that score this task unless the config names others."""
+
+    primary_score: ClassVar[str] = ""
+    """The score that decides whether a trial is *correct* (it must be 1.0)."""
+
+    @abc.abstractmethod
+    def sample(self, bucket: int, seed: int) -> Sample:
+        """Make the sample that (bucket, seed) names.
+
+        The context is within 1 % of ``bucket`` reference tokens, or one token where that is more.
+
+        Raises:
+            SampleError: the options cannot give a context this short or long.
+        """
+
+    @abc.abstractmethod
+    def solve(self, context: str, question: str) -> str:
+        """The answer that a perfect reader would give to ``question`` from ``context``, damaged or not.
+
+        It may use nothing but its two arguments and the task's own options.
+        ``solve(sample.context, sample.question)`` is ``sample.answer``.
+        """
+
+
+class Metric(Component, abc.ABC):
+    """Scores one prediction."""
+
+    higher_is_better: ClassVar[bool] = True
+
+    @abc.abstractmethod
+    def score(self, prediction: str, sample: Sample) -> Mapping[str, float] | Scores:
+        """Score names and values; a metric with one score uses its own name.
+
+        Return :class:`~ctxbench.records.Scores` to say how the answer was extracted as well.
+        """
+
+
+class Model(Component, abc.ABC):
+    """Reads prompts. ``close`` is called when the run no longer needs it."""
+
+    fingerprint: str = ""
+    """Names the weights: a hash or a revision. Part of the trial's identity."""
+
+    adapter_fingerprint: str = ""
+    """The same for the adapter, or an empty string."""
+
+    family: str | None = None
+    """The token counter whose formula this model's processor should agree with, if one is known."""
+
+    @abc.abstractmethod
+    def read(self, prompts: Sequence[Prompt]) -> Sequence[Reading]:
+        """Answer each prompt, in order. A prompt that fails alone gets ``Reading(error=...)``; raising fails the batch."""
+
+    def count(self, prompt: Prompt) -> TokenUsage | None:
+        """Token usage of the prompt by the model's own processor, without generating; ``None`` if the model has none."""
+        return None
+
+    def close(self) -> None:
+        """Free what the model holds."""
+
+
+class TokenCounter(Component, abc.ABC):
+    """One model family's rules for counting tokens. ``source`` cites where the rule comes from."""
+
+    source: str = ""
+
+    def text(self, text: str) -> int | None:
+        """Text tokens, or ``None`` if this family's tokenizer is not at hand."""
+        return None
+
+    @abc.abstractmethod
+    def image(self, width: int, height: int) -> ImageTokens:
+        """Visual tokens of one image of this size in pixels, and its size after the processor's resizing."""
+
+    def overhead(self, pages: int) -> int:
+        """Marker tokens that come with ``pages`` images (image start and end), beside the visual tokens."""
+        return 0
+
+
+class Executor(Component, abc.ABC):
+    """Runs CPU work somewhere: in this process, in a pool, on a cluster. Never writes the store."""
+
+    @abc.abstractmethod
+    def map(self, function: Callable[[Any], Any], jobs: Iterable[Any], *, window: int) -> Iterator[Any]:
+        """Yield ``function(job)`` for every job, in any order, with at most ``window`` jobs started and not yet yielded.
+
+        ``function`` and the jobs can be pickled, and ``function`` does not raise. Closing the iterator cancels what has not started.
+        """

@@ -1,0 +1,1 @@
+"""ctxbench codec: QR, DataMatrix and Aztec symbols."""

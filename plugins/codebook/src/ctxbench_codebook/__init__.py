@@ -1,0 +1,1 @@
+"""ctxbench codec: a dense 2D colour code."""

@@ -1,0 +1,1 @@
+"""ctxbench augmenters: clean, light, heavy and custom."""

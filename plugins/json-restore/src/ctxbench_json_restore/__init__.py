@@ -1,0 +1,1 @@
+"""ctxbench task: give a JSON document back."""

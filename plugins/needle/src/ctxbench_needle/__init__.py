@@ -1,0 +1,1 @@
+"""ctxbench task: find needles in a haystack."""

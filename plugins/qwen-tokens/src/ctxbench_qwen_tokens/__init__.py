@@ -1,0 +1,1 @@
+"""ctxbench token counters: Qwen's tokenizer and the visual-token rules of model families."""

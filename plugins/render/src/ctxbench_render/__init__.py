@@ -1,0 +1,1 @@
+"""ctxbench codec: monospace pages."""

@@ -1,0 +1,1 @@
+"""ctxbench plots of stored results."""

@@ -1,0 +1,1 @@
+"""ctxbench codec: the context as it is."""
