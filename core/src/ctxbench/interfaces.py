@@ -130,6 +130,9 @@ class Model(Component, abc.ABC):
     family: str | None = None
     """The token counter whose formula this model's processor should agree with, if one is known."""
 
+    needs_channel: ClassVar[bool] = False
+    """True if :meth:`read` uses ``prompt.channel``: the channel stage then runs even where a config switches it off."""
+
     @abc.abstractmethod
     def read(self, prompts: Sequence[Prompt]) -> Sequence[Reading]:
         """Answer each prompt, in order. A prompt that fails alone gets ``Reading(error=...)``; raising fails the batch."""

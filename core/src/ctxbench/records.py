@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
 import attrs
@@ -15,6 +15,10 @@ TokenSource = Literal["processor", "server", "formula"]
 
 def _frozen_dict(value: Mapping[str, Any] | None) -> dict[str, Any]:
     return dict(value or {})
+
+
+def _images(pages: Iterable[Image.Image]) -> tuple[Image.Image, ...]:
+    return tuple(pages)
 
 
 def require_text(text: object) -> str:
@@ -66,7 +70,7 @@ class Carrier:
     """
 
     text: str | None = None
-    pages: tuple[Image.Image, ...] = attrs.field(factory=tuple, converter=tuple)
+    pages: tuple[Image.Image, ...] = attrs.field(default=(), converter=_images)
 
 
 @attrs.frozen

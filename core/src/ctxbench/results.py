@@ -2,12 +2,39 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import Any, Literal
 
 import attrs
 
 Outcome = Literal["correct", "abstained", "truncated", "looping", "unparsable", "confabulated"]
 Stage = Literal["sample", "encode", "augment", "channel", "count", "read", "score"]
+
+
+@attrs.frozen(kw_only=True)
+class RunRecord:
+    """One row of ``runs``: one call of :func:`ctxbench.run` that had something to do.
+
+    Attributes:
+        config: the config as plain values; ``config_hash`` is the SHA-256 of the part that decides results.
+        versions: version of every distribution in play.
+        git_revision: commit of the working directory's repository, if it is in one.
+        planned: trials that were still to run when it started.
+    """
+
+    run_id: str
+    name: str
+    config_hash: str
+    config: dict[str, Any]
+    seed: int
+    command: str
+    started_at: datetime.datetime
+    ctxbench_version: str
+    versions: dict[str, str]
+    python: str
+    platform: str
+    git_revision: str | None
+    planned: int
 
 
 @attrs.frozen
@@ -98,6 +125,7 @@ class TrialResult:
     encoded_visual_tokens: int | None = None
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    formula_prompt_tokens: int | None = None
     text_prompt_tokens: int | None = None
     token_source: str | None = None
     token_family: str | None = None

@@ -1,0 +1,32 @@
+"""Experiment configs: their fields, reading them from YAML, and their JSON Schema."""
+
+from ctxbench.config.components import ComponentConfig, named
+from ctxbench.config.experiment import ExperimentConfig, RunConfig, TokenConfig
+from ctxbench.config.reading import apply_overrides, load_config, make_config, parse_component, parse_config, read_text, read_yaml
+from ctxbench.config.schema import json_schema
+from ctxbench.config.values import Boolean, Component, Integer, ListOf, Optional, Section, String, Value, setting
+
+__all__ = [
+    "Boolean",
+    "Component",
+    "ComponentConfig",
+    "ExperimentConfig",
+    "Integer",
+    "ListOf",
+    "Optional",
+    "RunConfig",
+    "Section",
+    "String",
+    "TokenConfig",
+    "Value",
+    "apply_overrides",
+    "json_schema",
+    "load_config",
+    "make_config",
+    "named",
+    "parse_component",
+    "parse_config",
+    "read_text",
+    "read_yaml",
+    "setting",
+]

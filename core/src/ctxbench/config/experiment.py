@@ -1,0 +1,82 @@
+"""What an experiment varies, and how it runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from ctxbench.config.components import ComponentConfig, named
+from ctxbench.config.values import Boolean, Component, Integer, ListOf, Optional, Section, String, setting
+from ctxbench.seeds import stable_hash
+
+
+@attrs.frozen
+class TokenConfig:
+    """Whose rules count the tokens."""
+
+    family: str = setting(String(), "Model family whose rule counts visual tokens.", "qwen2-vl")
+    reference: str = setting(String(), "Model family whose tokenizer counts reference text tokens.", "qwen2-vl")
+    min_pixels: int | None = setting(Optional(Integer(1)), "Smallest page area in pixels; null for the family's own.", None)
+    max_pixels: int | None = setting(Optional(Integer(1)), "Largest page area in pixels; null for the family's own.", None)
+
+
+@attrs.frozen
+class RunConfig:
+    """How the work is done. Nothing here changes a result."""
+
+    executor: ComponentConfig = setting(Component("executor"), "Where the CPU work runs.", factory=lambda: named("local"))
+    batch_size: int = setting(Integer(1), "Prompts that a model reads at once.", 8)
+    channel: bool = setting(Boolean(), "Also decode every page classically, to tell channel loss from reader loss.", True)
+    images: str = setting(String(("all", "failures", "none")), "Which page images to keep beside the store.", "none")
+    fail_fast: bool = setting(Boolean(), "Stop at the first trial that fails.", False)
+    retry_errors: bool = setting(Boolean(), "Run stored trials again whose row is an error.", False)
+
+
+@attrs.frozen
+class ExperimentConfig:
+    """One experiment. Every combination of the lists is a cell; every cell has ``samples`` trials."""
+
+    name: str = setting(String(), "A name for people.", "experiment")
+    seed: int = setting(Integer(0), "All randomness is derived from this number.", 0)
+    samples: int = setting(Integer(1), "Samples in each cell.", 5)
+    buckets: tuple[int, ...] = setting(ListOf(Integer(1)), "Context lengths in reference text tokens.", (512,))
+    models: tuple[ComponentConfig, ...] = setting(ListOf(Component("model")), "Models that read.", factory=lambda: (named("channel"),))
+    adapters: tuple[str | None, ...] = setting(ListOf(Optional(String())), "LoRA adapters; null is the base model.", (None,))
+    tasks: tuple[ComponentConfig, ...] = setting(
+        ListOf(Component("task")), "What is asked.", factory=lambda: (named("json_restore"), named("needle"))
+    )
+    codecs: tuple[ComponentConfig, ...] = setting(
+        ListOf(Component("codec")),
+        "What carries the context.",
+        factory=lambda: tuple(named(name) for name in ("text", "render", "codebook", "codebook_external")),
+    )
+    augmentations: tuple[ComponentConfig, ...] = setting(
+        ListOf(Component("augmenter")), "What happens to the pages.", factory=lambda: (named("clean"),)
+    )
+    metrics: tuple[ComponentConfig, ...] = setting(
+        ListOf(Component("metric"), minimum=0), "Scores to compute; empty for each task's own.", factory=tuple
+    )
+    system: str = setting(String(), "System message of every prompt.", "")
+    tokens: TokenConfig = setting(Section(TokenConfig), "How tokens are counted.", factory=TokenConfig)
+    run: RunConfig = setting(Section(RunConfig), "How the work is done; changes no result.", factory=RunConfig)
+    store: str = setting(String(), "DuckDB file that takes the results.", "ctxbench.duckdb")
+
+    def plain(self) -> dict[str, Any]:
+        """The config as plain lists, mappings and values: what its YAML would load to."""
+        return _plain(self)  # type: ignore[no-any-return]
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the canonical JSON of all that decides results (everything but ``run`` and ``store``)."""
+        return stable_hash({key: value for key, value in self.plain().items() if key not in ("run", "store")})
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, ComponentConfig):
+        return value.plain()
+    if attrs.has(type(value)):
+        return {field.name: _plain(getattr(value, field.name)) for field in attrs.fields(type(value))}
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value

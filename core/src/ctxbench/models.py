@@ -1,0 +1,49 @@
+"""The two models that need no weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import attrs
+
+from ctxbench.interfaces import Model
+from ctxbench.records import Prompt, Reading
+
+
+@attrs.frozen
+class ChannelModel(Model):
+    """A perfect reader of whatever the codec's own classical decoder recovered: the upper bound that the pixels allow.
+
+    Where the decoder gave up it answers nothing.
+    """
+
+    needs_channel: ClassVar[bool] = True
+
+    def read(self, prompts: Sequence[Prompt]) -> list[Reading]:
+        """Solve each prompt from its channel text."""
+        return [self._read(prompt) for prompt in prompts]
+
+    @staticmethod
+    def _read(prompt: Prompt) -> Reading:
+        if prompt.channel is None:
+            return Reading("", error=("ModelError", "this codec has no classical decoder for the channel model to read with"))
+        if prompt.channel.text is None or prompt.solve is None:
+            return Reading("", metadata={"channel_error": prompt.channel.error})
+        return Reading(prompt.solve(prompt.channel.text))
+
+
+def _check_text(_: object, attribute: attrs.Attribute[str], value: object) -> None:
+    if not isinstance(value, str):
+        raise TypeError(f"{attribute.name} must be text, got {value!r}")
+
+
+@attrs.frozen
+class MockModel(Model):
+    """Says ``answer`` to everything, at once: what remains is the time of the harness."""
+
+    answer: str = attrs.field(default="mock", validator=_check_text)
+
+    def read(self, prompts: Sequence[Prompt]) -> list[Reading]:
+        """The same answer for each prompt."""
+        return [Reading(self.answer) for _ in prompts]
