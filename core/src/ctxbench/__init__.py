@@ -1,5 +1,7 @@
 """ctxbench measures what it costs and what it breaks to put a long text context into images for a vision-language model."""
 
+from typing import TYPE_CHECKING, Any
+
 from ctxbench.errors import (
     CapacityError,
     ConfigError,
@@ -28,7 +30,25 @@ from ctxbench.records import Carrier, Channel, ImageTokens, Prompt, Reading, Sam
 from ctxbench.registry import Registry, load_plugins
 from ctxbench.seeds import canonical_json, derive_seed, stable_hash
 
+if TYPE_CHECKING:
+    from ctxbench.engine import run
+    from ctxbench.store import Store
+
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """``run`` and ``Store`` bring DuckDB and Arrow with them, so they are imported when first asked for."""
+    if name == "run":
+        from ctxbench.engine import run
+
+        return run
+    if name == "Store":
+        from ctxbench.store import Store
+
+        return Store
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __all__ = [
     "Augmenter",
@@ -59,6 +79,7 @@ __all__ = [
     "Sample",
     "SampleError",
     "Scores",
+    "Store",
     "StoreError",
     "Task",
     "TaskRecord",
@@ -71,5 +92,6 @@ __all__ = [
     "hookimpl",
     "load_plugins",
     "require_text",
+    "run",
     "stable_hash",
 ]

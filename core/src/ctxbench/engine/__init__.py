@@ -1,7 +1,8 @@
 """Runs experiments: prepares trials, reads them, scores them, stores them."""
 
+from ctxbench.engine.preview import preview
 from ctxbench.engine.progress import Progress, Silent
 from ctxbench.engine.prompts import compose
-from ctxbench.engine.runner import RunCounts, run
+from ctxbench.engine.runner import RunReport, run
 
-__all__ = ["Progress", "RunCounts", "Silent", "compose", "run"]
+__all__ = ["Progress", "RunReport", "Silent", "compose", "preview", "run"]

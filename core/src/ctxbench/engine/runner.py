@@ -19,7 +19,6 @@ from ctxbench.engine.provenance import run_record
 from ctxbench.engine.reading import Answered, Question, Queue
 from ctxbench.engine.rescore import rescore
 from ctxbench.errors import CtxbenchError
-from ctxbench.interfaces import Executor
 from ctxbench.plan import Experiment, Trial, resolve
 from ctxbench.registry import Registry, load_plugins
 from ctxbench.results import TrialResult
@@ -30,7 +29,7 @@ FLUSH_SECONDS = 2.0
 
 
 @attrs.define
-class RunCounts:
+class RunReport:
     """What became of the planned trials."""
 
     planned: int = 0
@@ -38,6 +37,7 @@ class RunCounts:
     finished: int = 0
     errors: int = 0
     rescored: int = 0
+    trial_ids: list[str] = attrs.field(factory=list)
 
     @property
     def all_failed(self) -> bool:
@@ -53,7 +53,7 @@ class _Writer:
     run_id: str
     registry: Registry
     progress: Progress
-    counts: RunCounts
+    report: RunReport
     replace: bool
     fail_fast: bool
     _rows: list[TrialResult] = attrs.field(factory=list, init=False)
@@ -74,8 +74,8 @@ class _Writer:
             return
         self.store.append(self.run_id, rows, replace=self.replace)
         errors = sum(row.status == "error" for row in rows)
-        self.counts.finished += len(rows)
-        self.counts.errors += errors
+        self.report.finished += len(rows)
+        self.report.errors += errors
         self.progress.advance(len(rows), errors)
         for row in rows:
             self.registry.manager.trial_finished(row)
@@ -103,7 +103,7 @@ def run(
     store: Store | None = None,
     progress: Progress | None = None,
     command: str = "",
-    counts: RunCounts | None = None,
+    report: RunReport | None = None,
 ) -> Store:
     """Run what a config describes and is not stored yet, and return the store, open.
 
@@ -113,7 +113,7 @@ def run(
         store: an open store; by default the file that the config names is opened.
         progress: told of every step.
         command: what to record as the command that started this run.
-        counts: filled in as the run goes.
+        report: filled in as the run goes.
 
     Raises:
         ConfigError: the config names something that is missing or does not fit.
@@ -122,12 +122,12 @@ def run(
     """
     registry = registry or load_plugins()
     experiment = resolve(config, registry)
-    counts = counts if counts is not None else RunCounts()
+    report = report if report is not None else RunReport()
     opened = store is None
     try:
-        store = store or Store.open(Path(config.store), images=config.run.images)  # type: ignore[arg-type]
+        store = store or Store.open(Path(config.store), images=config.run.images)
         try:
-            _run(experiment, store, progress or Silent(), command, counts)
+            _run(experiment, store, progress or Silent(), command, report)
         except BaseException:
             if opened:
                 store.close()
@@ -144,19 +144,20 @@ def pending(experiment: Experiment, store: Store, trials: Sequence[Trial]) -> li
     return [trial for trial in trials if stored.get(trial.trial_id, "missing") in {"missing", *again}]
 
 
-def _run(experiment: Experiment, store: Store, progress: Progress, command: str, counts: RunCounts) -> None:
+def _run(experiment: Experiment, store: Store, progress: Progress, command: str, report: RunReport) -> None:
     config = experiment.config
     trials = experiment.trials()
     todo = pending(experiment, store, trials)
-    counts.planned, counts.stored_before = len(trials), len(trials) - len(todo)
+    report.planned, report.stored_before = len(trials), len(trials) - len(todo)
+    report.trial_ids = [trial.trial_id for trial in trials]
     missing = {trial.trial_id for trial in todo}
-    counts.rescored = rescore(experiment, store, [trial for trial in trials if trial.trial_id not in missing])
-    progress.start(counts.planned, counts.stored_before)
+    report.rescored = rescore(experiment, store, [trial for trial in trials if trial.trial_id not in missing])
+    progress.start(report.planned, report.stored_before)
     try:
         if todo:
             record = run_record(experiment, command, len(todo))
             store.start_run(record)
-            writer = _Writer(store, record.run_id, experiment.registry, progress, counts, config.run.retry_errors, config.run.fail_fast)
+            writer = _Writer(store, record.run_id, experiment.registry, progress, report, config.run.retry_errors, config.run.fail_fast)
             _execute(experiment, todo, writer)
     finally:
         progress.stop()
@@ -174,15 +175,15 @@ def _execute(experiment: Experiment, todo: Sequence[Trial], writer: _Writer) -> 
         raise
     finally:
         # What had finished is kept; a store that cannot be written (a full disk) must not hide the first error.
-        with contextlib.suppress(CtxbenchError if status != "finished" else ()):  # type: ignore[arg-type]
+        with contextlib.suppress(CtxbenchError if status != "finished" else ()):
             writer.flush()
-            totals = {"finished": writer.counts.finished, "errors": writer.counts.errors}
-            writer.store.finish_run(writer.run_id, status, totals)  # type: ignore[arg-type]
+            totals = {"finished": writer.report.finished, "errors": writer.report.errors}
+            writer.store.finish_run(writer.run_id, status, totals)
 
 
 def _results(experiment: Experiment, todo: Sequence[Trial]) -> Iterator[tuple[TrialResult, tuple[Image.Image, ...]]]:
     config = experiment.config
-    executor = cast(Executor, experiment.registry.executor(config.run.executor.name, **config.run.executor.options))
+    executor = experiment.registry.executor(config.run.executor.name, **config.run.executor.options)
     judges = {task.label: Judge.of(experiment, task) for task in experiment.tasks}
     queues = {(reader.label, reader.adapter): Queue(reader, config.run.batch_size) for reader in experiment.readers}
     planned = {_key(job): group for job, group in jobs(experiment, todo)}

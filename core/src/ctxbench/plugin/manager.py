@@ -183,6 +183,11 @@ class PluginManager:
             return
         table[record.name] = Registered(record, origin)
 
+    def hooks(self, plugin: str) -> list[str]:
+        """The names of the hooks that a loaded plugin implements."""
+        callers = self._pm.get_hookcallers(self._pm.get_plugin(plugin)) or []
+        return sorted(caller.name for caller in callers)
+
     def add_commands(self, cli: Any) -> None:
         """Let every plugin add its commands to ``cli``."""
         for origin, function in self._implementations("ctxbench_commands"):

@@ -1,0 +1,1 @@
+"""The ``ctxbench`` command line."""

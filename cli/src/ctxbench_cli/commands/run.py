@@ -1,0 +1,141 @@
+"""``ctxbench run``"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ctxbench import CtxbenchError, UsageError, load_plugins
+from ctxbench.config import ExperimentConfig, apply_overrides, make_config, parse_component, read_text, read_yaml
+from ctxbench_cli.configs import read_example
+
+OVERRIDES = {
+    "models": "models",
+    "tasks": "tasks",
+    "codecs": "codecs",
+    "augmentations": "augmentations",
+    "metrics": "metrics",
+}
+
+
+def _buckets(values: tuple[str, ...]) -> list[int]:
+    """``512``, ``1k`` and ``512,2k`` as token counts."""
+    found = []
+    for item in ",".join(values).split(","):
+        text = item.strip().lower()
+        factor = 1024 if text.endswith("k") else 1
+        number = text.removesuffix("k")
+        if not number.isdigit() or int(number) < 1:
+            raise UsageError(f"--bucket {item!r}: expected a number of tokens such as 512 or 2k")
+        found.append(int(number) * factor)
+    return found
+
+
+def build_config(path: str | None, flags: dict[str, Any], sets: tuple[str, ...]) -> ExperimentConfig:
+    """The config of a file (or of the quickstart) with the command line's flags and ``--set`` applied, in this order."""
+    text, source = (read_text(Path(path)), path) if path else (read_example("quickstart"), "quickstart")
+    data = make_config(read_yaml(text, source), source).plain()
+    if not path:
+        _only_installed(data, flags)
+    for key, values in flags.items():
+        if values in (None, (), False):
+            continue
+        target = data["run"] if key in data["run"] else data
+        if key in OVERRIDES:
+            target[key] = [parse_component(value) if key != "models" else value for value in values]
+        elif key == "adapters":
+            target[key] = [None if value in ("none", "base") else value for value in values]
+        elif key == "buckets":
+            target[key] = _buckets(values)
+        else:
+            target[key] = values
+    return make_config(apply_overrides(data, sets), source)
+
+
+def _only_installed(data: dict[str, Any], flags: dict[str, Any]) -> None:
+    """Leave out of the quickstart what a small installation does not have, and say so."""
+    registry = load_plugins()
+    missing = []
+    for key, kind in (("tasks", "task"), ("codecs", "codec"), ("augmentations", "augmenter")):
+        if flags.get(key):
+            continue
+        there = [name for name in data[key] if name in registry.names(kind)]
+        missing += [name for name in data[key] if name not in there]
+        if not there:
+            raise CtxbenchError(f"no {kind} of the quickstart is installed ({', '.join(data[key])}); pip install ctxbench")
+        data[key] = there
+    if missing:
+        click.echo(f"not installed, so left out of the quickstart: {', '.join(missing)}", err=True)
+
+
+@click.command("run")
+@click.argument("config", required=False, metavar="[CONFIG]")
+@click.option("-m", "--model", "models", multiple=True, help="Model that reads: channel, mock, hf:<id or folder> ... Repeatable.")
+@click.option("--adapter", "adapters", multiple=True, help="LoRA adapter; 'none' is the base model. Repeatable.")
+@click.option("-c", "--codec", "codecs", multiple=True, help="Codec, with options as NAME:key=value,key=value. Repeatable.")
+@click.option("-t", "--task", "tasks", multiple=True, help="Task, with options like a codec's. Repeatable.")
+@click.option("-a", "--augment", "augmentations", multiple=True, help="Augmentation: clean, light, heavy, custom:... Repeatable.")
+@click.option("--metric", "metrics", multiple=True, help="Metric; the default is each task's own. Repeatable.")
+@click.option("-b", "--bucket", "buckets", multiple=True, help="Context length in reference tokens: 512, 2k or 512,1k. Repeatable.")
+@click.option("-n", "--samples", type=click.IntRange(1), help="Samples in each cell.")
+@click.option("--seed", type=click.IntRange(0), help="All randomness is derived from it.")
+@click.option("--set", "sets", multiple=True, metavar="KEY.PATH=VALUE", help="Set any config value. Repeatable.")
+@click.option("--store", type=click.Path(), help="DuckDB file for the results.")
+@click.option("--executor", type=str, help="Where CPU work runs: local, or what a plugin offers.")
+@click.option("--workers", type=click.IntRange(0), help="Worker processes; 0 works in this process.")
+@click.option("--batch-size", type=click.IntRange(1), help="Prompts that a model reads at once.")
+@click.option("--images", type=click.Choice(["all", "failures", "none"]), help="Page images to keep beside the store.")
+@click.option("--no-channel", is_flag=True, help="Skip the classical decoding of every page.")
+@click.option("--fail-fast", is_flag=True, help="Stop at the first trial that fails.")
+@click.option("--retry-errors", is_flag=True, help="Run again the stored trials that ended in an error.")
+@click.option("--dry-run", is_flag=True, help="Check everything and say what would run; run nothing.")
+@click.option("--format", "output", type=click.Choice(["table", "json"]), default="table", show_default=True)
+def command(config: str | None, sets: tuple[str, ...], dry_run: bool, output: str, **flags: Any) -> None:
+    """Run an experiment and store every trial.
+
+    Without CONFIG it runs the built-in quickstart. Running the same command again goes on where it stopped.
+    """
+    from ctxbench.engine import RunReport, run
+    from ctxbench_cli.progress import make_progress
+    from ctxbench_cli.summary import print_summary
+
+    if flags.pop("no_channel"):
+        sets = ("run.channel=false", *sets)
+    workers = flags.pop("workers")
+    if workers is not None:
+        sets = (f"run.executor.workers={workers}", *sets)
+    experiment = build_config(config, flags, sets)
+    if dry_run:
+        _dry_run(experiment, output)
+        return
+    report = RunReport()
+    line = "ctxbench " + shlex.join(sys.argv[1:])
+    try:
+        with run(experiment, progress=make_progress(), command=line, report=report) as store:
+            print_summary(store, report, experiment, output)
+    except KeyboardInterrupt:
+        click.echo(f"interrupted; {report.finished} trials of this run are stored; the same command goes on from here", err=True)
+        raise
+    if report.all_failed:
+        raise CtxbenchError(f"all {report.finished} trials failed; see: ctxbench sql errors --store {experiment.store}")
+
+
+def _dry_run(experiment: ExperimentConfig, output: str) -> None:
+    import json
+
+    from ctxbench.engine import preview
+
+    plan = preview(experiment)
+    if output == "json":
+        click.echo(json.dumps(plan, indent=2, ensure_ascii=False))
+        return
+    click.echo(f"{experiment.name}: {plan['planned']} trials, {plan['stored']} stored, {plan['to_run']} to run (nothing was run)")
+    for key in ("models", "tasks", "buckets", "codecs", "augmentations"):
+        click.echo(f"  {key:14}{', '.join(str(value) for value in plan[key])}")
+    click.echo(f"  {'samples':14}{plan['samples']} in each cell, seed {experiment.seed}")
+    click.echo(f"  {'store':14}{experiment.store}")
+    click.echo(f"  {'config hash':14}{plan['config_hash']}")

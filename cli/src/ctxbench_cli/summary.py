@@ -1,0 +1,91 @@
+"""What ``ctxbench run`` prints when it is done: one row for each model, task, length and codec, one column for each augmentation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import click
+
+from ctxbench.config import ExperimentConfig
+from ctxbench.engine import RunReport
+from ctxbench.store import Store
+from ctxbench_cli.output import percent, print_json, print_table
+
+CELLS = """
+SELECT model, adapter, task, bucket, language, codec, augmentation,
+       count(*) AS n, count(*) FILTER (status = 'error') AS errors,
+       avg(CASE WHEN correct THEN 1.0 ELSE 0.0 END) AS accuracy,
+       avg(CASE WHEN channel_ok THEN 1.0 WHEN channel_ok IS NOT NULL THEN 0.0 END) AS channel,
+       avg(channel_cer) AS channel_cer,
+       avg(reference_tokens) AS reference_tokens, avg(encoded_visual_tokens + carrier_text_tokens) AS encoded_tokens,
+       avg(carrier_tokens) AS carrier_tokens,
+       avg(compression_ratio) FILTER (token_flag IS NULL) AS ratio, avg(score) AS score
+FROM results WHERE trial_id IN ({ids})
+GROUP BY ALL
+"""
+
+
+def cells(store: Store, trial_ids: Iterable[str]) -> list[dict[str, Any]]:
+    """One record for each cell of the trials named."""
+    ids = ", ".join(f"'{trial_id}'" for trial_id in trial_ids)
+    table = store.query(CELLS.format(ids=ids or "NULL"))
+    return [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+
+
+def print_summary(store: Store, report: RunReport, config: ExperimentConfig, output: str) -> None:
+    """The table of a run, or its records as JSON."""
+    found = cells(store, report.trial_ids)
+    if output == "json":
+        counts = {"planned": report.planned, "stored_before": report.stored_before, "finished": report.finished, "errors": report.errors}
+        print_json({"name": config.name, "config_hash": config.hash, "store": config.store, **counts, "cells": found})
+        return
+    levels = [part.label for part in config.augmentations]
+    columns, rows = _table(found, config, levels)
+    print_table(columns, rows, right=[name for name in columns if name not in ("model", "task", "codec")])
+    _explain(report, config, found)
+
+
+def _table(found: list[dict[str, Any]], config: ExperimentConfig, levels: list[str]) -> tuple[list[str], list[list[str]]]:
+    groups: dict[tuple[Any, ...], dict[str, dict[str, Any]]] = {}
+    for cell in found:
+        key = (cell["model"], cell["adapter"], cell["task"], cell["bucket"], cell["codec"])
+        groups.setdefault(key, {})[cell["augmentation"]] = cell
+    order = _orders(config)
+    columns = ["model", "task", "bucket", "codec", "tokens", "ratio", *levels]
+    has_errors = any(cell["errors"] for cell in found)
+    rows = []
+    for key in sorted(groups, key=lambda k: (order["models"][k[0]], k[1] or "", order["tasks"][k[2]], k[3], order["codecs"][k[4]])):
+        model, adapter, task, bucket, codec = key
+        by_level = groups[key]
+        first = by_level.get(levels[0]) or next(iter(by_level.values()))
+        tokens = "" if first["encoded_tokens"] is None else f"{first['encoded_tokens']:.0f}"
+        ratio = "" if not first["encoded_tokens"] else f"{first['reference_tokens'] / first['encoded_tokens']:.2f}"
+        name = model if adapter is None else f"{model} + {adapter}"
+        row = [name, task, str(bucket), codec, tokens, ratio]
+        row += [percent(by_level[level]["accuracy"]) if level in by_level else "" for level in levels]
+        if has_errors:
+            row.append(str(sum(cell["errors"] for cell in by_level.values())))
+        rows.append(row)
+    return columns + (["errors"] if has_errors else []), rows
+
+
+def _orders(config: ExperimentConfig) -> dict[str, dict[str, int]]:
+    keys = ("models", "tasks", "codecs")
+    return {key: {part.label: i for i, part in enumerate(getattr(config, key))} for key in keys}
+
+
+def _explain(report: RunReport, config: ExperimentConfig, found: list[dict[str, Any]]) -> None:
+    sizes = sorted({cell["n"] for cell in found})
+    n = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}" if sizes else "0"
+    click.echo()
+    click.echo(f"tokens: what the codec's pages or text cost before augmentation ({config.tokens.family} rule)")
+    click.echo("ratio:  reference text tokens of the context / tokens")
+    click.echo(f"{', '.join(part.label for part in config.augmentations)}: share of right answers, {n} trials a cell")
+    if any(part.name == "channel" for part in config.models):
+        click.echo("model channel: no neural model; a perfect reader of what each codec's own decoder recovers from the pixels")
+    click.echo()
+    done = f"{report.finished} trials run" + (f", {report.errors} of them errors" if report.errors else "")
+    click.echo(f"{done}, {report.stored_before} found finished; stored in {config.store}")
+    where = "" if config.store == "ctxbench.duckdb" else f" --store {config.store}"
+    click.echo(f'next: ctxbench plot{where}   or   ctxbench sql "SELECT * FROM summary"{where}')
