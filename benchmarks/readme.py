@@ -1,0 +1,112 @@
+"""Runs every command in README.md and writes its real output below it: ``python -m benchmarks.readme``.
+
+A fenced block marked ``console`` holds commands after ``$ `` and, below each, what it printed. A block marked ``python`` is a script,
+one with ``title=NAME`` a file. All run in one fresh folder, in the order of the document. ``--check`` compares instead of writing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import attrs
+
+README = Path(__file__).parents[1] / "README.md"
+FENCE = re.compile(r"^```(console|python|text|yaml|toml)(?: title=(\S+))?\n(.*?)^```$", re.M | re.S)
+SECONDS = re.compile(r"\b\d+(\.\d+)?(?= ?(s|ms|MB|seconds)\b)")
+
+
+@attrs.frozen
+class Block:
+    """A fenced block: its language, the file name it has if it is a file, its text, and where the text stands in the document."""
+
+    language: str
+    title: str | None
+    text: str
+    start: int
+    end: int
+
+
+def blocks(document: str) -> Iterator[Block]:
+    """The fenced blocks of a document, in order."""
+    for match in FENCE.finditer(document):
+        yield Block(match[1], match[2], match[3], match.start(3), match.end(3))
+
+
+def run_console(text: str, folder: Path) -> str:
+    """The block with each command's output replaced by what it prints now; a command that fails raises."""
+    lines = []
+    for command in commands(text):
+        environment = {**os.environ, "NO_COLOR": "1", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+        done = subprocess.run(command, shell=True, cwd=folder, capture_output=True, text=True, env=environment, check=False)
+        if done.returncode:
+            raise SystemExit(f"{command}\nexit code {done.returncode}\n{done.stdout}{done.stderr}")
+        lines.append("$ " + command.replace("\n", "\n> "))
+        lines += [line.rstrip() for line in done.stdout.rstrip().splitlines()]
+    return "\n".join(lines) + "\n"
+
+
+def commands(text: str) -> list[str]:
+    """The commands of a console block; ``> `` goes on with the line before."""
+    found: list[str] = []
+    going_on = False
+    for line in text.splitlines():
+        if line.startswith("$ "):
+            found.append(line[2:])
+            going_on = True
+        elif line.startswith("> ") and going_on:
+            found[-1] += "\n" + line[2:]
+        else:
+            going_on = False
+    return found
+
+
+def run_block(block: Block, folder: Path) -> str:
+    """What the block should read after it was run in ``folder``."""
+    if block.title:
+        path = folder / block.title
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(block.text, "utf-8")
+        return block.text
+    if block.language == "console":
+        return run_console(block.text, folder)
+    if block.language == "python":
+        subprocess.run([sys.executable, "-c", block.text], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    return block.text
+
+
+def normal(text: str) -> str:
+    """The text with times and sizes blanked, since machines differ, and runs of spaces made one."""
+    return re.sub(r" +", " ", SECONDS.sub("_", text))
+
+
+def main() -> None:
+    """Rewrite or check README.md."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="compare instead of writing; exit code 1 if something differs")
+    check = parser.parse_args().check
+    document = README.read_text("utf-8")
+    made, position, different = [], 0, []
+    with tempfile.TemporaryDirectory() as name:
+        for block in blocks(document):
+            text = run_block(block, Path(name))
+            if normal(text) != normal(block.text):
+                different.append((block.text, text))
+            made += [document[position : block.start], text]
+            position = block.end
+    made.append(document[position:])
+    if check:
+        for old, new in different:
+            print(f"--- README\n{old}\n--- now\n{new}")
+        raise SystemExit(1 if different else 0)
+    README.write_text("".join(made), "utf-8")
+
+
+if __name__ == "__main__":
+    main()

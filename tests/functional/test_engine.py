@@ -1,0 +1,366 @@
+"""The engine: every exception becomes a row, work is shared, a re-run adds nothing, order changes nothing."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ctxbench import ConfigError, CtxbenchError
+from ctxbench.config import make_config
+from ctxbench.engine import RunReport, preview, run
+from ctxbench.registry import load_plugins
+
+# A codec that draws its text's length, a task, and parts that fail on purpose; every call is counted in a file, so that
+# calls in worker processes count too.
+PARTS = """
+import os, attrs, ctxbench
+from ctxbench import *
+from PIL import Image
+
+def note(word):
+    path = os.environ.get("PARTS_LOG")
+    if path:
+        with open(path, "a") as file:
+            file.write(word + "\\n")
+
+@attrs.frozen
+class Dot(Codec):
+    color: str = "red"
+    fail: str = ""
+    def encode(self, text):
+        note("encode")
+        if self.fail == "encode": raise ValueError("cannot\\n encode this")
+        return Carrier(pages=[Image.new("RGB", (56, 28 + 28 * (len(text) % 2)), self.color)])
+    def decode(self, carrier):
+        note("decode")
+        if self.fail == "channel": raise ZeroDivisionError("a bug")
+        raise DecodeError("a dot holds no text")
+
+@attrs.frozen
+class Noise(Augmenter):
+    fail: bool = False
+    def apply(self, image, rng):
+        note("augment")
+        if self.fail: raise RuntimeError("lens cap on")
+        page = image.copy()
+        page.putpixel((0, 0), tuple(int(v) for v in rng.integers(0, 256, 3)))
+        return page
+
+@attrs.frozen
+class Ask(Task):
+    metrics = ("same",)
+    primary_score = "same"
+    fail: bool = False
+    def sample(self, bucket, seed):
+        if self.fail: raise KeyError("no words")
+        return Sample(f"the number is {seed}", "Which number?", str(seed), bucket)
+    def solve(self, context, question): return context.rpartition(" ")[2]
+
+@attrs.frozen
+class Same(Metric):
+    fail: bool = False
+    def score(self, prediction, sample):
+        if self.fail: raise ArithmeticError("cannot score")
+        return {"same": float(prediction == sample.answer)}
+
+@attrs.frozen
+class Length(Metric):
+    higher_is_better = False
+    def score(self, prediction, sample): return {"length": float(len(prediction))}
+
+@attrs.frozen
+class Picky(Model):
+    how: str = "read"
+    def read(self, prompts):
+        note(f"read {len(prompts)}")
+        if self.how == "raise": raise RuntimeError("no memory")
+        if self.how == "short": return []
+        if self.how == "one":
+            return [Reading("", error=("TooLong", "one of them")), *[Reading("x") for _ in prompts[1:]]]
+        return [Reading(prompt.expected) for prompt in prompts]
+
+@hookimpl
+def ctxbench_codecs(): yield CodecRecord("dot", "s", Dot)
+@hookimpl
+def ctxbench_augmenters(): yield AugmenterRecord("noise", "s", Noise)
+@hookimpl
+def ctxbench_tasks(): yield TaskRecord("ask", "s", Ask)
+@hookimpl
+def ctxbench_metrics():
+    yield MetricRecord("same", "s", Same)
+    yield MetricRecord("length", "s", Length)
+@hookimpl
+def ctxbench_models(): yield ModelRecord("picky", "s", Picky)
+"""
+
+
+@pytest.fixture
+def parts(fake_distribution, tmp_path, monkeypatch):
+    """The parts above, installed; ``parts()`` gives the calls so far."""
+    fake_distribution("parts-dist", PARTS)
+    monkeypatch.setenv("PARTS_LOG", str(tmp_path / "calls"))
+    load_plugins(reload=True)
+
+    def calls() -> list[str]:
+        path = tmp_path / "calls"
+        return path.read_text().splitlines() if path.exists() else []
+
+    return calls
+
+
+def config(tmp_path: Path, **changes: Any):
+    run_settings = {"executor": {"name": "local", "workers": 0}, **changes.pop("run", {})}
+    base = {"samples": 2, "buckets": [64], "models": ["picky"], "tasks": ["ask"], "codecs": ["dot"], "augmentations": ["clean", "noise"]}
+    return make_config({**base, "store": str(tmp_path / "s.duckdb"), "run": run_settings, **changes})
+
+
+def rows(store, columns: str, order: str = "1") -> list[tuple]:
+    return [tuple(row) for row in store.query(f"SELECT {columns} FROM results ORDER BY {order}").rows]
+
+
+@pytest.mark.parametrize(
+    ("changes", "stage", "kind", "message"),
+    [
+        ({"tasks": [{"name": "ask", "fail": True}]}, "sample", "KeyError", "'no words'"),
+        ({"codecs": [{"name": "dot", "fail": "encode"}]}, "encode", "ValueError", "cannot encode this"),
+        ({"augmentations": [{"name": "noise", "fail": True}]}, "augment", "RuntimeError", "lens cap on"),
+        ({"codecs": [{"name": "dot", "fail": "channel"}]}, "channel", "ZeroDivisionError", "a bug"),
+        ({"models": [{"name": "picky", "how": "raise"}]}, "read", "RuntimeError", "no memory"),
+        ({"models": [{"name": "picky", "how": "short"}]}, "read", "ValueError", "0 readings for"),
+        ({"metrics": [{"name": "same", "fail": True}]}, "score", "ArithmeticError", "cannot score"),
+    ],
+)
+def test_an_exception_anywhere_is_a_row(parts, tmp_path, changes, stage, kind, message):
+    """Whichever plugin raises, the run goes on, and the row names stage, type and message."""
+    report = RunReport()
+    with run(config(tmp_path, **changes), report=report) as store:
+        found = rows(store, "status, error_stage, error_type, error_message, outcome")
+    assert len(found) == report.planned == report.errors
+    assert report.all_failed
+    for status, error_stage, error_type, error_message, outcome in found:
+        assert (status, error_stage, error_type, outcome) == ("error", stage, kind, None)
+        assert message in error_message
+
+
+def test_one_bad_reading_does_not_spoil_its_batch(parts, tmp_path):
+    """A reading that carries an error fails its own trial; the batch's others are scored."""
+    with run(config(tmp_path, models=[{"name": "picky", "how": "one"}], run={"batch_size": 4})) as store:
+        found = rows(store, "status, error_type")
+    assert found.count(("error", "TooLong")) == 1
+    assert found.count(("ok", None)) == 3
+
+
+def test_work_is_shared(parts, tmp_path):
+    """One encode for each (sample, codec), one augmentation and one channel decode for each level, whatever the number of models."""
+    models = ["picky", {"name": "picky", "label": "picky-2", "how": "other"}, "channel"]
+    with run(config(tmp_path, models=models)) as store:
+        assert len(rows(store, "trial_id")) == 2 * 2 * 3
+    calls = parts()
+    assert calls.count("encode") == 2
+    assert calls.count("augment") == 2  # clean is not one of ours
+    assert calls.count("decode") == 4
+
+
+def test_all_models_see_identical_pixels(parts, tmp_path):
+    """The page hash depends on sample, codec and augmentation, and on nothing else."""
+    models = ["picky", {"name": "picky", "label": "picky-2", "how": "other"}]
+    with run(config(tmp_path, models=models)) as store:
+        found = store.query(
+            "SELECT sample_index, augmentation, count(DISTINCT sha256), count(*) FROM trials JOIN pages USING (trial_id) GROUP BY ALL"
+        ).rows
+        hashes = store.query("SELECT count(DISTINCT sha256) FROM trials JOIN pages USING (trial_id) WHERE augmentation = 'noise'").rows[0][
+            0
+        ]
+    assert {tuple(row[2:]) for row in found} == {(1, 2)}
+    assert hashes == 2
+
+
+def test_a_second_run_adds_nothing_and_a_larger_one_only_the_rest(parts, tmp_path):
+    """Finished trials are found by id; more samples add only the new ones."""
+    with run(config(tmp_path)) as store:
+        first = set(rows(store, "trial_id"))
+    report = RunReport()
+    with run(config(tmp_path), report=report) as store:
+        assert set(rows(store, "trial_id")) == first
+        assert len(store.query("SELECT * FROM runs").rows) == 1
+    assert (report.planned, report.stored_before, report.finished) == (4, 4, 0)
+    report = RunReport()
+    with run(config(tmp_path, samples=3), report=report) as store:
+        assert first < set(rows(store, "trial_id"))
+    assert (report.planned, report.stored_before, report.finished) == (6, 4, 2)
+
+
+def test_what_decides_an_outcome_makes_another_trial(parts, tmp_path):
+    """Seed, any component's option and the counting rules change the ids; labels, batch size and metrics do not."""
+
+    def ids(**changes) -> set[str]:
+        from ctxbench.plan import resolve
+
+        return {trial.trial_id for trial in resolve(config(tmp_path, **changes), load_plugins()).trials()}
+
+    base = ids()
+    for changes in (
+        {"seed": 1},
+        {"codecs": [{"name": "dot", "color": "blue"}]},
+        {"models": [{"name": "picky", "how": "other"}]},
+        {"system": "Be brief."},
+        {"tokens": {"max_pixels": 10_000}},
+        {"buckets": [65]},
+    ):
+        assert not base & ids(**changes), changes
+    assert ids(run={"batch_size": 1}) == base
+    assert ids(metrics=["same", "length"]) == base
+    assert ids(codecs=[{"name": "dot", "label": "point"}]) == base
+
+
+def test_new_metrics_score_stored_predictions(parts, tmp_path):
+    """Asking for another metric scores what is stored; no model, codec or augmenter runs again."""
+    with run(config(tmp_path)):
+        pass
+    before = parts()
+    report = RunReport()
+    with run(config(tmp_path, metrics=["same", "length"]), report=report) as store:
+        assert len(store.query("SELECT * FROM scores WHERE name = 'length'").rows) == 4
+    assert (report.rescored, report.finished) == (4, 0)
+    assert parts() == before
+    with run(config(tmp_path, metrics=["same", "length"]), report=report):
+        assert report.rescored == 0
+
+
+def test_errors_are_kept_until_they_are_retried(parts, tmp_path):
+    """A stored error is not run again by itself; ``retry_errors`` replaces it, so that no trial is there twice."""
+    bad = {"metrics": [{"name": "same", "fail": True}]}
+    with run(config(tmp_path, **bad)):
+        pass
+    report = RunReport()
+    with run(config(tmp_path), report=report):
+        assert report.finished == 0
+    with run(config(tmp_path, run={"retry_errors": True}), report=report) as store:
+        assert rows(store, "status, outcome") == [("ok", "correct")] * 4
+
+
+def test_fail_fast_keeps_what_it_had(parts, tmp_path):
+    """The first failure stops the run with its reason; rows up to it are stored."""
+    with pytest.raises(CtxbenchError, match=r"first failure.*encode: ValueError: cannot encode this"):
+        run(config(tmp_path, codecs=["dot", {"name": "dot", "label": "bad", "fail": "encode"}], run={"fail_fast": True}))
+    from ctxbench.store import Store
+
+    with Store.open_read_only(tmp_path / "s.duckdb") as store:
+        assert ("error",) in rows(store, "status")
+        assert store.query("SELECT status FROM runs").rows[0][0] == "failed"
+
+
+def test_a_plan_fails_before_anything_runs(parts, tmp_path):
+    """A component that is missing or refuses its options is an error with its key path, and no store is made."""
+    for changes, message in (
+        ({"codecs": ["dot", "doot"]}, r"codecs\[1\]: no codec named 'doot'; did you mean 'dot'"),
+        ({"codecs": [{"name": "dot", "colour": "red"}]}, r"codecs\[0\]: codec 'dot' has no option 'colour'; did you mean 'color'"),
+        ({"models": ["pickey"]}, r"models\[0\]: no model named 'pickey'; did you mean 'picky'"),
+        ({"adapters": ["a"]}, r"models\[0\]: model 'picky' takes no adapter, but was given 'a'"),
+        ({"models": ["picky:ref"]}, r"models\[0\]: model 'picky' takes no reference"),
+        ({"metrics": ["sam"]}, r"metrics\[0\]: no metric named 'sam'"),
+        ({"tokens": {"family": "qwen"}}, r"tokens.family: no token_counter named 'qwen'"),
+        ({"run": {"executor": {"name": "local", "workers": -1}}}, r"run.executor\[0\]: executor 'local': workers must be"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            run(config(tmp_path, **changes))
+    assert not (tmp_path / "s.duckdb").exists()
+
+
+def test_preview_counts_without_running(parts, tmp_path):
+    """A dry run resolves everything, reads the store if there is one, and makes nothing."""
+    assert preview(config(tmp_path))["to_run"] == 4
+    assert not (tmp_path / "s.duckdb").exists()
+    with run(config(tmp_path)):
+        pass
+    before = parts()
+    assert preview(config(tmp_path, samples=3))["to_run"] == 2
+    assert parts() == before
+
+
+def test_the_channel_model_says_why_it_is_silent(parts, tmp_path):
+    """Where the decoder gives up, the channel model abstains, and the row says what the decoder said."""
+    with run(config(tmp_path, models=["channel"])) as store:
+        found = rows(store, "outcome, prediction, channel_ok, channel_cer, channel_error")
+    assert found == [("abstained", "", False, 1.0, "a dot holds no text")] * 4
+
+
+def test_switching_the_channel_off(parts, tmp_path):
+    """Without the channel stage no decoder runs, unless a model cannot do without it."""
+    with run(config(tmp_path, run={"channel": False})) as store:
+        assert rows(store, "channel_ok, channel_cer") == [(None, None)] * 4
+    assert "decode" not in parts()
+    with run(config(tmp_path, models=["channel"], run={"channel": False})):
+        assert parts().count("decode") == 4
+
+
+def test_batches_are_as_large_as_asked(parts, tmp_path):
+    """``batch_size`` prompts are read at once, the rest at the end."""
+    with run(config(tmp_path, samples=5, run={"batch_size": 4})):
+        pass
+    assert [call for call in parts() if call.startswith("read")] == ["read 4", "read 4", "read 2"]
+
+
+def test_costs_are_counted_by_the_rule(parts, tmp_path):
+    """The row's token columns and ratios follow from the page's size and the prompt's words."""
+    from ctxbench import tokens
+
+    with run(config(tmp_path, samples=1, augmentations=["clean"])) as store:
+        names = "reference_tokens, carrier_tokens, carrier_visual_tokens, prompt_tokens, text_prompt_tokens, compression_ratio"
+        names += ", prompt_ratio, token_source, prompt"
+        ((reference, carrier, visual, prompt, as_text, ratio, prompt_ratio, source, text),) = rows(store, names)
+        ((width, height, processed, factor),) = store.query("SELECT width, height, processed_width, resize_factor FROM pages").rows
+    assert visual == carrier == tokens.visual_tokens(width, height)
+    words = tokens.count_text(text)
+    assert (prompt, as_text) == (words + visual + 2, words + reference)
+    assert ratio == pytest.approx(reference / carrier)
+    assert prompt_ratio == pytest.approx(as_text / prompt)
+    assert source == "formula"
+    assert processed == 56
+    assert factor == pytest.approx(1.0)
+
+
+REAL = {
+    "models": ["channel"],
+    "tasks": ["json_restore", "needle"],
+    "codecs": ["text", "codebook", "codebook_external"],
+    "augmentations": ["clean", "light"],
+    "buckets": [128],
+}
+
+
+def outcomes(store) -> list[tuple]:
+    names = "trial_id, prediction, score, channel_cer, carrier_tokens"
+    pages = store.query("SELECT trial_id, page, sha256 FROM pages ORDER BY ALL").rows
+    return rows(store, names) + [tuple(row) for row in pages]
+
+
+def test_worker_processes_change_nothing(tmp_path):
+    """The same experiment in this process and in two worker processes stores the same predictions, scores and pixels."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    with run(config(tmp_path / "a", **REAL)) as store:
+        alone = outcomes(store)
+    with run(config(tmp_path / "b", **REAL, run={"executor": {"name": "local", "workers": 2}})) as store:
+        assert outcomes(store) == alone
+    assert len(alone) > 24
+
+
+def test_a_worker_that_dies_is_one_clear_error(fake_distribution, tmp_path):
+    """A worker killed by the system ends the run with one message; what was stored stays."""
+    source = PARTS.replace('note("encode")', "os._exit(9)")
+    fake_distribution("parts-dist", source)
+    load_plugins(reload=True)
+    with pytest.raises(CtxbenchError, match="a worker process died"):
+        run(config(tmp_path, run={"executor": {"name": "local", "workers": 1}}))
+
+
+def test_python_api(tmp_path):
+    """``ctxbench.run`` and ``ctxbench.Store`` are the stable names, and importing them brings no database before they are used."""
+    ctxbench = importlib.import_module("ctxbench")
+    with ctxbench.run(config(tmp_path, **{**REAL, "codecs": ["text"]}, samples=1)) as store:
+        assert isinstance(store, ctxbench.Store)
+        assert store.df("results")["correct"].all()
