@@ -31,6 +31,7 @@ def fake_distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
         (info / "entry_points.txt").write_text(f"[ctxbench]\n{entry_point or name} = {module}\n", "utf-8")
 
     yield install
+    monkeypatch.undo()  # sys.path and environment first, or the plugins would load again
     for module in modules:
         sys.modules.pop(module, None)
     load_plugins(reload=True)

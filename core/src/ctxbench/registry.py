@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 import attrs
@@ -22,6 +22,13 @@ def nearest(word: str, known: Iterable[str]) -> str:
     if close:
         return f"; did you mean {close[0]!r}?"
     return f"; known: {', '.join(names)}" if names else ""
+
+
+def _signature(factory: Callable[..., Any]) -> inspect.Signature:
+    try:
+        return inspect.signature(factory)
+    except (TypeError, ValueError):  # some built-in types have none; let the call itself tell
+        return inspect.Signature([inspect.Parameter("options", inspect.Parameter.VAR_KEYWORD)])
 
 
 @attrs.frozen
@@ -58,8 +65,7 @@ class Registry:
 
     def parameters(self, kind: str, name: str) -> dict[str, inspect.Parameter]:
         """The options that a component's factory takes."""
-        factory = self._factory(self.find(kind, name))
-        parameters = inspect.signature(factory).parameters
+        parameters = _signature(self._factory(self.find(kind, name))).parameters
         return {key: value for key, value in parameters.items() if value.kind in (value.POSITIONAL_OR_KEYWORD, value.KEYWORD_ONLY)}
 
     @staticmethod
@@ -78,7 +84,7 @@ class Registry:
         """
         entry = self.find(kind, name)
         factory = self._factory(entry)
-        signature = inspect.signature(factory)
+        signature = _signature(factory)
         takes_all = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
         if not takes_all:
             for key in options:
