@@ -1,7 +1,8 @@
-"""Opening page images that come from outside, bounded in pixels before they are decoded."""
+"""Page images: what identifies one, and opening those that come from outside, bounded in pixels before they are decoded."""
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from pathlib import Path
 
@@ -11,6 +12,12 @@ from ctxbench.errors import DecodeError
 
 MAX_PIXELS = 100_000_000
 """Largest image that is decoded: 100 megapixels, 300 MB as RGB."""
+
+
+def page_sha256(page: Image.Image) -> str:
+    """SHA-256 of a page: its mode, width, height and raw pixels, so that it does not depend on a file format's encoder."""
+    head = f"{page.mode} {page.width}x{page.height}\n".encode()
+    return hashlib.sha256(head + page.tobytes()).hexdigest()
 
 
 def open_page(path: Path | str, max_pixels: int = MAX_PIXELS) -> Image.Image:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable
 from typing import TypeVar, cast
@@ -16,6 +15,7 @@ from ctxbench.config import TokenConfig
 from ctxbench.engine.accounting import PageCost, TextCounts, page_cost, reference_tokens
 from ctxbench.engine.prompts import compose
 from ctxbench.errors import DecodeError
+from ctxbench.images import page_sha256
 from ctxbench.interfaces import Augmenter, Codec, Component, Task
 from ctxbench.plan import Part
 from ctxbench.records import Carrier, Channel, Sample
@@ -176,9 +176,3 @@ def decode_channel(codec: Codec, carrier: Carrier, context: str) -> Channel:
 def error_rate(text: str, context: str) -> float:
     """Levenshtein distance over the context's characters."""
     return Levenshtein.distance(context, text) / max(1, len(context))
-
-
-def page_sha256(page: Image.Image) -> str:
-    """SHA-256 of a page: its mode, width, height and raw pixels, so that it does not depend on a file format's encoder."""
-    head = f"{page.mode} {page.width}x{page.height}\n".encode()
-    return hashlib.sha256(head + page.tobytes()).hexdigest()

@@ -1,0 +1,116 @@
+"""Asking a store in SQL: reading statements only, results as plain Python values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import duckdb
+
+from ctxbench.errors import QueryError
+from ctxbench.store.connection import one_line
+from ctxbench.store.views import quoted
+
+BATCH_ROWS = 4096
+
+_READING = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN, duckdb.StatementType.MULTI}
+"""``SELECT`` includes FROM, WITH, VALUES, TABLE, DESCRIBE, SHOW and SUMMARIZE; ``MULTI`` is PIVOT without a list of values."""
+
+
+@attrs.frozen
+class Table:
+    """A query's result, all of it.
+
+    Attributes:
+        columns: names, made unique (``a``, ``a_1``) where the query repeats one.
+        types: DuckDB's name of each column's type (``BIGINT``, ``JSON``, ...).
+        rows: values as Python objects; NULL is ``None``, JSON is text, timestamps are in UTC.
+    """
+
+    columns: list[str]
+    types: list[str]
+    rows: list[tuple[Any, ...]]
+
+
+@attrs.frozen
+class Rows:
+    """A query's result as a stream; iterating it can raise :class:`~ctxbench.errors.QueryError`."""
+
+    columns: list[str]
+    types: list[str]
+    _cursor: duckdb.DuckDBPyConnection
+
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        while batch := guarded(lambda: self._cursor.fetchmany(BATCH_ROWS)):
+            yield from batch
+
+
+def statements(connection: duckdb.DuckDBPyConnection, sql: str, *, read_only: bool) -> list[duckdb.Statement]:
+    """The statements of an SQL text, each of which only reads.
+
+    Raises:
+        QueryError: a syntax error, no statement at all, or one that does more than reading.
+    """
+    found: list[duckdb.Statement] = guarded(lambda: connection.extract_statements(sql))
+    if not found:
+        raise QueryError("the query is empty; ask for example: SELECT * FROM summary")
+    allowed = _READING if read_only else {duckdb.StatementType.SELECT}
+    for statement in found:
+        if statement.type not in allowed:
+            raise QueryError(f"only reading is possible here (SELECT, FROM, DESCRIBE, EXPLAIN, ...), not {statement.type.name}")
+    return found
+
+
+def execute(connection: duckdb.DuckDBPyConnection, sql: str, *, read_only: bool) -> Rows:
+    """Run an SQL text; of several statements, the last one's rows are the result."""
+    for statement in statements(connection, sql, read_only=read_only):
+        guarded(lambda statement=statement: connection.execute(statement))
+    description = connection.description or []
+    return Rows(unique([str(column[0]) for column in description]), [str(column[1]) for column in description], connection)
+
+
+def named(connection: duckdb.DuckDBPyConnection, view_or_sql: str) -> str:
+    """SQL for the name of a table or view; any other text is SQL already."""
+    name = view_or_sql.strip()
+    if not name.isidentifier():
+        return view_or_sql
+    found = connection.execute(
+        "SELECT table_name FROM information_schema.tables WHERE table_schema = 'main' AND lower(table_name) = lower(?)", [name]
+    ).fetchone()
+    if found is None:
+        known = [row[0] for row in connection.execute("SELECT table_name FROM information_schema.tables ORDER BY ALL").fetchall()]
+        raise QueryError(f"no table or view {name!r}; there are: {', '.join(known)}")
+    return f"SELECT * FROM {quoted(found[0])}"
+
+
+def unique(names: list[str]) -> list[str]:
+    """The names with ``_1``, ``_2`` ... put behind those that came before."""
+    seen: set[str] = set()
+    made = []
+    for name in names:
+        new, number = name, 0
+        while new in seen:
+            number += 1
+            new = f"{name}_{number}"
+        seen.add(new)
+        made.append(new)
+    return made
+
+
+def guarded(call: Any) -> Any:
+    """What ``call()`` returns; an error of DuckDB becomes a one-line QueryError."""
+    try:
+        return call()
+    except duckdb.OutOfMemoryException as error:
+        raise QueryError("the query needs more memory than it may use; add a WHERE or a LIMIT") from error
+    except duckdb.PermissionException as error:
+        raise QueryError(f"a query can read nothing but the store: {one_line(error)}") from error
+    except (duckdb.Error, RuntimeError) as error:
+        raise QueryError(one_line(error)) from error
+
+
+def missing_pandas(path: Path) -> QueryError:
+    """What to do where pandas is not installed."""
+    return QueryError(f"{path}: a data frame needs pandas: pip install pandas (Store.query and Store.arrow work without it)")

@@ -1,0 +1,270 @@
+"""The store that the engine writes and everybody reads."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import duckdb
+from PIL import Image
+
+from ctxbench.errors import StoreError
+from ctxbench.results import RunRecord, ScoreRow, TrialResult
+from ctxbench.store import migrations, pages, views
+from ctxbench.store.connection import connect, store_error
+from ctxbench.store.query import Rows, Table, execute, guarded, missing_pandas, named
+from ctxbench.store.rows import RUN_COLUMNS, id_table, json_text, page_table, score_table, storable_text, trial_table
+
+if TYPE_CHECKING:
+    import pandas
+    import pyarrow
+
+ENDINGS = ("finished", "interrupted", "failed")
+SCORE_NAMES = "SELECT DISTINCT metric, name FROM scores"
+
+
+class Store:
+    """An open results store; a context manager. Use :meth:`open` or :meth:`open_read_only`. One thread at a time.
+
+    Attributes:
+        path: the DuckDB file.
+        images: which page images :meth:`keep_images` keeps.
+        read_only: true if it was opened so.
+    """
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, path: Path, images: str, read_only: bool) -> None:
+        self._connection = connection
+        self.path = path
+        self.images = images
+        self.read_only = read_only
+        self._score_names: set[tuple[str, str]] = set()
+
+    @classmethod
+    def open(cls, path: Path | str, *, images: str = "none") -> Store:
+        """Open a store for writing, make it if it is missing, and bring its schema up to date.
+
+        Raises:
+            StoreError: it is no store, is newer than this program, is in use, or cannot be written.
+        """
+        if images not in pages.POLICIES:
+            raise StoreError(f"images must be one of {', '.join(pages.POLICIES)}, got {images!r}")
+        path = Path(path)
+        connection = connect(path, read_only=False)
+        try:
+            migrations.upgrade(connection, path)
+            store = cls(connection, path, images, False)
+            store._prepare()
+        except BaseException:
+            connection.close()
+            raise
+        return store
+
+    @classmethod
+    def open_read_only(cls, path: Path | str) -> Store:
+        """Open a store for reading. Nothing can be written, and no SQL reaches a file, an extension or the network.
+
+        Raises:
+            StoreError: it is missing, no store, of another schema version, or being written by another process.
+        """
+        path = Path(path)
+        connection = connect(path, read_only=True)
+        try:
+            migrations.check_current(connection, path)
+        except BaseException:
+            connection.close()
+            raise
+        return cls(connection, path, "none", True)
+
+    def _prepare(self) -> None:
+        """After opening for writing: up-to-date views, and no run left ``running`` by a process that is gone."""
+        with self._transaction():
+            self._score_names = {(str(metric), str(name)) for metric, name in self._connection.execute(SCORE_NAMES).fetchall()}
+            views.refresh(self._connection, self._score_names)
+            if self._connection.execute("SELECT count(*) FROM runs WHERE status = 'running'").fetchone() != (0,):
+                self._connection.execute("UPDATE runs SET status = 'interrupted' WHERE status = 'running'")
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """All or nothing; an error of DuckDB becomes a StoreError that says what it means."""
+        if self.read_only:
+            raise StoreError(f"{self.path}: opened read-only")
+        try:
+            self._connection.execute("BEGIN")
+            yield
+            self._connection.execute("COMMIT")
+        except BaseException as error:
+            with contextlib.suppress(duckdb.Error):
+                self._connection.execute("ROLLBACK")
+            if isinstance(error, duckdb.Error):
+                raise store_error(self.path, error) from error
+            raise
+
+    @contextlib.contextmanager
+    def _arrow(self, **tables: Any) -> Iterator[None]:
+        """Arrow tables visible to SQL under their names."""
+        for name, table in tables.items():
+            self._connection.register(name, table)
+        try:
+            yield
+        finally:
+            for name in tables:
+                with contextlib.suppress(duckdb.Error):
+                    self._connection.unregister(name)
+
+    def start_run(self, run: RunRecord) -> None:
+        """Add a run, as ``running``."""
+        names = [column.name for column in RUN_COLUMNS]
+        values = [json_text(getattr(run, c.name)) if c.is_json else getattr(run, c.name) for c in RUN_COLUMNS]
+        marks = ", ".join("?" * len(names))
+        with self._transaction():
+            self._connection.execute(
+                f"INSERT INTO runs ({', '.join(names)}, status, finished, errors) VALUES ({marks}, 'running', 0, 0)",
+                [storable_text(value) if isinstance(value, str) else value for value in values],
+            )
+
+    def finish_run(self, run_id: str, status: str, counts: Mapping[str, int]) -> None:
+        """Say how a run ended: ``finished``, ``interrupted`` or ``failed``. ``counts`` holds ``finished`` and ``errors``, in trials."""
+        if status not in ENDINGS:
+            raise StoreError(f"a run ends {', '.join(ENDINGS)}, not {status!r}")
+        with self._transaction():
+            self._connection.execute(
+                "UPDATE runs SET status = ?, finished_at = ?, finished = ?, errors = ? WHERE run_id = ?",
+                [status, datetime.datetime.now(datetime.UTC), counts.get("finished", 0), counts.get("errors", 0), run_id],
+            )
+
+    def stored_trials(self, trial_ids: Iterable[str]) -> dict[str, str]:
+        """Status (``ok`` or ``error``) of each of these trials that is stored."""
+        found = self._by_id("SELECT t.trial_id, t.status FROM trials t JOIN wanted_ids USING (trial_id)", trial_ids)
+        return {str(trial_id): str(status) for trial_id, status in found}
+
+    def stored_scores(self, trial_ids: Iterable[str]) -> dict[str, set[tuple[str, str]]]:
+        """(metric, version) of the scores of each of these trials that is stored; an empty set if it has none."""
+        sql = """SELECT DISTINCT t.trial_id, s.metric, s.metric_version
+            FROM trials t JOIN wanted_ids USING (trial_id) LEFT JOIN scores s USING (trial_id)"""
+        scores: dict[str, set[tuple[str, str]]] = {}
+        for trial_id, metric, version in self._by_id(sql, trial_ids):
+            known = scores.setdefault(str(trial_id), set())
+            if metric is not None:
+                known.add((str(metric), str(version)))
+        return scores
+
+    def predictions(self, trial_ids: Iterable[str]) -> dict[str, str]:
+        """What the model said, for each of these trials that is stored and ended without an error."""
+        sql = """SELECT t.trial_id, t.prediction FROM trials t JOIN wanted_ids USING (trial_id)
+            WHERE t.status = 'ok' AND t.prediction IS NOT NULL"""
+        return {str(trial_id): str(text) for trial_id, text in self._by_id(sql, trial_ids)}
+
+    def _by_id(self, sql: str, trial_ids: Iterable[str]) -> list[tuple[Any, ...]]:
+        with self._arrow(wanted_ids=id_table(trial_ids)):
+            try:
+                return self._connection.execute(sql).fetchall()
+            except duckdb.Error as error:
+                raise store_error(self.path, error) from error
+
+    def append(self, run_id: str, results: Sequence[TrialResult], *, replace: bool = False) -> None:
+        """Store trials with their scores and pages, in one transaction.
+
+        A trial that is stored already is left as it is; with ``replace``, one that is stored as an error is replaced.
+
+        Raises:
+            StoreError: they could not be written; none of them is stored, and all that was stored before is.
+        """
+        once = {result.trial_id: result for result in reversed(results)}
+        now = datetime.datetime.now(datetime.UTC)
+        tables = {
+            "new_trials": trial_table(list(once.values()), run_id, now),
+            "new_scores": score_table({key: result.scores for key, result in once.items()}, now),
+            "new_pages": page_table({key: result.pages for key, result in once.items()}, now),
+        }
+        names = {(score.metric, score.name) for result in once.values() for score in result.scores}
+        with self._arrow(**tables), self._transaction():
+            self.insert(replace_errors=replace)
+            self._learn(names)
+
+    def insert(self, *, replace_errors: bool) -> None:
+        """Insert the registered ``new_trials``, ``new_scores`` and ``new_pages``, whose columns go by name, within a transaction."""
+        execute = self._connection.execute
+        if replace_errors:
+            gone = "SELECT trial_id FROM trials JOIN new_trials USING (trial_id) WHERE trials.status = 'error'"
+            for table in ("scores", "pages", "trials"):
+                execute(f"DELETE FROM {table} WHERE trial_id IN ({gone})")
+        execute("CREATE OR REPLACE TEMP TABLE fresh AS SELECT trial_id FROM new_trials ANTI JOIN trials USING (trial_id)")
+        for table in ("trials", "scores", "pages"):
+            execute(f"INSERT INTO {table} BY NAME SELECT n.* FROM new_{table} n SEMI JOIN fresh USING (trial_id)")
+
+    def append_scores(self, scores: Mapping[str, Sequence[ScoreRow]]) -> None:
+        """Add scores to stored trials, in one transaction; a score that is there already is left as it is."""
+        table = score_table(scores, datetime.datetime.now(datetime.UTC))
+        with self._arrow(new_scores=table), self._transaction():
+            self._connection.execute("INSERT INTO scores BY NAME SELECT * FROM new_scores ON CONFLICT DO NOTHING")
+            self._learn({(score.metric, score.name) for group in scores.values() for score in group})
+
+    def _learn(self, names: set[tuple[str, str]]) -> None:
+        """Give new score names their columns in ``results``."""
+        if names <= self._score_names:
+            return
+        known = self._score_names | names
+        views.refresh(self._connection, known)
+        self._score_names = known
+
+    def keep_images(self, result: TrialResult, images: Sequence[Image.Image]) -> TrialResult:
+        """Keep a trial's pages beside the store if :attr:`images` asks for it; the result with the paths of what was kept.
+
+        Raises:
+            StoreError: a page could not be written.
+        """
+        return pages.keep(pages.image_folder(self.path), self.images, result, images)
+
+    def query(self, sql: str) -> Table:
+        """All rows that reading SQL gives; of several statements, the last one's.
+
+        Raises:
+            QueryError: the SQL is wrong, or does more than reading.
+        """
+        found = self.rows(sql)
+        return Table(found.columns, found.types, list(found))
+
+    def rows(self, view_or_sql: str) -> Rows:
+        """Like :meth:`query`, for a view's name or SQL, as a stream that is good until the next call of a method."""
+        return execute(self._connection, named(self._connection, view_or_sql), read_only=self.read_only)
+
+    def df(self, view_or_sql: str) -> pandas.DataFrame:
+        """A view, a table or reading SQL as a pandas data frame.
+
+        Raises:
+            QueryError: pandas is not installed, or the SQL is wrong or does more than reading.
+        """
+        try:
+            import pandas  # noqa: F401
+        except ImportError:
+            raise missing_pandas(self.path) from None
+        self.rows(view_or_sql)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # DuckDB calls pandas in ways that newer pandas deprecates
+            return guarded(self._connection.df)
+
+    def arrow(self, view_or_sql: str) -> pyarrow.Table:
+        """A view, a table or reading SQL as an Arrow table.
+
+        Raises:
+            QueryError: the SQL is wrong or does more than reading.
+        """
+        self.rows(view_or_sql)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # it recommends another call, which cannot take several statements
+            return guarded(self._connection.to_arrow_table)
+
+    def close(self) -> None:
+        """Close the file; closing it twice is harmless."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
