@@ -1,0 +1,97 @@
+"""Qwen's visual-token rule: each side is rounded to a grid and the area is brought into a pixel budget; one token a grid square."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import attrs
+
+from ctxbench import ImageTokens, TokenCounter
+from ctxbench_qwen_tokens import bpe
+
+MAX_ASPECT = 200
+
+
+def smart_resize(width: int, height: int, factor: int, min_pixels: int, max_pixels: int) -> tuple[int, int, bool]:
+    """(width, height, budget_scaled) after the processor's resizing.
+
+    Both sides become multiples of ``factor``, by rounding half to even, and the area is brought into [``min_pixels``, ``max_pixels``] at
+    nearly the same aspect. The rule is ``smart_resize`` of transformers' Qwen2-VL image processor.
+
+    Raises:
+        ValueError: one side is more than 200 times the other, which the processor refuses.
+    """
+    if max(width, height) / min(width, height) > MAX_ASPECT:
+        raise ValueError(f"a {width} x {height} px image is more than {MAX_ASPECT} times as long as wide, which the processor refuses")
+    w, h = round(width / factor) * factor, round(height / factor) * factor
+    if w * h > max_pixels:
+        beta = math.sqrt(width * height / max_pixels)
+        return (
+            max(factor, math.floor(width / beta / factor) * factor),
+            max(factor, math.floor(height / beta / factor) * factor),
+            True,
+        )
+    if w * h < min_pixels:
+        beta = math.sqrt(min_pixels / (width * height))
+        return math.ceil(width * beta / factor) * factor, math.ceil(height * beta / factor) * factor, True
+    return w, h, False
+
+
+def _check_pixels(counter: QwenVL, attribute: attrs.Attribute[int], value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"{attribute.name} must be a number of pixels, at least 1, got {value!r}")
+    if attribute.name == "max_pixels" and value < max(counter.min_pixels, counter.factor**2):
+        raise ValueError(f"max_pixels must be at least min_pixels and {counter.factor**2}, got {value}")
+
+
+@attrs.frozen
+class QwenVL(TokenCounter):
+    """One token for each ``factor`` x ``factor`` px of the resized image.
+
+    Attributes:
+        factor: patch size times merge size, in pixels.
+        min_pixels, max_pixels: the pixel budget of the processor.
+        source: where the rule comes from.
+    """
+
+    factor: int
+    source: str
+    min_pixels: int = attrs.field(validator=_check_pixels)
+    max_pixels: int = attrs.field(validator=_check_pixels)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The options that a config may set."""
+        return {"min_pixels": self.min_pixels, "max_pixels": self.max_pixels}
+
+    def text(self, text: str) -> int:
+        """Tokens of Qwen2's tokenizer."""
+        return bpe.count(text)
+
+    def image(self, width: int, height: int) -> ImageTokens:
+        """See :func:`smart_resize`."""
+        w, h, scaled = smart_resize(width, height, self.factor, self.min_pixels, self.max_pixels)
+        return ImageTokens((w // self.factor) * (h // self.factor), w, h, scaled)
+
+    def overhead(self, pages: int) -> int:
+        """``<|vision_start|>`` and ``<|vision_end|>`` around each image."""
+        return 2 * pages
+
+
+def qwen2_vl(min_pixels: int = 56 * 56, max_pixels: int = 28 * 28 * 16384) -> QwenVL:
+    """Qwen2-VL with the budget of its released checkpoints: 4 to 16,384 visual tokens."""
+    source = "preprocessor_config.json of Qwen/Qwen2-VL-2B-Instruct; smart_resize of transformers' Qwen2VLImageProcessor"
+    return QwenVL(28, source, min_pixels, max_pixels)
+
+
+def qwen2_5_vl(min_pixels: int = 56 * 56, max_pixels: int = 28 * 28 * 16384) -> QwenVL:
+    """Qwen2.5-VL with the budget of its released checkpoints: the rule of Qwen2-VL."""
+    source = "preprocessor_config.json of Qwen/Qwen2.5-VL-3B-Instruct; smart_resize of transformers' Qwen2VLImageProcessor"
+    return QwenVL(28, source, min_pixels, max_pixels)
+
+
+def qwen3_vl(min_pixels: int = 256 * 256, max_pixels: int = 4096 * 4096) -> QwenVL:
+    """Qwen3-VL: 16 px patches merged 2 x 2, hence 32 px squares."""
+    source = "preprocessor_config.json (size) of Qwen/Qwen3-VL-2B-Instruct; smart_resize of transformers' Qwen2VLImageProcessor"
+    return QwenVL(32, source, min_pixels, max_pixels)
