@@ -1,7 +1,8 @@
 """The results store: a DuckDB file with the tables ``runs``, ``trials``, ``scores`` and ``pages``, and views over them."""
 
+from ctxbench.store import formats
 from ctxbench.store.pages import image_folder
 from ctxbench.store.query import Rows, Table
 from ctxbench.store.store import Store
 
-__all__ = ["Rows", "Store", "Table", "image_folder"]
+__all__ = ["Rows", "Store", "Table", "formats", "image_folder"]

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import tempfile
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import attrs
 from PIL import Image
 
-from ctxbench.errors import StoreError
-from ctxbench.images import page_sha256
+from ctxbench.images import MAX_PIXELS, page_sha256
 from ctxbench.results import TrialResult
+from ctxbench.store.files import whole_file
 
 POLICIES = ("all", "failures", "none")
 """Keep every page, those of trials that were not right, or none."""
@@ -22,6 +20,11 @@ POLICIES = ("all", "failures", "none")
 def image_folder(store: Path) -> Path:
     """The folder of a store's page images: ``<store>.pages``."""
     return store.with_name(store.name + ".pages")
+
+
+def is_sha256(text: str) -> bool:
+    """True for 64 lower-case hexadecimal digits: a stored hash becomes a file name, so nothing else may pass."""
+    return re.fullmatch(r"[0-9a-f]{64}", text) is not None
 
 
 def relative_path(sha256: str) -> str:
@@ -56,26 +59,14 @@ def write_page(folder: Path, sha256: str, page: Image.Image) -> None:
     path = folder / relative_path(sha256)
     if path.exists():
         return
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                page.save(file, "PNG")
-            Path(name).chmod(0o666 & ~_umask())
-            Path(name).replace(path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                Path(name).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise StoreError(f"{path}: page image not written: {error.strerror or error}") from error
+    with whole_file(path) as file:
+        page.save(file, "PNG")
 
 
 def check_page(folder: Path, path: str, sha256: str) -> str | None:
-    """What is wrong with a stored page image, or ``None``: missing, unreadable, or other pixels than its hash says."""
-    from ctxbench.images import MAX_PIXELS
-
+    """What is wrong with a stored page image, or ``None``: misplaced, missing, unreadable, or other pixels than its hash says."""
+    if not is_sha256(sha256) or path != relative_path(sha256):
+        return "its path does not follow from its hash"
     file = folder / path
     try:
         with Image.open(file) as image:
@@ -88,9 +79,3 @@ def check_page(folder: Path, path: str, sha256: str) -> str | None:
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
         return f"not a readable image: {' '.join(str(error).split())}"
     return None if found == sha256 else "its pixels do not match its hash"
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

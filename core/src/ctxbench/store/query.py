@@ -47,28 +47,36 @@ class Rows:
             yield from batch
 
 
-def statements(connection: duckdb.DuckDBPyConnection, sql: str, *, read_only: bool) -> list[duckdb.Statement]:
-    """The statements of an SQL text, each of which only reads.
+def statement(connection: duckdb.DuckDBPyConnection, sql: str, *, read_only: bool) -> duckdb.Statement:
+    """The one statement of an SQL text; it only reads.
 
     Raises:
-        QueryError: a syntax error, no statement at all, or one that does more than reading.
+        QueryError: a syntax error, no statement or several, or one that does more than reading.
     """
     found: list[duckdb.Statement] = guarded(lambda: connection.extract_statements(sql))
     if not found:
         raise QueryError("the query is empty; ask for example: SELECT * FROM summary")
+    if len(found) > 1:
+        raise QueryError(f"one statement at a time, got {len(found)}; ask them one by one")
     allowed = _READING if read_only else {duckdb.StatementType.SELECT}
-    for statement in found:
-        if statement.type not in allowed:
-            raise QueryError(f"only reading is possible here (SELECT, FROM, DESCRIBE, EXPLAIN, ...), not {statement.type.name}")
-    return found
+    if found[0].type not in allowed:
+        raise QueryError(f"only reading is possible here (SELECT, FROM, DESCRIBE, EXPLAIN, ...), not {found[0].type.name}")
+    return found[0]
 
 
 def execute(connection: duckdb.DuckDBPyConnection, sql: str, *, read_only: bool) -> Rows:
-    """Run an SQL text; of several statements, the last one's rows are the result."""
-    for statement in statements(connection, sql, read_only=read_only):
-        guarded(lambda statement=statement: connection.execute(statement))
+    """Run one reading statement and stream its rows."""
+    wanted = statement(connection, sql, read_only=read_only)
+    guarded(lambda: connection.execute(wanted))
     description = connection.description or []
     return Rows(unique([str(column[0]) for column in description]), [str(column[1]) for column in description], connection)
+
+
+def relation(connection: duckdb.DuckDBPyConnection, sql: str, *, read_only: bool) -> duckdb.DuckDBPyRelation:
+    """Like :func:`execute`, as a relation, from which Arrow and pandas take columns without a copy."""
+    wanted = statement(connection, sql, read_only=read_only)
+    found: duckdb.DuckDBPyRelation = guarded(lambda: connection.sql(wanted))
+    return found
 
 
 def named(connection: duckdb.DuckDBPyConnection, view_or_sql: str) -> str:
@@ -78,11 +86,11 @@ def named(connection: duckdb.DuckDBPyConnection, view_or_sql: str) -> str:
         return view_or_sql
     found = connection.execute(
         "SELECT table_name FROM information_schema.tables WHERE table_schema = 'main' AND lower(table_name) = lower(?)", [name]
-    ).fetchone()
-    if found is None:
+    ).fetchall()
+    if not found:
         known = [row[0] for row in connection.execute("SELECT table_name FROM information_schema.tables ORDER BY ALL").fetchall()]
         raise QueryError(f"no table or view {name!r}; there are: {', '.join(known)}")
-    return f"SELECT * FROM {quoted(found[0])}"
+    return f"SELECT * FROM {quoted(found[0][0])}"
 
 
 def unique(names: list[str]) -> list[str]:

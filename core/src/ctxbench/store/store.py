@@ -17,7 +17,8 @@ from ctxbench.errors import StoreError
 from ctxbench.results import RunRecord, ScoreRow, TrialResult
 from ctxbench.store import migrations, pages, views
 from ctxbench.store.connection import connect, store_error
-from ctxbench.store.query import Rows, Table, execute, guarded, missing_pandas, named
+from ctxbench.store.inserts import insert
+from ctxbench.store.query import Rows, Table, execute, guarded, missing_pandas, named, relation
 from ctxbench.store.rows import RUN_COLUMNS, id_table, json_text, page_table, score_table, storable_text, trial_table
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Store:
         self.images = images
         self.read_only = read_only
         self._score_names: set[tuple[str, str]] = set()
+        self._reader: duckdb.DuckDBPyConnection | None = None
 
     @classmethod
     def open(cls, path: Path | str, *, images: str = "none") -> Store:
@@ -85,7 +87,7 @@ class Store:
         with self._transaction():
             self._score_names = {(str(metric), str(name)) for metric, name in self._connection.execute(SCORE_NAMES).fetchall()}
             views.refresh(self._connection, self._score_names)
-            if self._connection.execute("SELECT count(*) FROM runs WHERE status = 'running'").fetchone() != (0,):
+            if self._connection.execute("SELECT run_id FROM runs WHERE status = 'running'").fetchall():
                 self._connection.execute("UPDATE runs SET status = 'interrupted' WHERE status = 'running'")
 
     @contextlib.contextmanager
@@ -174,7 +176,9 @@ class Store:
         Raises:
             StoreError: they could not be written; none of them is stored, and all that was stored before is.
         """
-        once = {result.trial_id: result for result in reversed(results)}
+        once: dict[str, TrialResult] = {}
+        for result in results:
+            once.setdefault(result.trial_id, result)
         now = datetime.datetime.now(datetime.UTC)
         tables = {
             "new_trials": trial_table(list(once.values()), run_id, now),
@@ -183,19 +187,8 @@ class Store:
         }
         names = {(score.metric, score.name) for result in once.values() for score in result.scores}
         with self._arrow(**tables), self._transaction():
-            self.insert(replace_errors=replace)
+            insert(self._connection, replace_errors="TRUE" if replace else None)
             self._learn(names)
-
-    def insert(self, *, replace_errors: bool) -> None:
-        """Insert the registered ``new_trials``, ``new_scores`` and ``new_pages``, whose columns go by name, within a transaction."""
-        execute = self._connection.execute
-        if replace_errors:
-            gone = "SELECT trial_id FROM trials JOIN new_trials USING (trial_id) WHERE trials.status = 'error'"
-            for table in ("scores", "pages", "trials"):
-                execute(f"DELETE FROM {table} WHERE trial_id IN ({gone})")
-        execute("CREATE OR REPLACE TEMP TABLE fresh AS SELECT trial_id FROM new_trials ANTI JOIN trials USING (trial_id)")
-        for table in ("trials", "scores", "pages"):
-            execute(f"INSERT INTO {table} BY NAME SELECT n.* FROM new_{table} n SEMI JOIN fresh USING (trial_id)")
 
     def append_scores(self, scores: Mapping[str, Sequence[ScoreRow]]) -> None:
         """Add scores to stored trials, in one transaction; a score that is there already is left as it is."""
@@ -221,7 +214,7 @@ class Store:
         return pages.keep(pages.image_folder(self.path), self.images, result, images)
 
     def query(self, sql: str) -> Table:
-        """All rows that reading SQL gives; of several statements, the last one's.
+        """All rows that one reading SQL statement gives.
 
         Raises:
             QueryError: the SQL is wrong, or does more than reading.
@@ -231,7 +224,8 @@ class Store:
 
     def rows(self, view_or_sql: str) -> Rows:
         """Like :meth:`query`, for a view's name or SQL, as a stream that is good until the next call of a method."""
-        return execute(self._connection, named(self._connection, view_or_sql), read_only=self.read_only)
+        reader = self._new_reader()
+        return execute(reader, named(reader, view_or_sql), read_only=self.read_only)
 
     def df(self, view_or_sql: str) -> pandas.DataFrame:
         """A view, a table or reading SQL as a pandas data frame.
@@ -243,10 +237,10 @@ class Store:
             import pandas  # noqa: F401
         except ImportError:
             raise missing_pandas(self.path) from None
-        self.rows(view_or_sql)
+        found = self._relation(view_or_sql)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # DuckDB calls pandas in ways that newer pandas deprecates
-            return guarded(self._connection.df)
+            warnings.simplefilter("ignore")  # DuckDB calls pandas in ways that newer versions deprecate
+            return guarded(found.df)
 
     def arrow(self, view_or_sql: str) -> pyarrow.Table:
         """A view, a table or reading SQL as an Arrow table.
@@ -254,13 +248,31 @@ class Store:
         Raises:
             QueryError: the SQL is wrong or does more than reading.
         """
-        self.rows(view_or_sql)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # it recommends another call, which cannot take several statements
-            return guarded(self._connection.to_arrow_table)
+        return guarded(self._relation(view_or_sql).to_arrow_table)
+
+    def arrow_reader(self, view_or_sql: str, batch_rows: int = 50_000) -> pyarrow.RecordBatchReader:
+        """Like :meth:`arrow`, as a stream of record batches that is good until the next call of a method."""
+        found = self._relation(view_or_sql)
+        return guarded(lambda: found.to_arrow_reader(batch_rows))
+
+    def _relation(self, view_or_sql: str) -> duckdb.DuckDBPyRelation:
+        reader = self._new_reader()
+        return relation(reader, named(reader, view_or_sql), read_only=self.read_only)
+
+    def _new_reader(self) -> duckdb.DuckDBPyConnection:
+        """A cursor for one result: DuckDB does no other work on a connection whose result is not fetched to its end."""
+        if self._reader is not None:
+            self._reader.close()
+        try:
+            self._reader = self._connection.cursor()
+        except duckdb.Error as error:
+            raise store_error(self.path, error) from error
+        return self._reader
 
     def close(self) -> None:
         """Close the file; closing it twice is harmless."""
+        if self._reader is not None:
+            self._reader.close()
         self._connection.close()
 
     def __enter__(self) -> Self:

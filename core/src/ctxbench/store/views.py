@@ -93,8 +93,8 @@ def refresh(connection: duckdb.DuckDBPyConnection, pairs: Iterable[tuple[str, st
     """
     wanted = definitions(pairs)
     mark = "ctxbench views " + hashlib.sha256("\n".join(wanted.values()).encode("utf-8")).hexdigest()[:16]
-    found = connection.execute("SELECT comment FROM duckdb_views() WHERE view_name = 'results' AND NOT internal").fetchone()
-    if found is not None and found[0] == mark:
+    found = connection.execute("SELECT comment FROM duckdb_views() WHERE view_name = 'results' AND NOT internal").fetchall()
+    if found == [(mark,)]:
         return False
     for name, sql in wanted.items():
         connection.execute(f"CREATE OR REPLACE VIEW {name} AS {sql}")

@@ -1,0 +1,39 @@
+"""``ctxbench sql QUERY``"""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from ctxbench_cli.files import read_context
+
+
+@click.command("sql")
+@click.argument("query", metavar="QUERY")
+@click.option("--store", type=click.Path(), default="ctxbench.duckdb", show_default=True, help="The store to ask.")
+@click.option("--format", "output", type=click.Choice(["table", "csv", "json", "jsonl"]), default="table", show_default=True)
+def command(query: str, store: str, output: str) -> None:
+    """Ask the store in SQL. It is opened read-only; no query can reach another file, the network or an extension.
+
+    QUERY is one SQL statement, the name of a table (runs, trials, scores, pages) or of a view (results, summary, frontier,
+    attribution, errors), or '-' to read it from stdin.
+    """
+    from ctxbench.store import Store, formats
+
+    text = read_context("-") if query == "-" else query
+    with Store.open_read_only(store) as opened:
+        rows = opened.rows(text)
+        if output == "table":
+            from ctxbench_cli.sqltable import print_rows
+
+            print_rows(rows.columns, rows.types, rows)
+            return
+        out = sys.stdout.buffer
+        if output == "csv":
+            formats.write_csv(out, rows.columns, rows)
+        elif output == "json":
+            formats.write_json(out, rows.columns, rows.types, rows)
+        else:
+            formats.write_jsonl(out, rows.columns, rows.types, rows)
+        out.flush()
