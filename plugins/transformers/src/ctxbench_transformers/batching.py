@@ -1,0 +1,49 @@
+"""Puts prompts of similar length together and pads them into one batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+import torch
+from torch.nn.functional import pad
+
+from ctxbench_transformers.encoding import SEQUENCE_KEYS, Encoded
+
+
+def by_length(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
+    """Indices in batches of at most ``batch_size``, longest prompts first, so that a batch pads little and memory peaks early."""
+    order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
+    for start in range(0, len(order), batch_size):
+        yield order[start : start + batch_size]
+
+
+def collate(batch: Sequence[Encoded], pad_id: int, side: Literal["left", "right"]) -> dict[str, torch.Tensor]:
+    """One batch: sequences padded to the longest on ``side``, shape (batch, tokens); image tensors joined along their first dimension.
+
+    Image tensors that differ in a later dimension (Idefics3 and SmolVLM: images a prompt; LLaVA-NeXT: tiles an image) are filled up
+    with zeros, which is what those models' own processors do and their forward passes ignore.
+    """
+    longest = max(len(item) for item in batch)
+    keys = [key for key in SEQUENCE_KEYS if key in batch[0].sequences]
+    out = {
+        key: torch.stack([_fill(item.sequences[key], longest, pad_id if key == "input_ids" else 0, side) for item in batch]) for key in keys
+    }
+    out["attention_mask"] = torch.stack([_fill(torch.ones(len(item), dtype=torch.long), longest, 0, side) for item in batch])
+    for key in sorted({key for item in batch for key in item.media}):
+        out[key] = _join([item.media[key] for item in batch if key in item.media])
+    return out
+
+
+def _fill(values: torch.Tensor, length: int, value: int, side: Literal["left", "right"]) -> torch.Tensor:
+    missing = length - values.numel()
+    return pad(values, (missing, 0) if side == "left" else (0, missing), value=value)
+
+
+def _join(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
+    largest = [max(sizes) for sizes in zip(*(tensor.shape[1:] for tensor in tensors), strict=True)]
+    filled = []
+    for tensor in tensors:
+        amounts = [part for size, now in zip(reversed(largest), reversed(tensor.shape[1:]), strict=True) for part in (0, size - now)]
+        filled.append(pad(tensor, amounts) if any(amounts) else tensor)
+    return torch.cat(filled)

@@ -1,0 +1,82 @@
+"""The commands ``ctxbench data build`` and ``ctxbench train``."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+_SET = click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key of the config (key.path=value).")
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def add_commands(cli: click.Group) -> None:
+    """Add both to the ``ctxbench`` command line."""
+    cli.add_command(data)
+    cli.add_command(train)
+
+
+@click.group()
+def data() -> None:
+    """Make training data."""
+
+
+@data.command()
+@click.argument("config", type=click.Path())
+@_SET
+@click.option("-o", "--output", metavar="FOLDER", help="Folder that takes the data; overrides the config's.")
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes; changes no record.")
+@click.option("--overwrite", is_flag=True, help="Replace training data that is there.")
+@_JSON
+def build(config: str, overrides: tuple[str, ...], output: str | None, workers: int, overwrite: bool, as_json: bool) -> None:
+    """Make (pages, question, answer) records as CONFIG (YAML) says."""
+    from ctxbench_transformers import settings
+    from ctxbench_transformers.data import DataConfig
+    from ctxbench_transformers.data import build as make
+
+    wanted = settings.load(DataConfig, config, [*overrides, *([f"output={json.dumps(output)}"] if output else [])])
+    manifest = make(wanted, workers=workers, overwrite=overwrite)
+    if as_json:
+        click.echo(json.dumps(manifest, indent=2, ensure_ascii=False))
+        return
+    counts: dict[str, Any] = manifest["records"]
+    click.echo(f"{wanted.output}: {', '.join(f'{n} {split}' for split, n in counts['split'].items())} records, {manifest['format']}")
+    for key in ("codec", "task"):
+        click.echo(f"  {key:9} {', '.join(f'{name} {n}' for name, n in counts[key].items())}")
+    for key, value in manifest["tokens"].items():
+        click.echo(f"  {key:9} {value['mean']:g} tokens on average, {value['max']} at most")
+    click.echo(f"  fingerprint {manifest['fingerprint']}")
+
+
+@click.command()
+@click.argument("config", type=click.Path())
+@_SET
+@click.option("--resume", metavar="CHECKPOINT", help="Go on from a checkpoint's folder, or from the 'latest' of this output.")
+@click.option("--estimate", "only_estimate", is_flag=True, help="Print parameters, memory and steps; read no weights.")
+@_JSON
+def train(config: str, overrides: tuple[str, ...], resume: str | None, only_estimate: bool, as_json: bool) -> None:
+    """Train a LoRA adapter (or the whole model) as CONFIG (YAML) says.
+
+    Several GPUs: torchrun --nproc-per-node N -m ctxbench_transformers.training CONFIG
+    """
+    from ctxbench_transformers import settings
+    from ctxbench_transformers.training.config import TrainConfig
+
+    wanted = settings.load(TrainConfig, config, overrides)
+    if only_estimate:
+        _estimate(wanted, as_json)
+        return
+    from ctxbench_transformers.training.distributed import is_first
+    from ctxbench_transformers.training.loop import train as run
+
+    result = run(wanted, resume)
+    if is_first():
+        click.echo(json.dumps(result) if as_json else f"{result['output']}: {result['steps']} steps")
+
+
+def _estimate(config: Any, as_json: bool) -> None:
+    from ctxbench_transformers.training.estimate import estimate
+
+    found = estimate(config)
+    click.echo(json.dumps(found.plain(), indent=2) if as_json else "\n".join(found.lines()))

@@ -1,0 +1,7 @@
+"""Training data: (pages, question, answer) records made by the very codecs, tasks and prompts that evaluation uses."""
+
+from ctxbench_transformers.data.build import build
+from ctxbench_transformers.data.config import DataConfig
+from ctxbench_transformers.data.dataset import Dataset, Example, Split
+
+__all__ = ["DataConfig", "Dataset", "Example", "Split", "build"]

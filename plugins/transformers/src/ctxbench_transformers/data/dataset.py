@@ -1,0 +1,141 @@
+"""Reads a data set back, one record at a time, in any order."""
+
+from __future__ import annotations
+
+import functools
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
+
+from ctxbench import ConfigError, DecodeError, Prompt, Sample
+from ctxbench.images import MAX_PIXELS, open_page
+from ctxbench_transformers.data.build import MANIFEST
+
+
+@attrs.frozen(eq=False)
+class Example:
+    """A record as training uses it: the prompt that evaluation would send, and the answer."""
+
+    id: str
+    task: str
+    prompt: Prompt
+    sample: Sample
+
+    @property
+    def answer(self) -> str:
+        """What the model should say."""
+        return self.sample.answer
+
+
+class Split(Sequence[Example]):
+    """The records of one split."""
+
+    def __init__(self, rows: Sequence[dict[str, Any]], folder: Path) -> None:
+        self.rows = rows
+        self.folder = folder
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        row = self.rows[index]
+        metadata = row["metadata"] if isinstance(row["metadata"], dict) else json.loads(row["metadata"])
+        pages = tuple(self._page(page) for page in row["pages"])
+        sample = Sample(row["context"], row["question"], row["answer"], row["bucket"], row["language"], metadata)
+        prompt = Prompt(pages, row["text"], system=row["system"], expected=row["answer"])
+        return Example(row["id"], row["task"], prompt, sample)
+
+    def _page(self, page: str | dict[str, Any]) -> Image.Image:
+        if isinstance(page, dict):
+            return _decode(page["bytes"], page["path"])
+        path = (self.folder / page).resolve()
+        if not path.is_relative_to(self.folder.resolve()):
+            raise DecodeError(f"{self.folder}: the page {page!r} lies outside the data set")
+        return open_page(path)
+
+
+def _decode(data: bytes, name: str) -> Image.Image:
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise DecodeError(f"{name}: more than {MAX_PIXELS:,} pixels")
+            return image.convert("RGB")
+    except (OSError, SyntaxError, ValueError) as error:
+        raise DecodeError(f"{name}: broken image: {' '.join(str(error).split())}") from None
+
+
+class Dataset:
+    """A folder that ``ctxbench data build`` made."""
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = Path(folder)
+        try:
+            self.manifest: dict[str, Any] = json.loads((self.folder / MANIFEST).read_text("utf-8"))
+        except OSError:
+            raise ConfigError(f"{self.folder}: no training data here ({MANIFEST}); make it with: ctxbench data build CONFIG") from None
+        except ValueError as error:
+            raise ConfigError(f"{self.folder / MANIFEST}: {error}") from None
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over the records' ids, contexts, answers and pixels."""
+        return str(self.manifest["fingerprint"])
+
+    def split(self, name: str) -> Split:
+        """``train`` or ``validation``."""
+        table, lines = self.folder / f"{name}.parquet", self.folder / f"{name}.jsonl"
+        if table.is_file():
+            return Split(_ParquetRows(table), self.folder)
+        if lines.is_file():
+            return Split(_JsonRows(lines), self.folder)
+        raise ConfigError(f"{self.folder}: has no split {name!r}")
+
+
+class _JsonRows(Sequence[Any]):
+    """Lines by number; only where each begins is held in memory."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.starts = [0]
+        with path.open("rb") as file:
+            for line in file:
+                self.starts.append(self.starts[-1] + len(line))
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    def __getitem__(self, index: Any) -> Any:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        with self.path.open("rb") as file:
+            file.seek(self.starts[index])
+            return json.loads(file.read(self.starts[index + 1] - self.starts[index]))
+
+
+class _ParquetRows(Sequence[Any]):
+    """Rows by number; the row groups read last are kept decoded."""
+
+    def __init__(self, path: Path) -> None:
+        self.file = pq.ParquetFile(path)
+        groups = [self.file.metadata.row_group(i).num_rows for i in range(self.file.metadata.num_row_groups)]
+        self.places = [(group, row) for group, rows in enumerate(groups) for row in range(rows)]
+        self.group = functools.lru_cache(maxsize=8)(self._read_group)
+
+    def _read_group(self, group: int) -> pa.Table:
+        return self.file.read_row_group(group)
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, index: Any) -> Any:
+        group, row = self.places[index]
+        return self.group(group).slice(row, 1).to_pylist()[0]

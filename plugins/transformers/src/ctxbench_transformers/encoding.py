@@ -1,0 +1,151 @@
+"""Turns prompts into a model's inputs, and answers into the tokens that a model should say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+import torch
+
+from ctxbench import ModelError, Prompt
+
+SEQUENCE_KEYS = ("input_ids", "mm_token_type_ids", "token_type_ids")
+"""Inputs with one value a token; everything else a processor returns as a tensor belongs to the images."""
+_IGNORED_KEYS = ("attention_mask", "text_replacement_offsets")
+
+
+@attrs.frozen(eq=False)
+class Encoded:
+    """One prompt as its model takes it, without padding and without a batch dimension for its tokens.
+
+    Attributes:
+        sequences: ``input_ids`` and what runs parallel to them; each of shape (tokens,).
+        media: image tensors as the processor made them for this one prompt (``pixel_values``, ``image_grid_thw``, ...).
+        page_tokens: image-pad tokens of each page, in order.
+    """
+
+    sequences: dict[str, torch.Tensor]
+    media: dict[str, torch.Tensor]
+    page_tokens: tuple[int, ...]
+
+    @property
+    def ids(self) -> torch.Tensor:
+        """Token ids, shape (tokens,)."""
+        return self.sequences["input_ids"]
+
+    def __len__(self) -> int:
+        return int(self.ids.numel())
+
+    def extended(self, ids: Sequence[int]) -> Encoded:
+        """The same with plain text tokens behind it."""
+        more = {"input_ids": torch.tensor(list(ids), dtype=torch.long)}
+        zeros = torch.zeros(len(ids), dtype=torch.long)
+        sequences = {key: torch.cat([value, more.get(key, zeros)]) for key, value in self.sequences.items()}
+        return attrs.evolve(self, sequences=sequences)
+
+
+Message = dict[str, Any]
+
+
+def message(role: str, text: str, pages: Sequence[Any] = ()) -> Message:
+    """One turn of a conversation: its images first, then its text."""
+    return {"role": role, "content": [*({"type": "image", "image": page} for page in pages), {"type": "text", "text": text}]}
+
+
+def conversation(prompt: Prompt) -> list[Message]:
+    """The system message, if there is one, and one user turn with the pages in front of the text."""
+    system = [message("system", prompt.system)] if prompt.system else []
+    return [*system, message("user", prompt.text, prompt.pages)]
+
+
+class Encoder:
+    """A processor seen as a function from conversations to tokens.
+
+    Words in a prompt that look like the model's control tokens (``<|im_end|>``, ``<image>``) are encoded as the text they are.
+    """
+
+    def __init__(self, processor: Any) -> None:
+        self.processor = processor
+        self.tokenizer = processor.tokenizer
+        self.image_token_id = int(processor.image_token_id)
+        added = [token.content for token in self.tokenizer.added_tokens_decoder.values()]
+        self._control_tokens = tuple(token for token in added if token.strip())
+        self._wrapping: tuple[str, tuple[int, ...]] | None = None
+
+    def encode(self, messages: Sequence[Message]) -> Encoded:
+        """A conversation up to the point where the assistant speaks next.
+
+        Raises:
+            ModelError: the processor cannot take it.
+        """
+        images = any(part["type"] == "image" for turn in messages for part in turn["content"])
+        out = self._apply(messages, sanitize=self._has_control_tokens(messages), images=images)
+        sequences = {key: out[key][0] for key in SEQUENCE_KEYS if key in out}
+        media = {k: v for k, v in out.items() if k not in (*SEQUENCE_KEYS, *_IGNORED_KEYS) and isinstance(v, torch.Tensor)}
+        return Encoded(sequences, media, self._page_tokens(out) if images else ())
+
+    def encode_prompt(self, prompt: Prompt) -> Encoded:
+        """A prompt as evaluation and training put it to the model."""
+        return self.encode(conversation(prompt))
+
+    def _has_control_tokens(self, messages: Sequence[Message]) -> bool:
+        texts = [part["text"] for turn in messages for part in turn["content"] if part["type"] == "text"]
+        return any(token in text for text in texts for token in self._control_tokens)
+
+    def _apply(self, messages: Sequence[Message], *, sanitize: bool, images: bool) -> Any:
+        # A batch of one: processors with nested images take nothing else.
+        options: dict[str, Any] = {"return_text_replacement_offsets": True} if images else {}
+        try:
+            return self.processor.apply_chat_template(
+                [list(messages)],
+                tokenize=True,
+                return_dict=True,
+                return_tensors="pt",
+                add_generation_prompt=True,
+                processor_kwargs=options,
+                **({"sanitize_control_tokens": True} if sanitize else {}),
+            )
+        except Exception as error:
+            reason = " ".join(str(error).split())[:300]
+            if sanitize:
+                raise ModelError(f"{type(self.processor).__name__} cannot take a text with control tokens in it: {reason}") from error
+            raise ModelError(f"{type(self.processor).__name__} cannot take this prompt: {type(error).__name__}: {reason}") from error
+
+    def _page_tokens(self, out: Any) -> tuple[int, ...]:
+        """Image-pad tokens that the processor put in for each image. Tiles and markers are other tokens and do not count."""
+        token = self.processor.image_token
+        return tuple(found["replacement"].count(token) for found in out["text_replacement_offsets"][0] if found["type"] == "image")
+
+    def answer_ids(self, answer: str) -> list[int]:
+        """The tokens of an answer as the assistant says it, ending with the token that ends the turn."""
+        before, end = self._wrap()
+        return [*self._plain_ids(before + answer), *end]
+
+    def count_answer(self, text: str) -> int:
+        """Tokens of a text in the model's own tokenizer, the end of the turn included."""
+        return len(self.answer_ids(text))
+
+    @property
+    def end_of_turn(self) -> int:
+        """The token with which the assistant ends its turn."""
+        return self._wrap()[1][0]
+
+    def _plain_ids(self, text: str) -> list[int]:
+        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
+        return ids
+
+    def _wrap(self) -> tuple[str, tuple[int, ...]]:
+        """What the chat template puts before an answer, and the tokens it ends a turn with."""
+        if self._wrapping is None:
+            user, mark = message("user", "?"), "\u2603"
+            prefix = self.processor.apply_chat_template([user], add_generation_prompt=True)
+            whole = self.processor.apply_chat_template([user, message("assistant", mark)])
+            before, _, after = whole.removeprefix(prefix).partition(mark) if whole.startswith(prefix) else ("", "", "")
+            special = set(self.tokenizer.all_special_ids)
+            ids = self.tokenizer.encode(after, add_special_tokens=False)
+            end = next((i for i in ids if i in special), self.tokenizer.eos_token_id)  # of "<|im_end|>\n" only the first is the model's
+            if end is None:
+                raise ModelError(f"{type(self.tokenizer).__name__} has no token that ends a turn")
+            self._wrapping = (before, (end,))
+        return self._wrapping

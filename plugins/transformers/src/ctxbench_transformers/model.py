@@ -1,0 +1,182 @@
+"""The model ``hf``: any image-text model that transformers can load, as ctxbench's interface wants it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import attrs
+from attrs.validators import and_, ge, in_, instance_of, le, optional
+
+from ctxbench import Model, ModelError, Prompt, Reading, TokenUsage
+from ctxbench_transformers import provenance, sources
+
+if TYPE_CHECKING:
+    from ctxbench_transformers.encoding import Encoder
+    from ctxbench_transformers.runtime import Runtime
+    from ctxbench_transformers.weights import Placement
+
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+_SPEED_ONLY = ("batch_size",)
+
+
+def _whole(least: int) -> Any:
+    return and_(instance_of(int), ge(least))
+
+
+def _share(low: float, high: float) -> Any:
+    return and_(instance_of((int, float)), ge(low), le(high))
+
+
+@attrs.frozen
+class HFModel(Model):
+    """A local vision-language model.
+
+    Everything but the weights is checked when the model is made; the weights are read when it first answers.
+
+    Attributes:
+        reference: a folder, or an id on the hub.
+        adapter: a folder or a hub id of a LoRA adapter.
+        revision: branch, tag or commit on the hub.
+        dtype: ``auto`` is the checkpoint's own dtype on a GPU and float32 on a CPU.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ... ``device_map``: accelerate's, for a model that spans devices.
+        attn_implementation: ``eager``, ``sdpa``, ``flash_attention_2``; ``None`` lets transformers choose.
+        quantization: ``4bit`` or ``8bit`` through bitsandbytes; ``quant_type``, ``double_quant`` and ``compute_dtype`` are its options.
+        min_pixels, max_pixels: pixel budget of a page, for processors that have one.
+        merge_adapter: add the adapter into the weights: faster, and rounded once more.
+        max_new_tokens: for every answer; ``None`` derives it from the expected answer (its tokens, half as many again and 32 at least).
+        temperature: 0 is greedy decoding. ``top_p``, ``top_k``, ``repetition_penalty`` and ``seed`` are as usual; sampling is reproducible
+            and independent of the batch.
+        batch_size: the most prompts in one batch; ``None`` takes what the engine hands over.
+        trust_remote_code: let Python code that comes with the model run on this machine.
+
+    Raises:
+        ModelError: the model or the adapter is missing or incomplete.
+    """
+
+    version: ClassVar[int] = 1
+
+    reference: str = attrs.field(validator=instance_of(str))
+    adapter: str | None = attrs.field(default=None, validator=optional(instance_of(str)))
+    revision: str | None = attrs.field(default=None, validator=optional(instance_of(str)), kw_only=True)
+    dtype: str = attrs.field(default="auto", validator=in_(DTYPES), kw_only=True)
+    device: str = attrs.field(default="auto", validator=instance_of(str), kw_only=True)
+    device_map: str | dict[str, Any] | None = attrs.field(default=None, validator=optional(instance_of((str, dict))), kw_only=True)
+    attn_implementation: str | None = attrs.field(default=None, validator=optional(instance_of(str)), kw_only=True)
+    quantization: str | None = attrs.field(default=None, validator=optional(in_(("4bit", "8bit"))), kw_only=True)
+    quant_type: str = attrs.field(default="nf4", validator=in_(("nf4", "fp4")), kw_only=True)
+    double_quant: bool = attrs.field(default=True, validator=instance_of(bool), kw_only=True)
+    compute_dtype: str = attrs.field(default="bfloat16", validator=in_(DTYPES[1:]), kw_only=True)
+    min_pixels: int | None = attrs.field(default=None, validator=optional(_whole(1)), kw_only=True)
+    max_pixels: int | None = attrs.field(default=None, validator=optional(_whole(1)), kw_only=True)
+    merge_adapter: bool = attrs.field(default=False, validator=instance_of(bool), kw_only=True)
+    max_new_tokens: int | None = attrs.field(default=None, validator=optional(_whole(1)), kw_only=True)
+    temperature: float = attrs.field(default=0.0, validator=_share(0, 100), kw_only=True)
+    top_p: float = attrs.field(default=1.0, validator=_share(1e-6, 1), kw_only=True)
+    top_k: int = attrs.field(default=0, validator=_whole(0), kw_only=True)
+    repetition_penalty: float = attrs.field(default=1.0, validator=_share(1e-3, 100), kw_only=True)
+    seed: int = attrs.field(default=0, validator=_whole(0), kw_only=True)
+    batch_size: int | None = attrs.field(default=None, validator=optional(_whole(1)), eq=False, kw_only=True)
+    trust_remote_code: bool = attrs.field(default=False, validator=instance_of(bool), kw_only=True)
+    folder: Path = attrs.field(init=False, eq=False, repr=False)
+    adapter_folder: Path | None = attrs.field(init=False, eq=False, repr=False)
+    fingerprint: str = attrs.field(init=False, eq=False)
+    adapter_fingerprint: str = attrs.field(init=False, eq=False)
+    family: str | None = attrs.field(init=False, eq=False)
+    _held: dict[str, Any] = attrs.field(init=False, factory=dict, eq=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        if self.merge_adapter and self.quantization is not None:
+            raise ValueError("merge_adapter: an adapter cannot be merged into quantised weights")
+        folder = sources.check_model(sources.locate(self.reference, self.revision, code=self.trust_remote_code), self.reference)
+        adapter = None
+        if self.adapter is not None:
+            adapter = sources.check_adapter(sources.locate(self.adapter, what="adapter"), self.adapter)
+        found = {
+            "folder": folder,
+            "adapter_folder": adapter,
+            "fingerprint": sources.model_fingerprint(folder),
+            "adapter_fingerprint": sources.adapter_fingerprint(adapter) if adapter else "",
+            "family": sources.token_family(folder),
+        }
+        for name, value in found.items():
+            object.__setattr__(self, name, value)
+        for place, mark in ((folder, self.fingerprint), (adapter, self.adapter_fingerprint)):
+            if place is not None:
+                provenance.register(place, mark)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The options that decide answers; ``batch_size`` does not."""
+        return {key: value for key, value in super().config.items() if key not in _SPEED_ONLY}
+
+    def read(self, prompts: Sequence[Prompt]) -> list[Reading]:
+        """Answer prompts, in batches of similar length."""
+        from ctxbench_transformers.decoding import Decoding
+        from ctxbench_transformers.runtime import Sizing
+
+        decoding = Decoding(self.temperature, self.top_p, self.top_k, self.repetition_penalty, self.seed)
+        readings = self._runtime().answer(prompts, decoding, Sizing(self.max_new_tokens), self.batch_size)
+        trained = {mark: data for mark in (self.fingerprint, self.adapter_fingerprint) if (data := provenance.data_fingerprint(mark))}
+        if not trained:
+            return readings
+        return [attrs.evolve(r, metadata={**r.metadata, "training_data": sorted(trained.values())}) for r in readings]
+
+    def count(self, prompt: Prompt) -> TokenUsage:
+        """Token usage by the model's own processor; the weights are not needed.
+
+        Raises:
+            ModelError: the processor cannot take the prompt.
+        """
+        from ctxbench_transformers.usage import Counter
+
+        encoder = self._encoder()
+        return Counter(encoder.processor, encoder.image_token_id, self.family).usage(encoder.encode_prompt(prompt))
+
+    def close(self) -> None:
+        """Drop the weights."""
+        self._held.clear()
+
+    def _placement(self) -> Placement:
+        from ctxbench_transformers.weights import Placement, Quantization
+
+        quantization = None
+        if self.quantization is not None:
+            quantization = Quantization(int(self.quantization[0]), self.quant_type, self.double_quant, self.compute_dtype)  # type: ignore[arg-type]
+        return Placement(self.device, self.device_map, self.dtype, self.attn_implementation, quantization)
+
+    def _encoder(self) -> Encoder:
+        from ctxbench_transformers.encoding import Encoder
+        from ctxbench_transformers.processors import load_processor
+
+        if "encoder" not in self._held:
+            processor = load_processor(
+                self.folder, min_pixels=self.min_pixels, max_pixels=self.max_pixels, trust_remote_code=self.trust_remote_code
+            )
+            self._held["encoder"] = Encoder(processor)
+        encoder: Encoder = self._held["encoder"]
+        return encoder
+
+    def _runtime(self) -> Runtime:
+        """The loaded model. A failure is kept and raised again, so that weights that cannot be read are tried once."""
+        if "failure" in self._held:
+            raise ModelError(str(self._held["failure"]))
+        if "runtime" not in self._held:
+            try:
+                self._held["runtime"] = self._load()
+            except ModelError as error:
+                self._held["failure"] = error
+                raise
+        runtime: Runtime = self._held["runtime"]
+        return runtime
+
+    def _load(self) -> Runtime:
+        from ctxbench_transformers.runtime import make_runtime
+        from ctxbench_transformers.weights import load_adapter, load_weights
+
+        encoder = self._encoder()
+        model = load_weights(self.folder, self._placement(), trust_remote_code=self.trust_remote_code)
+        if self.adapter_folder is not None:
+            model = load_adapter(model, self.adapter_folder, merge=self.merge_adapter)
+        return make_runtime(model, encoder, self.family)

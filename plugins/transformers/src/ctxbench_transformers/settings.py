@@ -1,0 +1,76 @@
+"""What the configs of ``data build`` and ``train`` share: numbers, and reading a config file into an attrs class."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import attrs
+
+from ctxbench import ConfigError
+from ctxbench.config import ComponentConfig, Section, Value, apply_overrides, read_text, read_yaml
+
+T = TypeVar("T")
+
+
+@attrs.frozen
+class Number(Value):
+    """A finite number in [``minimum``, ``maximum``]. ``2e-4``, which YAML 1.1 takes for text, is a number here."""
+
+    minimum: float = -math.inf
+    maximum: float = math.inf
+
+    def parse(self, value: Any, path: str) -> float:
+        """The number as a float."""
+        if isinstance(value, str):
+            try:
+                value = float(value)
+            except ValueError:
+                raise ConfigError(f"{path}: expected a number, got {value!r}") from None
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            raise ConfigError(f"{path}: expected a number, got {value!r}")
+        if not self.minimum <= value <= self.maximum:
+            raise ConfigError(f"{path}: must be {self._range()}, got {value}")
+        return float(value)
+
+    def _range(self) -> str:
+        if self.maximum == math.inf:
+            return f"at least {self.minimum:g}"
+        return f"between {self.minimum:g} and {self.maximum:g}"
+
+    def schema(self) -> dict[str, Any]:
+        """JSON Schema."""
+        bounds = {"minimum": self.minimum, "maximum": self.maximum}
+        return {"type": "number"} | {key: bound for key, bound in bounds.items() if math.isfinite(bound)}
+
+
+def load(cls: type[T], path: Path | str, overrides: Iterable[str] = ()) -> T:
+    """The config in a YAML file as an instance of ``cls``, with ``key.path=value`` overrides applied.
+
+    Raises:
+        ConfigError: no such file, not YAML, an unknown key (with the nearest known one), or a value of the wrong type or range.
+    """
+    return make(cls, read_yaml(read_text(Path(path)), str(path)), str(path), overrides)
+
+
+def make(cls: type[T], data: dict[str, Any], source: str = "config", overrides: Iterable[str] = ()) -> T:
+    """The config that a mapping describes; see :func:`load`."""
+    try:
+        config: T = Section(cls).parse(data, "")
+        overrides = list(overrides)
+        return Section(cls).parse(apply_overrides(plain(config), overrides), "") if overrides else config
+    except ConfigError as error:
+        raise ConfigError(f"{source}: {error}") from None
+
+
+def plain(value: Any) -> Any:
+    """A config as lists, mappings and values: what its YAML would load to."""
+    if isinstance(value, ComponentConfig):
+        return value.plain()
+    if attrs.has(type(value)):
+        return {field.name: plain(getattr(value, field.name)) for field in attrs.fields(type(value))}
+    if isinstance(value, tuple):
+        return [plain(item) for item in value]
+    return value

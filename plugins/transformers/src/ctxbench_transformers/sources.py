@@ -1,0 +1,116 @@
+"""Where weights come from, a folder or the hub, and the fingerprint that names them."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import re
+from pathlib import Path
+
+from ctxbench import ModelError, stable_hash
+
+_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?\Z")
+_FILES = ["*.safetensors", "*.json", "*.jinja", "*.txt", "*.model"]
+_DUPLICATES = ["consolidated*", "original/*", "onnx/*", "*/*"]
+_ADAPTER_WEIGHTS = "adapter_model.safetensors"
+
+
+def locate(reference: str, revision: str | None = None, *, what: str = "model", code: bool = False) -> Path:
+    """The folder that holds ``reference``; a hub id is fetched into the hub's own cache first (``code``: its Python files too).
+
+    Raises:
+        ModelError: no such folder, not a hub id, or it cannot be fetched.
+    """
+    folder = Path(reference).expanduser()
+    if folder.is_dir():
+        return folder
+    if not _HUB_ID.match(reference) or reference.startswith("."):
+        raise ModelError(f"{what} {reference!r}: no such folder")
+    from huggingface_hub import snapshot_download
+
+    patterns = [*_FILES, *(["*.py"] if code else [])]
+    try:
+        return Path(snapshot_download(reference, revision=revision, allow_patterns=patterns, ignore_patterns=_DUPLICATES))
+    except Exception as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ModelError(
+            f"{what} {reference!r} is no folder here and cannot be fetched from the hub ({type(error).__name__}: {reason}); "
+            f"check the name, or fetch it where there is a network (hf download {reference}) and give its folder"
+        ) from None
+
+
+def check_model(folder: Path, reference: str) -> Path:
+    """``folder``, if it holds a config and safetensors weights.
+
+    Raises:
+        ModelError: it does not; the message names the missing file.
+    """
+    if (folder / "adapter_config.json").is_file() and not (folder / "config.json").is_file():
+        raise ModelError(f"model {reference!r}: {folder} holds an adapter, not a model; name it with --adapter")
+    if not (folder / "config.json").is_file():
+        raise ModelError(f"model {reference!r}: {folder} has no config.json")
+    if not any(folder.glob("*.safetensors")):
+        raise ModelError(f"model {reference!r}: {folder} has no *.safetensors; other weight formats can run code and are not read")
+    return folder
+
+
+def check_adapter(folder: Path, reference: str) -> Path:
+    """``folder``, if it holds a PEFT adapter with safetensors weights.
+
+    Raises:
+        ModelError: it does not; the message names the missing file.
+    """
+    for name in ("adapter_config.json", _ADAPTER_WEIGHTS):
+        if not (folder / name).is_file():
+            raise ModelError(f"adapter {reference!r}: {folder} has no {name}")
+    return folder
+
+
+@functools.lru_cache(maxsize=256)
+def _digest(path: str, size: int, changed: int) -> str:
+    """SHA-256 of a file; size and time of change are in the key so that a rewritten file is read again."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file. In the hub's cache a weight file is a link to a blob whose name is that hash already."""
+    real = path.resolve()
+    if path.is_symlink() and re.fullmatch(r"[0-9a-f]{64}", real.name):
+        return real.name
+    stat = real.stat()
+    return _digest(str(real), stat.st_size, stat.st_mtime_ns)
+
+
+FAMILIES = {"qwen2_vl": "qwen2-vl", "qwen2_5_vl": "qwen2.5-vl", "qwen3_vl": "qwen3-vl", "qwen3_vl_moe": "qwen3-vl"}
+"""Token counters by transformers' model type: those whose only free parameter, the pixel budget, the processor tells."""
+
+
+def token_family(folder: Path) -> str | None:
+    """The token counter whose rule a model's processor should follow, if it is known."""
+    try:
+        return FAMILIES.get(json.loads((folder / "config.json").read_text("utf-8")).get("model_type"))
+    except (OSError, ValueError, AttributeError) as error:
+        raise ModelError(f"{folder / 'config.json'}: {error}") from None
+
+
+def model_fingerprint(folder: Path) -> str:
+    """Hash of every file that decides what a model answers: weights, config, tokenizer, processor, chat template."""
+    names = {"config.json", "processor_config.json", "preprocessor_config.json", "generation_config.json"}
+    files = [p for p in folder.iterdir() if p.suffix in (".safetensors", ".jinja", ".py") or p.name in names or _tokenizer_file(p.name)]
+    return fingerprint(files)
+
+
+def _tokenizer_file(name: str) -> bool:
+    return name.startswith(("tokenizer", "vocab", "merges", "special_tokens", "added_tokens", "chat_template"))
+
+
+def adapter_fingerprint(folder: Path) -> str:
+    """Hash of an adapter's config and weights."""
+    return fingerprint([folder / "adapter_config.json", folder / _ADAPTER_WEIGHTS])
+
+
+def fingerprint(files: list[Path]) -> str:
+    """32 hexadecimal digits that depend on the names and the contents of ``files``, not on their folder."""
+    return stable_hash(sorted((path.name, file_sha256(path)) for path in files if path.is_file()))[:32]

@@ -1,0 +1,122 @@
+"""Checkpoints that are whole or not there, whenever the process is killed."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import attrs
+import torch
+from safetensors.torch import load_file, save_file
+
+from ctxbench import UsageError
+from ctxbench_transformers.files import sync, write_json
+
+_NAME = re.compile(r"step-(\d{8})\Z")
+_PARTIAL = ".partial-"
+
+
+@attrs.define
+class State:
+    """What a run needs to go on, beside the weights and the optimizer."""
+
+    step: int = 0
+    best: float | None = None
+    best_step: int | None = None
+    bad: int = 0
+    identity: dict[str, Any] = attrs.field(factory=dict)
+
+
+@attrs.frozen
+class Checkpoints:
+    """The checkpoints of one run: folders ``step-00000100`` with safetensors and JSON, nothing that could run code when it is read."""
+
+    folder: Path
+
+    def save(self, state: State, parameters: dict[str, torch.nn.Parameter], optimizer: torch.optim.Optimizer) -> Path:
+        """Write a checkpoint under another name, wait until it is on the disk, then rename it."""
+        final = self.folder / f"step-{state.step:08d}"
+        if final.exists():  # a resumed run saves the same step again: same content
+            return final
+        part = self.folder / f"{_PARTIAL}{final.name}"
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        save_file({name: value.detach().contiguous() for name, value in parameters.items()}, part / "weights.safetensors")
+        save_file(_optimizer_tensors(parameters, optimizer), part / "optimizer.safetensors")
+        write_json(part / "state.json", attrs.asdict(state))
+        for path in (*part.iterdir(), part):
+            sync(path)
+        part.rename(final)
+        sync(self.folder)
+        return final
+
+    def all(self) -> list[Path]:
+        """Whole checkpoints, oldest first."""
+        return sorted(path for path in self.folder.glob("step-*") if _NAME.match(path.name)) if self.folder.is_dir() else []
+
+    def latest(self) -> Path:
+        """The newest whole checkpoint.
+
+        Raises:
+            UsageError: there is none.
+        """
+        found = self.all()
+        if not found:
+            raise UsageError(f"--resume: no checkpoint in {self.folder}")
+        return found[-1]
+
+    def at(self, step: int) -> Path:
+        """The checkpoint of a step."""
+        return self.folder / f"step-{step:08d}"
+
+    def prune(self, keep: int, best: int | None = None) -> None:
+        """Remove all but the newest ``keep`` and the best, and what a killed run left unfinished."""
+        for path in [*self.all()[:-keep], *self.folder.glob(f"{_PARTIAL}*")]:
+            if best is None or path != self.at(best):
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def read_state(checkpoint: Path) -> State:
+    """A checkpoint's state.
+
+    Raises:
+        UsageError: it is no checkpoint.
+    """
+    try:
+        return State(**json.loads((checkpoint / "state.json").read_text("utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise UsageError(f"--resume: {checkpoint} is no checkpoint of ctxbench train ({type(error).__name__})") from None
+
+
+def load_weights_into(checkpoint: Path, parameters: dict[str, torch.nn.Parameter]) -> None:
+    """Copy a checkpoint's weights into the model.
+
+    Raises:
+        UsageError: they are not those of this model.
+    """
+    saved = load_file(checkpoint / "weights.safetensors")
+    if saved.keys() != parameters.keys():
+        raise UsageError(f"--resume: {checkpoint} holds other weights than this config trains")
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            parameter.copy_(saved[name])
+
+
+def load_optimizer_into(checkpoint: Path, parameters: dict[str, torch.nn.Parameter], optimizer: torch.optim.Optimizer) -> None:
+    """Give the optimizer the moments that a checkpoint holds."""
+    for key, value in load_file(checkpoint / "optimizer.safetensors").items():
+        field, _, name = key.partition("/")
+        parameter = parameters[name]
+        # AdamW keeps its step counts on the CPU, its moments beside the parameters.
+        optimizer.state[parameter][field] = value if field == "step" else value.to(parameter.device)
+
+
+def _optimizer_tensors(parameters: dict[str, torch.nn.Parameter], optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    found = {}
+    for name, parameter in parameters.items():
+        for field, value in optimizer.state.get(parameter, {}).items():
+            found[f"{field}/{name}"] = value.detach().contiguous()
+    return found

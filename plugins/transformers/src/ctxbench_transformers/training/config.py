@@ -1,0 +1,104 @@
+"""What ``ctxbench train`` does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from ctxbench import ConfigError, stable_hash
+from ctxbench.config import Boolean, Integer, ListOf, Optional, Section, String, setting
+from ctxbench_transformers.settings import Number, plain
+
+_DTYPES = ("float32", "bfloat16", "float16")
+_NO_EFFECT = ("name", "output", "report_to", "save_every", "keep", "evaluate_batch_size", "device")
+_BY_FINGERPRINT = ("model", "revision", "data")
+
+
+@attrs.frozen
+class Lora:
+    """LoRA: a trained matrix of rank ``r`` beside each of the target layers, scaled by alpha / r (Hu et al. 2021)."""
+
+    r: int = setting(Integer(1), "Rank.", 16)
+    alpha: int = setting(Integer(1), "Scale: the product counts alpha / r times.", 32)
+    dropout: float = setting(Number(0, 0.99), "Dropout in front of the trained matrices.", 0.05)
+    target_modules: tuple[str, ...] = setting(
+        ListOf(String()),
+        "'language' (its linear layers), 'vision' (the encoder's and the projector's), 'all' (both), or names of layers such as q_proj.",
+        ("language",),
+    )
+
+
+@attrs.frozen
+class Quantized:
+    """How QLoRA keeps the frozen weights (Dettmers et al. 2023)."""
+
+    type: str = setting(String(("nf4", "fp4")), "Four-bit data type.", "nf4")
+    double_quant: bool = setting(Boolean(), "Quantise the quantisation constants too.", True)
+    compute_dtype: str = setting(String(_DTYPES), "Dtype of the matrix products.", "bfloat16")
+
+
+@attrs.frozen
+class EarlyStopping:
+    """When to stop before the last step. The best checkpoint then becomes the result."""
+
+    patience: int = setting(Integer(0), "Evaluations in a row without an improvement before it stops; 0 never stops.", 0)
+    metric: str = setting(String(("loss", "score")), "Validation loss, or the score of the generated answers.", "loss")
+
+
+@attrs.frozen
+class TrainConfig:
+    """One training run."""
+
+    name: str = setting(String(), "A name for people.", "training")
+    model: str = setting(String(), "Folder or hub id of the base model.", "Qwen/Qwen2-VL-2B-Instruct")
+    revision: str | None = setting(Optional(String()), "Branch, tag or commit on the hub.", None)
+    trust_remote_code: bool = setting(Boolean(), "Let Python code that comes with the model run.", False)
+    data: str = setting(String(), "Folder that ctxbench data build made.", "data")
+    output: str = setting(String(), "Folder that takes the adapter (or the model), the log and the checkpoints.", "adapter")
+    method: str = setting(String(("lora", "qlora", "full")), "lora, qlora (on 4-bit weights), or full fine-tuning.", "lora")
+    lora: Lora = setting(Section(Lora), "For lora and qlora.", factory=Lora)
+    quantization: Quantized = setting(Section(Quantized), "For qlora.", factory=Quantized)
+    seed: int = setting(Integer(0), "Order of the examples, initial weights and dropout.", 0)
+    epochs: float = setting(Number(0), "Passes over the training records.", 3.0)
+    max_steps: int | None = setting(Optional(Integer(1)), "Optimizer steps at most.", None)
+    batch_size: int = setting(Integer(1), "Examples in one forward pass of one process.", 1)
+    accumulation: int = setting(Integer(1), "Forward passes in one optimizer step.", 8)
+    lr: float = setting(Number(0), "Peak learning rate.", 2e-4)
+    schedule: str = setting(String(("cosine", "linear", "constant")), "How the learning rate falls after the warm-up.", "cosine")
+    warmup: float = setting(Number(0, 1), "Share of the steps over which the learning rate rises.", 0.03)
+    min_lr: float = setting(Number(0, 1), "Where the schedule ends, as a share of the peak.", 0.0)
+    weight_decay: float = setting(Number(0), "AdamW's weight decay, on matrices only.", 0.0)
+    beta1: float = setting(Number(0, 0.999999), "AdamW.", 0.9)
+    beta2: float = setting(Number(0, 0.999999), "AdamW.", 0.999)
+    clip: float = setting(Number(0), "Largest norm of the gradient; 0 never clips.", 1.0)
+    precision: str = setting(String(("bf16", "fp32")), "bf16: frozen weights and products in bfloat16, trained weights in float32.", "bf16")
+    gradient_checkpointing: bool = setting(Boolean(), "Recompute activations: less memory, a third more time.", False)
+    evaluate_every: int = setting(Integer(0), "Steps between evaluations on validation records; 0 never evaluates.", 0)
+    evaluate_samples: int = setting(Integer(1), "Validation records in an evaluation.", 64)
+    evaluate_batch_size: int = setting(Integer(1), "Prompts answered at once.", 8)
+    early_stopping: EarlyStopping = setting(Section(EarlyStopping), "Stop when validation no longer improves.", factory=EarlyStopping)
+    save_every: int = setting(Integer(0), "Steps between checkpoints; 0 saves only at the end.", 100)
+    keep: int = setting(Integer(1), "Checkpoints to keep, the latest ones.", 2)
+    report_to: tuple[str, ...] = setting(
+        ListOf(String(("tensorboard", "wandb")), minimum=0), "Where to report, beside log.jsonl.", factory=tuple
+    )
+    device: str = setting(String(), "auto, cpu, cuda, cuda:1, ...", "auto")
+    attn_implementation: str | None = setting(Optional(String()), "eager, sdpa, flash_attention_2; null lets transformers choose.", None)
+    min_pixels: int | None = setting(Optional(Integer(1)), "Pixel budget of a page.", None)
+    max_pixels: int | None = setting(Optional(Integer(1)), "Pixel budget of a page.", None)
+
+    def __attrs_post_init__(self) -> None:
+        if self.early_stopping.patience and not self.evaluate_every:
+            raise ConfigError("early_stopping.patience: set evaluate_every as well, or there is nothing to stop on")
+        if not self.epochs and self.max_steps is None:
+            raise ConfigError("epochs: must be above 0, or max_steps must be set")
+
+    def plain(self) -> dict[str, Any]:
+        """The config as its YAML would load."""
+        return plain(self)  # type: ignore[no-any-return]
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of what decides the final weights, beside the model and the data, which have fingerprints of their own."""
+        return stable_hash({key: value for key, value in self.plain().items() if key not in (*_NO_EFFECT, *_BY_FINGERPRINT)})

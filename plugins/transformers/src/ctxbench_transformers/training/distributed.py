@@ -1,0 +1,75 @@
+"""The processes of one training run, as ``torchrun`` and ``accelerate launch`` start them; one process needs neither."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+
+import attrs
+import torch
+from torch import distributed
+
+
+@attrs.frozen
+class World:
+    """This process among all."""
+
+    rank: int = 0
+    size: int = 1
+    local_rank: int = 0
+
+    @property
+    def first(self) -> bool:
+        """Whether this process writes files and reports."""
+        return self.rank == 0
+
+    def sum(self, *values: float, device: torch.device) -> list[float]:
+        """Sums over all processes."""
+        if self.size == 1:
+            return list(values)
+        total = torch.tensor(values, dtype=torch.float64, device=device)
+        distributed.all_reduce(total)
+        return [float(value) for value in total.tolist()]
+
+    def sum_gradients(self, parameters: Sequence[torch.nn.Parameter]) -> None:
+        """Sum the gradients over all processes, in one message for each dtype."""
+        if self.size == 1:
+            return
+        for dtype in sorted({p.dtype for p in parameters}, key=str):
+            some = [p for p in parameters if p.dtype == dtype]
+            flat = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in some])
+            distributed.all_reduce(flat)
+            for p, grad in zip(some, torch.split(flat, [p.numel() for p in some]), strict=True):
+                p.grad = grad.view_as(p)
+
+    def barrier(self) -> None:
+        """Wait for all."""
+        if self.size > 1:
+            distributed.barrier()
+
+
+@contextlib.contextmanager
+def join(device: str) -> Iterator[tuple[World, torch.device]]:
+    """Join the run that the environment describes (RANK, WORLD_SIZE, LOCAL_RANK); gives this process's place and device."""
+    from ctxbench_transformers.weights import Placement
+
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    world = World(int(os.environ.get("RANK", "0")), size, int(os.environ.get("LOCAL_RANK", "0"))) if size > 1 else World()
+    chosen = Placement(device).torch_device()
+    if chosen.type == "cuda" and chosen.index is None:
+        chosen = torch.device("cuda", world.local_rank)
+    if chosen.type == "cuda":
+        torch.cuda.set_device(chosen)
+    if world.size > 1:
+        distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+    try:
+        yield world, chosen
+    finally:
+        if world.size > 1:
+            distributed.destroy_process_group()
+
+
+def is_first() -> bool:
+    """Whether this process is the one that prints, by the environment alone."""
+    return os.environ.get("RANK", "0") == "0"

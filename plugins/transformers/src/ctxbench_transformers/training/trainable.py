@@ -1,0 +1,104 @@
+"""Loads the base model and makes the right part of it trainable: LoRA, QLoRA, or everything."""
+
+from __future__ import annotations
+
+import shutil
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ctxbench import ConfigError, derive_seed
+from ctxbench_transformers.training.config import TrainConfig
+from ctxbench_transformers.weights import Placement, Quantization, load_weights, quiet
+
+LANGUAGE = ("language_model", "text_model")
+"""Names under which transformers' image-text models keep their language model."""
+
+
+def load_trainable(config: TrainConfig, folder: Path, device: torch.device) -> Any:
+    """The model with its trainable part in float32 and in training mode; the same initial weights for the same seed.
+
+    Raises:
+        ModelError: the model cannot be loaded.
+        ConfigError: the LoRA targets match nothing.
+    """
+    model = load_weights(folder, _placement(config, device), trust_remote_code=config.trust_remote_code)
+    model.requires_grad_(config.method == "full")
+    if config.gradient_checkpointing:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    if config.method != "full":
+        model = _with_lora(model, config)
+    model.train()
+    return model
+
+
+def _placement(config: TrainConfig, device: torch.device) -> Placement:
+    quantization = None
+    if config.method == "qlora":
+        q = config.quantization
+        quantization = Quantization(4, q.type, q.double_quant, q.compute_dtype)  # type: ignore[arg-type]
+    # Weights that the optimizer changes are kept in float32; a step of 1e-5 would round away in bfloat16.
+    dtype = "float32" if config.method == "full" or config.precision == "fp32" else "bfloat16"
+    return Placement(str(device), None, dtype, config.attn_implementation, quantization)
+
+
+def _with_lora(model: Any, config: TrainConfig) -> Any:
+    from peft import LoraConfig, get_peft_model
+
+    lora = LoraConfig(
+        r=config.lora.r,
+        lora_alpha=config.lora.alpha,
+        lora_dropout=config.lora.dropout,
+        target_modules=targets(model, config.lora.target_modules),
+        task_type="CAUSAL_LM",
+    )
+    torch.manual_seed(derive_seed("init", config.seed))
+    with quiet(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # peft's advice about modules that are not ours to choose
+        adapted = get_peft_model(model, lora)
+    adapted.peft_config["default"].base_model_name_or_path = config.model
+    return adapted
+
+
+def targets(model: Any, wanted: tuple[str, ...]) -> list[str]:
+    """Full names of the linear layers that ``wanted`` means; see :class:`~ctxbench_transformers.training.config.Lora`.
+
+    Raises:
+        ConfigError: an entry matches no linear layer.
+    """
+    linear = [name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear) and not name.endswith("lm_head")]
+    found: dict[str, None] = {}
+    for entry in wanted:
+        if entry in ("language", "vision", "all"):
+            some = [name for name in linear if entry == "all" or _in_language(name) == (entry == "language")]
+        else:
+            some = [name for name in linear if name == entry or name.endswith(f".{entry}")]
+        if not some:
+            last = ", ".join(sorted({name.rpartition(".")[2] for name in linear}))
+            raise ConfigError(f"lora.target_modules: {entry!r} matches no linear layer; the model's are named {last}")
+        found.update(dict.fromkeys(some))
+    return list(found)
+
+
+def _in_language(name: str) -> bool:
+    return any(part in LANGUAGE for part in name.split("."))
+
+
+def trained_parameters(model: Any) -> dict[str, torch.nn.Parameter]:
+    """Trainable parameters by name, in the model's order."""
+    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+
+def save_result(model: Any, config: TrainConfig, source: Path, output: Path) -> None:
+    """Write the adapter, or the whole model with the base's tokenizer, processor and chat template, into ``output``."""
+    with quiet(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.save_pretrained(output)
+    if config.method != "full":
+        (output / "README.md").unlink(missing_ok=True)  # peft's empty model card
+        return
+    for path in source.iterdir():
+        if path.is_file() and path.suffix in (".json", ".jinja", ".txt", ".model") and not (output / path.name).exists():
+            shutil.copyfile(path, output / path.name)

@@ -1,0 +1,152 @@
+"""Puts weights on a device: dtype, device map, attention, 4- and 8-bit quantisation, and a LoRA adapter on top."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import attrs
+import torch
+
+from ctxbench import ModelError
+
+DType = Literal["auto", "float32", "bfloat16", "float16"]
+
+
+@attrs.frozen
+class Quantization:
+    """bitsandbytes' options. ``bits``: 4 or 8. The rest concerns 4 bit: data type, quantised constants, dtype of the matrix products."""
+
+    bits: int
+    type: Literal["nf4", "fp4"] = "nf4"
+    double: bool = True
+    compute_dtype: str = "bfloat16"
+
+    def config(self) -> Any:
+        """transformers' form of it.
+
+        Raises:
+            ModelError: bitsandbytes is not installed.
+        """
+        from transformers import BitsAndBytesConfig
+        from transformers.utils import is_bitsandbytes_available
+
+        if not is_bitsandbytes_available():
+            raise ModelError(f"{self.bits}-bit loading needs bitsandbytes: pip install 'ctxbench-transformers[qlora]'")
+        if self.bits == 8:
+            return BitsAndBytesConfig(load_in_8bit=True)
+        return BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type=self.type,
+            bnb_4bit_use_double_quant=self.double,
+            bnb_4bit_compute_dtype=getattr(torch, self.compute_dtype),
+        )
+
+
+@attrs.frozen
+class Placement:
+    """Where and how weights are kept. ``dtype`` ``auto`` is the checkpoint's own on a GPU and float32 on a CPU."""
+
+    device: str = "auto"
+    device_map: str | dict[str, Any] | None = None
+    dtype: str = "auto"
+    attn_implementation: str | None = None
+    quantization: Quantization | None = None
+
+    def torch_device(self) -> torch.device:
+        """The device that ``auto`` stands for: the first GPU, else the CPU.
+
+        Raises:
+            ModelError: no such device here.
+        """
+        if self.device == "auto":
+            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        try:
+            device = torch.device(self.device)
+            torch.empty(0, device=device)
+        except (RuntimeError, AssertionError, NotImplementedError) as error:
+            raise ModelError(f"device {self.device!r} cannot be used here: {str(error).splitlines()[0]}") from None
+        return device
+
+    def torch_dtype(self) -> torch.dtype | str:
+        """What ``from_pretrained`` is told."""
+        if self.dtype == "auto":
+            return "auto" if self.device_map is not None or self.torch_device().type != "cpu" else torch.float32
+        dtype: torch.dtype = getattr(torch, self.dtype)
+        return dtype
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """No progress bars and no advice from transformers: standard error belongs to the user's own progress."""
+    from transformers.utils import logging as hf_logging
+
+    level, bars = hf_logging.get_verbosity(), hf_logging.is_progress_bar_enabled()
+    hf_logging.set_verbosity_error()
+    hf_logging.disable_progress_bar()
+    bnb = logging.getLogger("bitsandbytes")
+    bnb_level = bnb.level
+    bnb.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        hf_logging.set_verbosity(level)
+        bnb.setLevel(bnb_level)
+        if bars:
+            hf_logging.enable_progress_bar()
+
+
+def load_weights(folder: Path, placement: Placement, *, trust_remote_code: bool = False) -> Any:
+    """The model in ``folder`` on its device, in evaluation mode.
+
+    Raises:
+        ModelError: no image-text model, broken or missing weights, or something that this machine lacks.
+    """
+    from transformers import AutoModelForImageTextToText
+
+    options: dict[str, Any] = {"dtype": placement.torch_dtype(), "trust_remote_code": trust_remote_code, "use_safetensors": True}
+    if placement.attn_implementation is not None:
+        options["attn_implementation"] = placement.attn_implementation
+    if placement.quantization is not None:
+        options["quantization_config"] = placement.quantization.config()
+    options["device_map"] = placement.device_map or {"": placement.torch_device()}
+    try:
+        with quiet():
+            model, info = AutoModelForImageTextToText.from_pretrained(folder, output_loading_info=True, **options)
+    except ModelError:
+        raise
+    except Exception as error:
+        raise ModelError(f"{folder}: cannot be loaded as an image-text model: {type(error).__name__}: {_line(error)}") from error
+    missing = sorted([*info["missing_keys"], *(str(key) for key in info.get("mismatched_keys", ()))])
+    if missing:
+        raise ModelError(f"{folder}: the weights lack {len(missing)} tensors that {type(model).__name__} has, {missing[0]} among them")
+    return model.eval()
+
+
+def load_adapter(model: Any, folder: Path, *, merge: bool = False) -> Any:
+    """``model`` with the LoRA adapter in ``folder``; ``merge`` adds it into the weights, which is faster and rounds once more.
+
+    Raises:
+        ModelError: the adapter does not fit this model.
+    """
+    from peft import PeftModel
+
+    try:
+        with warnings.catch_warnings(record=True) as caught, quiet():
+            warnings.simplefilter("always")
+            adapted = PeftModel.from_pretrained(model, str(folder), is_trainable=False)
+    except Exception as error:
+        raise ModelError(f"adapter {folder} does not fit this model: {type(error).__name__}: {_line(error)}") from error
+    for warning in caught:
+        if "missing adapter keys" in str(warning.message):
+            raise ModelError(f"adapter {folder} does not fit this model: {_line(warning.message)}")
+    adapted.eval()
+    return adapted.merge_and_unload() if merge else adapted
+
+
+def _line(error: object) -> str:
+    return " ".join(str(error).split())[:400]
