@@ -56,7 +56,7 @@ def _fields(rng: random.Random, tokens: int, shape: Shape, count: Count) -> dict
         share = room if wanted is None else max(10, (room - used) // max(1, wanted - len(document)))
         name = values.key(rng, shape.language, set(document))
         value = _value(rng, shape, shape.depth - 1, min(share, room - used))
-        size = count(dumps({name: value}, shape.indent)) + 1
+        size = count(dumps({name: value}, shape.indent)) - 1  # in the document a comma stands for the opening brace, none for the closing
         if used + size > room:
             if wanted is not None:
                 raise SampleError(f"{shape.fields} fields need more than {tokens} tokens; ask for a longer context or fewer fields")
@@ -93,6 +93,8 @@ def _fit(rng: random.Random, document: dict[str, Any], tail: str, tokens: int, s
         return dumps({**document, tail: "".join(words[:n]).strip()}, shape.indent)
 
     low, high = 0, 1
+    while shape.fields is None and document and count(text(0)) > tokens:  # the estimate was a token or two short
+        document.popitem()
     if count(text(0)) > tokens + _slack(tokens):
         raise SampleError(f"a JSON document of this shape needs more than {tokens} tokens; ask for a longer context or fewer fields")
     while count(text(high)) < tokens:
