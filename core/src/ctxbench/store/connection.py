@@ -36,10 +36,7 @@ def connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
     Raises:
         StoreError: it cannot be opened; the message says why and what to do.
     """
-    if path.is_dir():
-        raise StoreError(f"{path}: is a directory; a store is one file, for example {path / 'ctxbench.duckdb'}")
-    if read_only and not path.exists():
-        raise StoreError(f"{path}: no such store; ctxbench run --store {path} makes one")
+    _check_path(path, read_only)
     connection = _open(path, read_only)
     try:
         connection.execute("SET GLOBAL TimeZone = 'UTC'")
@@ -50,6 +47,18 @@ def connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
             connection.close()
             raise store_error(path, error) from error
     return connection
+
+
+def _check_path(path: Path, read_only: bool) -> None:
+    try:
+        if path.is_dir():
+            raise StoreError(f"{path}: is a directory; a store is one file, for example {path / 'ctxbench.duckdb'}")
+        if read_only and not path.exists():
+            raise StoreError(f"{path}: no such store; ctxbench run --store {path} makes one")
+    except OSError as error:
+        raise store_error(path, error) from error
+    if "\0" in str(path):
+        raise StoreError(f"{str(path)!r}: a file name cannot hold a NUL character")
 
 
 def _open(path: Path, read_only: bool) -> duckdb.DuckDBPyConnection:
@@ -110,7 +119,7 @@ def store_error(path: Path, error: Exception) -> StoreError:
     if "has been invalidated" in text:
         return StoreError(f"{path}: writing failed before, so this store takes nothing more; what was stored before is kept. Open it again")
     if "Permission denied" in text or "Read-only file system" in text or "read-only file system" in text:
-        return StoreError(f"{path}: no permission to write here; make the file and its folder writable, or name another with --store")
+        return StoreError(f"{path}: permission denied; the file and its folder must be writable to store results, readable to ask")
     if "No such file or directory" in text:
         return StoreError(f"{path}: the folder {path.parent} does not exist; make it first: mkdir -p {path.parent}")
     return StoreError(f"{path}: {text}")
@@ -122,5 +131,5 @@ def _command(pid: str) -> str:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:
         return ""
-    line = b" ".join(word for word in words if word).decode("utf-8", "replace")
+    line = " ".join(b" ".join(words).decode("utf-8", "replace").split())
     return line if len(line) <= 120 else line[:117] + "..."

@@ -107,7 +107,11 @@ def _json_column(values: Sequence[Any]) -> list[str]:
 
 def storable_text(text: str) -> str:
     """``text`` with lone surrogates, which UTF-8 cannot hold, replaced by U+FFFD; a surrogate pair becomes its character."""
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
 
 
 def json_text(value: Any) -> str:
