@@ -1,0 +1,94 @@
+"""Writes checkpoints as the folders that ship: what a hub repository of a Qwen2-VL holds, and PEFT adapters."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tinytrain.model import SPECIAL
+from tinytrain.stages import make_model, with_adapter
+
+PACKAGED = Path(__file__).parents[2] / "src" / "ctxbench_tiny" / "weights"
+
+# Qwen2-VL's template for turns of text and images, without the system message that it adds where there is none.
+TEMPLATE = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
+    "{% if message['content'] is string %}{{ message['content'] }}{% else %}{% for part in message['content'] %}"
+    "{% if part['type'] == 'image' %}<|vision_start|><|image_pad|><|vision_end|>{% else %}{{ part['text'] }}{% endif %}"
+    "{% endfor %}{% endif %}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+PROCESSOR = {
+    "processor_class": "Qwen2VLProcessor",
+    "image_processor": {
+        "image_processor_type": "Qwen2VLImageProcessor",
+        "patch_size": 14,
+        "merge_size": 2,
+        "temporal_patch_size": 2,
+        "size": {"shortest_edge": 28 * 28, "longest_edge": 28 * 28 * 1280},
+        "image_mean": [0.48145466, 0.4578275, 0.40821073],
+        "image_std": [0.26862954, 0.26130258, 0.27577711],
+    },
+}
+
+
+def byte_tokenizer() -> Any:
+    """A tokenizer whose id of a UTF-8 byte is that byte, then Qwen2-VL's special tokens."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    vocabulary = {symbol: byte for byte, symbol in enumerate(_byte_symbols())}
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in SPECIAL])
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|endoftext|>")
+
+
+def _byte_symbols() -> list[str]:
+    """The printable symbol of each byte in byte-level BPE (GPT-2's table): what Latin-1 does not print moves up past 255."""
+    printable = {*range(33, 127), *range(161, 173), *range(174, 256)}
+    moved = iter(range(256, 512))
+    return [chr(byte if byte in printable else next(moved)) for byte in range(256)]
+
+
+def write_base(model: Any, folder: Path) -> None:
+    """Write a model in bfloat16 with its tokenizer, processor and chat template."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    model.generation_config.eos_token_id = model.config.text_config.eos_token_id
+    model.generation_config.pad_token_id = model.config.text_config.pad_token_id
+    model.to(torch.bfloat16).save_pretrained(folder)
+    byte_tokenizer().save_pretrained(folder)
+    (folder / "chat_template.jinja").write_text(TEMPLATE, "utf-8")
+    (folder / "processor_config.json").write_text(json.dumps(PROCESSOR, indent=2) + "\n", "utf-8")
+
+
+def write_adapter(model: Any, options: dict[str, Any], weights: dict[str, torch.Tensor], folder: Path) -> None:
+    """Write an adapter in bfloat16."""
+    shutil.rmtree(folder, ignore_errors=True)
+    adapted = with_adapter(model, options)
+    adapted.load_state_dict(weights, strict=False)
+    adapted.peft_config["default"].base_model_name_or_path = "ctxbench-tiny"
+    adapted.to(torch.bfloat16).save_pretrained(folder, save_embedding_layers=False)  # else peft asks the hub
+    (folder / "README.md").unlink(missing_ok=True)
+
+
+def export(config: dict[str, Any], work: Path, folder: Path = PACKAGED) -> None:
+    """Write the base of the last full stage, and every adapter, from their checkpoints in ``work``."""
+    for name, stage in config["stages"].items():
+        if not (work / f"{name}.pt").is_file():
+            print(f"no checkpoint of stage {name} in {work}: left out")
+            continue
+        state = torch.load(work / f"{name}.pt", weights_only=True)
+        model = make_model(config["model"])
+        if "adapter" not in stage:
+            model.load_state_dict(state["model"])
+            write_base(model, folder / "base")
+        else:
+            base = torch.load(work / f"{stage['after']}.pt", weights_only=True)
+            model.load_state_dict(base["model"])
+            write_adapter(model, stage["adapter"], state["model"], folder / "adapters" / name)

@@ -1,0 +1,105 @@
+"""Pages as the model sees them, made without an image library: one 28 x 28 px tile a visual token, then Qwen2-VL's patch layout."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+TILE = 28
+MEAN = np.array([0.48145466, 0.4578275, 0.40821073], np.float32)
+STD = np.array([0.26862954, 0.26130258, 0.27577711], np.float32)
+PALETTE = np.array([[0, 0, 0], [255, 0, 0], [0, 255, 0], [0, 0, 255]], np.uint8)
+
+GLYPHS_A_TILE = 4
+BYTES_A_SQUARE = 12
+
+Tiles = npt.NDArray[np.uint8]
+
+
+@attrs.frozen(eq=False)
+class Page:
+    """A page as visual tokens.
+
+    Attributes:
+        tiles: uint8 (tokens, 28, 28, 3), row by row.
+        width: tokens in a row.
+        slots: int64 (tokens, k), the byte in each of a tile's k places, -1 where there is none; ``None`` if nobody knows.
+    """
+
+    tiles: Tiles
+    width: int
+    slots: npt.NDArray[np.int64] | None = None
+
+
+def of_image(image: Image.Image) -> Page:
+    """A page image whose sides are multiples of 28 px, as tokens.
+
+    Raises:
+        ValueError: they are not.
+    """
+    array = np.asarray(image.convert("RGB"))
+    height, width = array.shape[0] // TILE, array.shape[1] // TILE
+    if array.shape[:2] != (height * TILE, width * TILE):
+        raise ValueError(f"a page of {image.width} x {image.height} px does not fall into tiles of {TILE} px")
+    tiles = array.reshape(height, TILE, width, TILE, 3).swapaxes(1, 2).reshape(-1, TILE, TILE, 3)
+    return Page(tiles, width)
+
+
+def patches(tiles: Tiles) -> npt.NDArray[np.float32]:
+    """Tiles (n, 28, 28, 3) to the rows that Qwen2-VL's image processor makes of them: (4 n, 3 * 2 * 14 * 14)."""
+    x = (tiles.astype(np.float32) / 255.0 - MEAN) / STD
+    x = x.reshape(-1, 2, 14, 2, 14, 3).transpose(0, 1, 3, 5, 2, 4)[:, :, :, :, None]
+    return np.broadcast_to(x, (*x.shape[:4], 2, 14, 14)).reshape(4 * len(tiles), -1)
+
+
+@functools.cache
+def glyphs(width: int = TILE // GLYPHS_A_TILE, size: int = 11) -> npt.NDArray[np.uint8]:
+    """Grey glyphs of the printable ASCII characters, (95, 28, width)."""
+    import matplotlib
+    from PIL import Image, ImageDraw, ImageFont
+
+    font = ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSansMono.ttf"), size)
+    table = np.empty((95, TILE, width), np.uint8)
+    for i in range(95):
+        image = Image.new("L", (width, TILE), 255)
+        ImageDraw.Draw(image).text((0, (TILE - size) // 2), chr(32 + i), font=font, fill=0)
+        table[i] = np.asarray(image)
+    return table
+
+
+def lines(text: str, columns: int) -> list[str]:
+    """``text`` as the lines of a page: hard breaks kept, longer lines wrapped."""
+    return [line[i : i + columns] for line in text.split("\n") for i in range(0, max(1, len(line)), columns)]
+
+
+def text_page(text: str, width: int, lines_a_tile: int = 1) -> Page:
+    """A page of 7 px wide characters, ``width`` visual tokens a row, with one or two lines in each row of tokens."""
+    columns = width * GLYPHS_A_TILE
+    rows = lines(text, columns)
+    rows += [""] * (-len(rows) % lines_a_tile)
+    codes = np.array([[ord(c) for c in row.ljust(columns)] for row in rows])
+    codes = codes.reshape(-1, lines_a_tile, width, GLYPHS_A_TILE).swapaxes(1, 2).reshape(-1, lines_a_tile, GLYPHS_A_TILE)
+    pitch = TILE // lines_a_tile
+    cells = glyphs()[:, (TILE - pitch) // 2 : (TILE + pitch) // 2][codes - 32]
+    grey = cells.transpose(0, 1, 3, 2, 4).reshape(-1, TILE, TILE)
+    return Page(np.repeat(grey[..., None], 3, -1), width, codes.reshape(len(grey), -1))
+
+
+def square_page(data: bytes, width: int) -> Page:
+    """Aligned codebook squares of 12 bytes, padded with white to whole rows."""
+    n = -(-len(data) // BYTES_A_SQUARE)
+    total = -(-n // width) * width
+    values = np.frombuffer(data.ljust(n * BYTES_A_SQUARE, b"\0"), np.uint8).reshape(n, BYTES_A_SQUARE)
+    cells = np.zeros((n, 49), np.uint8)
+    cells[:, :48] = ((values[..., None] >> np.array([6, 4, 2, 0], np.uint8)) & 3).reshape(n, 48)
+    tiles = np.full((total, TILE, TILE, 3), 255, np.uint8)
+    tiles[:n] = PALETTE[cells.reshape(n, 7, 7).repeat(4, 1).repeat(4, 2)]
+    labels = np.full((total, BYTES_A_SQUARE), -1, np.int64)
+    labels[:n] = values
+    labels.reshape(-1)[len(data) :] = -1
+    return Page(tiles, width, labels)

@@ -1,0 +1,125 @@
+"""Where examples come from. A source makes an example of a given length from a generator, and knows the lengths to climb."""
+
+from __future__ import annotations
+
+import abc
+import random
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import attrs
+
+import ctxbench
+from tinytrain import pages, texts
+from tinytrain.batches import Example
+
+Kind = Literal["text", "page", "dense", "square"]
+SLOTS = {"text": 0, "page": 4, "dense": 8, "square": 12}
+COPY = ("Copy it.", "Repeat the text.", "Write it out exactly.")
+
+
+class Source(abc.ABC):
+    """A stream of examples of growing length.
+
+    Attributes:
+        slots: bytes that each tile of its pages shows, 0 if unknown.
+        lengths: levels of the curriculum, in characters or in reference tokens.
+    """
+
+    slots: int = 0
+    lengths: Sequence[int]
+
+    @abc.abstractmethod
+    def make(self, r: random.Random, length: int) -> Example:
+        """An example of about this length."""
+
+
+def _carry(kind: Kind, text: str, width: int) -> tuple[str, tuple[pages.Page, ...]]:
+    """The text that goes before the question, and the pages."""
+    if kind == "text":
+        return f"{text}\n\n", ()
+    if kind == "square":
+        return "", (pages.square_page(text.encode(), width),)
+    return "", (pages.text_page(text, width, 2 if kind == "dense" else 1),)
+
+
+@attrs.frozen
+class Copy(Source):
+    """Read a whole text back."""
+
+    kind: Kind
+    lengths: Sequence[int]
+    widths: Sequence[int] = (8,)
+
+    @property
+    def slots(self) -> int:  # type: ignore[override]
+        """Bytes on each tile."""
+        return SLOTS[self.kind]
+
+    def make(self, r: random.Random, length: int) -> Example:
+        """A text of up to ``length`` characters, at least five sixths of it."""
+        text = texts.any_text(r, max(4, length - r.randrange(max(1, length // 6))))
+        before, page = _carry(self.kind, text, r.choice(self.widths))
+        return Example(before + r.choice(COPY), text, page)
+
+
+@attrs.frozen
+class Lookup(Source):
+    """Find one fact in prose: the value that a sentence gives for a key."""
+
+    kind: Kind
+    lengths: Sequence[int]
+    widths: Sequence[int] = (8,)
+
+    @property
+    def slots(self) -> int:  # type: ignore[override]
+        """Bytes on each tile."""
+        return SLOTS[self.kind]
+
+    def make(self, r: random.Random, length: int) -> Example:
+        """Prose of about ``length`` characters with one to four facts in it."""
+        facts = texts.facts(r, r.choice([1, 1, 2, 3, 4]))
+        text = texts.hide(r, [sentence for _, _, sentence in facts], length)
+        key, value, _ = r.choice(facts)
+        before, page = _carry(self.kind, text, r.choice(self.widths))
+        return Example(before + texts.ask(r, key), value, page)
+
+
+@attrs.define
+class TaskSource(Source):
+    """A task's real samples in a codec's real carriers, worded as the engine words them. Lengths are reference tokens."""
+
+    task: str
+    codec: str
+    lengths: Sequence[int]
+    task_options: dict[str, Any] = attrs.field(factory=dict)
+    codec_options: dict[str, Any] = attrs.field(factory=dict)
+    _task: ctxbench.Task = attrs.field(init=False)
+    _codec: ctxbench.Codec = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        registry = ctxbench.load_plugins()
+        self._task = registry.task(self.task, **self.task_options)
+        self._codec = registry.codec(self.codec, **self.codec_options)
+
+    def make(self, r: random.Random, length: int) -> Example:
+        """The task's sample of ``length`` reference tokens for a training seed, which no evaluation draws from."""
+        sample = self._task.sample(length, ctxbench.derive_seed("training", self.task, length, r.getrandbits(48)))
+        return self.example(sample)
+
+    def example(self, sample: ctxbench.Sample) -> Example:
+        """A sample as an example."""
+        from ctxbench.engine.prompts import compose
+
+        carrier = self._codec.encode(sample.context)
+        text = compose(self._codec.hint(sample.language), carrier.text, sample.question)
+        return Example(text, sample.answer, tuple(pages.of_image(page) for page in carrier.pages))
+
+
+SOURCES = {"copy": Copy, "lookup": Lookup, "task": TaskSource}
+
+
+def make_source(options: dict[str, Any]) -> Source:
+    """The source that a config entry describes: its ``source`` and the fields of that class."""
+    rest = dict(options)
+    return SOURCES[rest.pop("source")](**rest)  # type: ignore[no-any-return]

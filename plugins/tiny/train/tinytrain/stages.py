@@ -1,0 +1,68 @@
+"""The stages of ``stages.yaml``: what each trains, from which weights, on which tracks."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from tinytrain.curriculum import Track
+from tinytrain.model import make_config
+from tinytrain.sources import make_source
+from tinytrain.training import Settings, Trainer
+
+CURRICULUM = ("weight", "climb", "focus")
+
+
+def load_stages(path: Path) -> dict[str, Any]:
+    """The parsed file."""
+    parsed: dict[str, Any] = yaml.safe_load(path.read_text("utf-8"))
+    return parsed
+
+
+def make_tracks(options: dict[str, dict[str, Any]]) -> list[Track]:
+    """The tracks that a stage describes."""
+    made = []
+    for name, option in options.items():
+        own = {key: option[key] for key in CURRICULUM if key in option}
+        source = make_source({key: value for key, value in option.items() if key not in CURRICULUM})
+        made.append(Track(name, source, **own))
+    return made
+
+
+def make_model(options: dict[str, Any], seed: int = 0) -> Any:
+    """A new model with random weights. Attention is plain: on a CPU in bfloat16 it is the fastest."""
+    from transformers import Qwen2VLForConditionalGeneration
+
+    torch.manual_seed(seed)
+    return Qwen2VLForConditionalGeneration._from_config(make_config(**options), attn_implementation="eager")
+
+
+def with_adapter(model: Any, options: dict[str, Any]) -> Any:
+    """``model`` frozen, with a new LoRA adapter in training."""
+    from peft import LoraConfig, get_peft_model
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # peft asks transformers in a way that its next major release drops
+        return get_peft_model(model, LoraConfig(**options))
+
+
+def make_trainer(config: dict[str, Any], name: str, folder: Path) -> Trainer:
+    """The trainer of a stage, at its start: weights of the stage that it builds on, from ``folder``, or new ones."""
+    stage = config["stages"][name]
+    settings = Settings(**stage["settings"])
+    model = make_model(config["model"], settings.seed)
+    visual = model.model.visual
+    before = torch.load(folder / f"{stage['after']}.pt", weights_only=True) if "after" in stage else None
+    if "adapter" in stage:
+        if before is not None:
+            model.load_state_dict(before["model"], strict=False)
+        torch.manual_seed(settings.seed)
+        return Trainer(with_adapter(model, stage["adapter"]), visual, make_tracks(stage["tracks"]), settings, config["model"]["hidden"])
+    trainer = Trainer(model, visual, make_tracks(stage["tracks"]), settings, config["model"]["hidden"])
+    if before is not None:
+        trainer.start_from(before)
+    return trainer

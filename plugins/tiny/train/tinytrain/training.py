@@ -1,0 +1,190 @@
+"""The training loop: batches by curriculum, Muon for matrices and AdamW for the rest, checkpoints that resume bit for bit."""
+
+from __future__ import annotations
+
+import csv
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import attrs
+import torch
+from torch import nn
+
+from tinytrain.batches import Example, collate, shown
+from tinytrain.curriculum import Track
+
+FIELDS = ("step", "track", "length", "loss", "tile_loss", "top", "mean", "tokens", "seconds")
+
+
+@attrs.frozen
+class Settings:
+    """How to train.
+
+    Attributes:
+        steps: optimiser steps in all.
+        tokens: tokens in a batch, about.
+        muon, adamw: peak learning rates. Muon's updates are scaled to AdamW's size, so the two are comparable.
+        warmup: steps of linear warm-up. ``decay``: last share of the steps, over which both rates fall linearly to 2 %.
+        tile_loss: weight of the loss of reading each tile's bytes straight from its visual token, which a helper head learns and which
+            is thrown away after training: without it the vision part starts to learn only once the language part can use it.
+        seed: of the data and of the first weights.
+        every: steps between checkpoints.
+    """
+
+    steps: int
+    tokens: int = 3000
+    muon: float = 3e-3
+    adamw: float = 1e-3
+    warmup: int = 50
+    decay: float = 0.3
+    tile_loss: float = 1.0
+    seed: int = 0
+    every: int = 300
+
+    def rate(self, step: int) -> float:
+        """Share of the peak rates at a step."""
+        rising = min(1.0, (step + 1) / self.warmup)
+        left = (self.steps - step) / max(1.0, self.decay * self.steps)
+        return rising * max(0.02, min(1.0, left))
+
+
+def _optimizers(model: nn.Module, heads: nn.Module, settings: Settings) -> list[torch.optim.Optimizer]:
+    trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    matrices = [p for name, p in trained if p.ndim == 2 and "embed" not in name]
+    inside = {id(p) for p in matrices}
+    rest = [p for _, p in trained if id(p) not in inside] + list(heads.parameters())
+    return [
+        torch.optim.Muon(matrices, lr=settings.muon, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(rest, lr=settings.adamw, betas=(0.9, 0.98), weight_decay=0.01, fused=True),
+    ]
+
+
+class Trainer:
+    """A model in training. ``visual`` is its vision part, whose output is what the helper heads read."""
+
+    def __init__(self, model: Any, visual: nn.Module, tracks: list[Track], settings: Settings, hidden: int) -> None:
+        self.model, self.tracks, self.settings = model, tracks, settings
+        kinds = {t.source.slots for t in tracks if t.source.slots}
+        self.heads = nn.ModuleDict({str(k): nn.Linear(hidden, k * 256) for k in sorted(kinds)})
+        self.optimizers = _optimizers(model, self.heads, settings)
+        self.random = random.Random(settings.seed)
+        self.step, self.seconds = 0, 0.0
+        self._seen: torch.Tensor | None = None
+        visual.register_forward_hook(self._keep)
+
+    def _keep(self, module: nn.Module, inputs: Any, output: Any) -> None:
+        self._seen = output.pooler_output
+
+    def run(self, checkpoint: Path, log: Path, tell: Callable[[str], None], until: int | None = None) -> None:
+        """Train to the end, or to step ``until``; goes on from ``checkpoint`` if it is there."""
+        if checkpoint.is_file():
+            self.restore(checkpoint)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("a", newline="") as file:
+            writer = csv.writer(file)
+            if not file.tell():
+                writer.writerow(FIELDS)
+            while self.step < (until or self.settings.steps):
+                row = self.advance(tell)
+                writer.writerow([row[field] for field in FIELDS])
+                if self.step % 25 == 0:
+                    tell(" ".join(f"{t.name}@{t.top}:{t.mean:.2f}" for t in self.tracks) + f"  step {self.step} {self.seconds:.0f} s")
+                if self.step % self.settings.every == 0 or self.step == self.settings.steps:
+                    self.save(checkpoint)
+                    file.flush()
+
+    def advance(self, tell: Callable[[str], None]) -> dict[str, Any]:
+        """One step; returns a row for the log."""
+        start = time.perf_counter()
+        track = self.random.choices(self.tracks, [t.weight for t in self.tracks])[0]
+        length = track.draw(self.random)
+        examples = self._examples(track, length)
+        for optimizer, peak in zip(self.optimizers, (self.settings.muon, self.settings.adamw), strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = peak * self.settings.rate(self.step)
+        loss, tile_loss = self._update(examples)
+        self.step += 1
+        self.seconds += time.perf_counter() - start
+        if track.learn(length, loss):
+            tell(f"step {self.step}, {self.seconds:.0f} s: {track.name} climbs to {track.top}")
+        tokens = sum(map(len, examples))
+        values = (
+            self.step,
+            track.name,
+            length,
+            round(loss, 4),
+            round(tile_loss, 4),
+            track.top,
+            round(track.mean, 4),
+            tokens,
+            round(self.seconds, 1),
+        )
+        return dict(zip(FIELDS, values, strict=True))
+
+    def _examples(self, track: Track, length: int) -> list[Example]:
+        examples, tokens = [], 0
+        while tokens < self.settings.tokens:
+            examples.append(track.source.make(self.random, length))
+            tokens += len(examples[-1])
+        return examples
+
+    def _update(self, examples: list[Example]) -> tuple[float, float]:
+        self._seen = None
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = self.model(**collate(examples)).loss
+            tile_loss = self._tile_loss(examples)
+        (loss + self.settings.tile_loss * tile_loss).backward()
+        torch.nn.utils.clip_grad_norm_([p for p in self.model.parameters() if p.grad is not None], 1.0)
+        for optimizer in self.optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
+        return loss.item(), tile_loss.item()
+
+    def _tile_loss(self, examples: list[Example]) -> torch.Tensor:
+        slots = shown(examples)
+        if slots is None or self._seen is None or not self.settings.tile_loss:
+            return torch.zeros(())
+        logits = self.heads[str(slots.shape[1])](self._seen).reshape(-1, 256)
+        return nn.functional.cross_entropy(logits.float(), slots.reshape(-1), ignore_index=-1)
+
+    def trainable(self) -> dict[str, torch.Tensor]:
+        """The weights that training changes, by name."""
+        wanted = {name for name, p in self.model.named_parameters() if p.requires_grad}
+        return {name: value for name, value in self.model.state_dict().items() if name in wanted}
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint; a kill leaves the last whole one."""
+        state = {
+            "model": self.trainable(),
+            "heads": self.heads.state_dict(),
+            "optimizers": [o.state_dict() for o in self.optimizers],
+            "tracks": {t.name: t.state() for t in self.tracks},
+            "random": self.random.getstate(),
+            "step": self.step,
+            "seconds": self.seconds,
+        }
+        partial = path.with_suffix(".partial")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(state, partial)
+        partial.replace(path)
+
+    def restore(self, path: Path) -> None:
+        """Go on from a checkpoint of the same stage."""
+        state = torch.load(path, weights_only=True)
+        self.start_from(state)
+        for optimizer, kept in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(kept)
+        version, internal, gauss = state["random"]
+        self.random.setstate((version, tuple(internal), gauss))
+        self.step, self.seconds = state["step"], state["seconds"]
+
+    def start_from(self, state: dict[str, Any]) -> None:
+        """Take weights and places in the curriculum from a checkpoint, this stage's or another's."""
+        self.model.load_state_dict(state["model"], strict=False)
+        self.heads.load_state_dict({k: v for k, v in state["heads"].items() if k in self.heads.state_dict()}, strict=False)
+        for track in self.tracks:
+            if track.name in state["tracks"]:
+                track.restore(state["tracks"][track.name])

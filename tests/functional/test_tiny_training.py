@@ -1,0 +1,169 @@
+"""The tiny model's training code: its fast paths equal transformers' own, and an interrupted run ends where a whole one does."""
+
+from __future__ import annotations
+
+import random
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+TRAIN = Path(__file__).parents[2] / "plugins" / "tiny" / "train"
+sys.path.insert(0, str(TRAIN))
+
+from tinytrain import batches, pages  # noqa: E402
+from tinytrain.curriculum import Track  # noqa: E402
+from tinytrain.export import byte_tokenizer, write_adapter, write_base  # noqa: E402
+from tinytrain.sources import Copy, Lookup, TaskSource  # noqa: E402
+from tinytrain.stages import load_stages, make_model, make_tracks, with_adapter  # noqa: E402
+from tinytrain.training import Settings, Trainer  # noqa: E402
+
+MICRO = {"hidden": 32, "layers": 1, "heads": 2, "theta": 3000.0, "sections": [0, 3, 5]}
+LORA = {"r": 4, "lora_alpha": 4, "target_modules": ["q_proj", "v_proj", "patch_embed.proj", "mlp.0"]}
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Sums in one fixed order."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_patches_equal_the_image_processor():
+    """Tiles laid out otherwise than transformers does would train a model that reads nothing in use."""
+    from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (84, 140, 3), dtype=np.uint8))
+    page = pages.of_image(image)
+    made = Qwen2VLImageProcessorPil(size={"shortest_edge": 784, "longest_edge": 10**6})(images=[image], return_tensors="pt")
+    assert made["image_grid_thw"].tolist() == [[1, 6, 10]]
+    np.testing.assert_allclose(pages.patches(page.tiles), made["pixel_values"].numpy(), atol=1e-5)
+
+
+def test_byte_tokenizer_maps_bytes_to_themselves():
+    """The training code writes bytes as ids without asking the tokenizer."""
+    tokenizer = byte_tokenizer()
+    text = "".join(map(chr, range(256))) + "Grüße 你好 🙂\r\n\t  x"
+    assert tokenizer.encode(text) == list(text.encode())
+    assert tokenizer.decode(list(text.encode()), clean_up_tokenization_spaces=False) == text
+    assert tokenizer.convert_tokens_to_ids(["<|im_start|>", "<|im_end|>", "<|image_pad|>"]) == [257, 258, 261]
+
+
+def test_prompt_ids_equal_the_exported_model_s_own_encoding(tmp_path):
+    """Training on other tokens than the product sends would not show in any loss."""
+    from ctxbench import Prompt
+    from ctxbench_transformers import load
+
+    write_base(make_model(MICRO), tmp_path / "base")
+    image = Image.fromarray(np.random.default_rng(1).integers(0, 256, (56, 84, 3), dtype=np.uint8))
+    example = batches.Example("The context is above.\n\nCopy it.", "ok", (pages.of_image(image), pages.of_image(image)))
+    usage = load(tmp_path / "base").count(Prompt((image, image), example.text))
+    assert usage.prompt == len(example.prompt_ids())
+    assert usage.pages == (6, 6)
+
+
+def test_text_page_shows_what_its_slots_say():
+    """Wrapped lines, hard breaks and both lines of a token row land where the labels say."""
+    page = pages.text_page("abcdefghijkl\nmn", 2, lines_a_tile=2)
+    shown = ["".join(map(chr, row)) for row in page.slots.reshape(-1, 2, 4).reshape(-1, 4)]
+    assert shown == ["abcd", "ijkl", "efgh", "    ", "mn  ", "    ", "    ", "    "]
+    glyph = pages.glyphs()[ord("i") - 32][7:21]
+    np.testing.assert_array_equal(page.tiles[0][14:28, 0:7, 0], glyph)
+
+
+def test_squares_hold_twelve_bytes_most_significant_pair_first():
+    """The aligned layout's own definition, cell by cell."""
+    page = pages.square_page(b"\x1b" + b"A" * 12, 2)
+    colours = [tuple(int(v) for v in page.tiles[0][2, 4 * i + 2]) for i in range(7)]
+    black, red, green, blue = (0, 0, 0), (255, 0, 0), (0, 255, 0), (0, 0, 255)
+    assert colours == [black, red, green, blue, red, black, black]
+    assert page.slots[1].tolist() == [65, *[-1] * 11]
+    assert tuple(page.tiles[0][27, 27]) == black
+
+
+def test_loss_is_on_the_answer_only():
+    """A label in the prompt would teach the model to predict questions."""
+    short, long = batches.Example("Q", "a"), batches.Example("Question?", "answer")
+    made = batches.collate([short, long])
+    assert made["labels"][0][made["labels"][0] != -100].tolist() == [97, 258]
+    assert made["labels"][1][made["labels"][1] != -100].tolist() == [*b"answer", 258]
+    assert made["attention_mask"].sum(1).tolist() == [len(short), len(long)]
+
+
+def test_curriculum_climbs_only_on_its_longest_length():
+    """Climbing on short examples would outrun the model."""
+    track = Track("t", Copy("text", [8, 16]), climb=0.5)
+    for _ in range(100):
+        assert not track.learn(4, 0.0)
+    climbed = [track.learn(8, 0.0) for _ in range(100)]
+    assert climbed.count(True) == 1
+    assert track.top == 16
+
+
+@pytest.mark.parametrize("kind", ["text", "page", "dense", "square"])
+def test_lookup_answers_stand_in_the_context(kind):
+    """An answer that is not in the context could only be guessed."""
+    r = random.Random(3)
+    for _ in range(20):
+        example = Lookup(kind, [200]).make(r, 200)
+        context = example.text if kind == "text" else bytes(b for b in example.pages[0].slots.reshape(-1) if b >= 0).decode()
+        if kind != "dense":
+            assert example.answer in context.replace(" " * 4, "") or len(example.answer) > 20
+
+
+def test_task_source_words_its_prompt_as_the_engine_does():
+    """The engine's wording in training and in evaluation must be one."""
+    example = TaskSource("needle", "text", [64]).make(random.Random(0), 64)
+    assert example.text.startswith("The context is the text below.\n\n")
+    assert example.answer in example.text
+    assert not example.pages
+
+
+def _trainer(adapter: bool = False) -> Trainer:
+    model = make_model(MICRO)
+    visual = model.model.visual
+    tracks = [Track("text", Copy("text", [6, 8])), Track("square", Copy("square", [6, 12], widths=[2]))]
+    return Trainer(with_adapter(model, LORA) if adapter else model, visual, tracks, Settings(12, tokens=200, warmup=3, every=5), 32)
+
+
+@pytest.mark.parametrize("adapter", [False, True])
+def test_resumed_run_ends_with_the_same_weights(tmp_path, adapter):
+    """A checkpoint that forgets an optimizer, the generator or the curriculum gives other weights."""
+    whole, first, second = _trainer(adapter), _trainer(adapter), _trainer(adapter)
+    whole.run(tmp_path / "whole.pt", tmp_path / "whole.csv", lambda _: None)
+    first.run(tmp_path / "part.pt", tmp_path / "part.csv", lambda _: None, until=7)
+    second.run(tmp_path / "part.pt", tmp_path / "part.csv", lambda _: None)
+    assert second.step == whole.step == 12
+    for name, value in whole.trainable().items():
+        assert torch.equal(value, second.trainable()[name]), name
+
+
+def test_exported_adapter_loads_and_changes_the_answer(tmp_path):
+    """An adapter written under other names than PEFT's would load as if it were empty."""
+    from ctxbench import Prompt
+    from ctxbench_transformers import load
+
+    trainer = _trainer(adapter=True)
+    trainer.run(tmp_path / "a.pt", tmp_path / "a.csv", lambda _: None, until=5)
+    kept = {k: v.clone() + 0.5 for k, v in trainer.trainable().items()}
+    write_base(make_model(MICRO), tmp_path / "base")
+    write_adapter(make_model(MICRO), LORA, kept, tmp_path / "adapter")
+    prompt = Prompt((Image.new("RGB", (56, 56), "red"),), "Copy it.")
+    base, adapted = load(tmp_path / "base", max_new_tokens=8), load(tmp_path / "base", tmp_path / "adapter", max_new_tokens=8)
+    assert base.read([prompt])[0].text != adapted.read([prompt])[0].text
+
+
+def test_shipped_stages_parse_and_make_examples():
+    """A typo in stages.yaml would show hours into a run."""
+    config = load_stages(TRAIN / "stages.yaml")
+    r = random.Random(0)
+    for stage in config["stages"].values():
+        Settings(**stage["settings"])
+        for track in make_tracks(stage["tracks"]):
+            for length in (track.source.lengths[0], track.source.lengths[-1]):
+                assert len(track.source.make(r, length)) > 0
