@@ -1,4 +1,4 @@
-"""Rules of model families beside Qwen. Their text tokenizers are not at hand, so they count images only."""
+"""Families with a rule of their own. Their text tokenizers are not at hand, so they count images only."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 
 from ctxbench import ImageTokens, TokenCounter
+from ctxbench_qwen_tokens.checks import check_pixels
 
 
 @attrs.frozen
@@ -18,33 +19,33 @@ class Llava15(TokenCounter):
         default="Liu et al., Improved Baselines with Visual Instruction Tuning (2023), section 3: CLIP-ViT-L/14 at 336 px", init=False
     )
 
+    @property
+    def config(self) -> dict[str, Any]:
+        """No options."""
+        return {}
+
     def image(self, width: int, height: int) -> ImageTokens:
-        """576 tokens; the page is scaled, and what does not fit a square is cut off."""
-        return ImageTokens(576, 336, 336, (width, height) != (336, 336))
+        """576 tokens; the shorter side is scaled to 336 px, and what is left over of the longer one is cut off."""
+        return ImageTokens(576, 336, 336, min(width, height) != 336)
 
 
 @attrs.frozen
-class Idefics3(TokenCounter):
-    """The longer side is scaled to ``longest_edge``, the page cut into tiles of 364 px, and an overview of one tile added.
+class Pixtral(TokenCounter):
+    """The page is scaled down until it fits a square of ``longest_edge`` px, and read in 16 px patches.
 
-    Each tile is read in 14 px patches, 26 x 26, of which a pixel shuffle of factor 2 makes 13 x 13 = 169 tokens.
-    Marker tokens are not counted.
+    Each row of patches ends with a token of its own, which counts as visual because it comes with each image.
     """
 
-    longest_edge: int = attrs.field(default=4 * 364)
     source: str = attrs.field(
-        default="Laurencon et al., Building and better understanding vision-language models (2024), section 4.1; "
-        "transformers' Idefics3ImageProcessor",
-        init=False,
+        default="Agrawal et al., Pixtral 12B (2024), section 2; PixtralImageProcessor and PixtralProcessor of transformers", init=False
     )
+    longest_edge: int = attrs.field(default=1024)
 
-    TILE = 364
-    TOKENS = 169
+    PATCH = 16
 
     @longest_edge.validator
     def _check(self, attribute: attrs.Attribute[int], value: object) -> None:
-        if isinstance(value, bool) or not isinstance(value, int) or value < self.TILE:
-            raise ValueError(f"longest_edge must be at least {self.TILE} px, got {value!r}")
+        check_pixels(attribute.name, value, self.PATCH)
 
     @property
     def config(self) -> dict[str, Any]:
@@ -52,19 +53,26 @@ class Idefics3(TokenCounter):
         return {"longest_edge": self.longest_edge}
 
     def image(self, width: int, height: int) -> ImageTokens:
-        """Tokens of all tiles and of the overview, which is left out if the page is a single tile."""
-        scale = self.longest_edge / max(width, height)
-        w, h = width * scale, height * scale
-        columns, rows = math.ceil(w / self.TILE), math.ceil(h / self.TILE)
-        tiles = columns * rows
-        return ImageTokens(self.TOKENS * (tiles + 1 if tiles > 1 else 1), columns * self.TILE, rows * self.TILE, abs(scale - 1) > 0.04)
+        """One token a patch, and one at the end of each row."""
+        ratio = max(width, height) / self.longest_edge
+        w, h = (math.floor(width / ratio), math.floor(height / ratio)) if ratio > 1 else (width, height)
+        columns, rows = math.ceil(w / self.PATCH), math.ceil(h / self.PATCH)
+        return ImageTokens((columns + 1) * rows, columns * self.PATCH, rows * self.PATCH, ratio > 1)
 
 
 @attrs.frozen
 class Gpt4o(TokenCounter):
-    """High detail: the page is scaled into 2048 x 2048 px, then its shorter side down to 768 px, and each 512 px tile costs 170 tokens."""
+    """High detail: the page is scaled down into 2048 x 2048 px, then its shorter side to 768 px, and each 512 px tile costs 170 tokens.
+
+    A smaller page is not scaled up. The guide does not say how fractions of a pixel are rounded: to the nearest, here.
+    """
 
     source: str = attrs.field(default="OpenAI, Images and vision guide, Calculating costs: GPT-4o, 85 base tokens, 170 a tile", init=False)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """No options."""
+        return {}
 
     def image(self, width: int, height: int) -> ImageTokens:
         """85 tokens and 170 for each tile."""
@@ -79,9 +87,9 @@ def llava_1_5() -> Llava15:
     return Llava15()
 
 
-def idefics3(longest_edge: int = 4 * 364) -> Idefics3:
-    """Idefics3's rule; ``longest_edge`` is its processor's ``size``."""
-    return Idefics3(longest_edge)
+def pixtral(longest_edge: int = 1024) -> Pixtral:
+    """Pixtral's rule; ``longest_edge`` is its processor's ``size``."""
+    return Pixtral(longest_edge=longest_edge)
 
 
 def gpt_4o() -> Gpt4o:

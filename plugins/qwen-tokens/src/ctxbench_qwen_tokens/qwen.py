@@ -9,6 +9,7 @@ import attrs
 
 from ctxbench import ImageTokens, TokenCounter
 from ctxbench_qwen_tokens import bpe
+from ctxbench_qwen_tokens.checks import check_pixels
 
 MAX_ASPECT = 200
 
@@ -39,10 +40,8 @@ def smart_resize(width: int, height: int, factor: int, min_pixels: int, max_pixe
 
 
 def _check_pixels(counter: QwenVL, attribute: attrs.Attribute[int], value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{attribute.name} must be a number of pixels, at least 1, got {value!r}")
-    if attribute.name == "max_pixels" and value < max(counter.min_pixels, counter.factor**2):
-        raise ValueError(f"max_pixels must be at least min_pixels and {counter.factor**2}, got {value}")
+    # one token at least must fit the budget
+    check_pixels(attribute.name, value, 1 if attribute.name == "min_pixels" else max(counter.min_pixels, counter.factor**2))
 
 
 @attrs.frozen
@@ -79,19 +78,26 @@ class QwenVL(TokenCounter):
         return 2 * pages
 
 
-def qwen2_vl(min_pixels: int = 56 * 56, max_pixels: int = 28 * 28 * 16384) -> QwenVL:
-    """Qwen2-VL with the budget of its released checkpoints: 4 to 16,384 visual tokens."""
-    source = "preprocessor_config.json of Qwen/Qwen2-VL-2B-Instruct; smart_resize of transformers' Qwen2VLImageProcessor"
-    return QwenVL(28, source, min_pixels, max_pixels)
+_SMART_RESIZE = "Qwen2VLImageProcessor of transformers, smart_resize and the default size"
 
 
-def qwen2_5_vl(min_pixels: int = 56 * 56, max_pixels: int = 28 * 28 * 16384) -> QwenVL:
-    """Qwen2.5-VL with the budget of its released checkpoints: the rule of Qwen2-VL."""
-    source = "preprocessor_config.json of Qwen/Qwen2.5-VL-3B-Instruct; smart_resize of transformers' Qwen2VLImageProcessor"
-    return QwenVL(28, source, min_pixels, max_pixels)
+def qwen2_vl(min_pixels: int = 56 * 56, max_pixels: int = 28 * 28 * 1280) -> QwenVL:
+    """Qwen2-VL with the default budget of transformers' processor: 4 to 1,280 visual tokens.
+
+    The released checkpoints' own ``preprocessor_config.json`` raises it to 16,384: ``max_pixels=12845056``.
+    """
+    return QwenVL(28, _SMART_RESIZE, min_pixels, max_pixels)
+
+
+def qwen2_5_vl(min_pixels: int = 56 * 56, max_pixels: int = 28 * 28 * 1280) -> QwenVL:
+    """Qwen2.5-VL, which uses Qwen2-VL's processor; its released checkpoints set ``max_pixels=12845056`` too."""
+    return QwenVL(28, _SMART_RESIZE, min_pixels, max_pixels)
 
 
 def qwen3_vl(min_pixels: int = 256 * 256, max_pixels: int = 4096 * 4096) -> QwenVL:
-    """Qwen3-VL: 16 px patches merged 2 x 2, hence 32 px squares."""
-    source = "preprocessor_config.json (size) of Qwen/Qwen3-VL-2B-Instruct; smart_resize of transformers' Qwen2VLImageProcessor"
+    """Qwen3-VL: 16 px patches merged 2 x 2, hence 32 px squares; 64 to 16,384 visual tokens.
+
+    It uses Qwen2-VL's processor without a default of its own, so the budget is that of its released checkpoints.
+    """
+    source = "preprocessor_config.json (patch_size, merge_size, size) of Qwen/Qwen3-VL-4B-Instruct; smart_resize of Qwen2VLImageProcessor"
     return QwenVL(32, source, min_pixels, max_pixels)
