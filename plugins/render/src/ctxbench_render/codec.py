@@ -1,0 +1,160 @@
+"""The codec: text as pages of monospace type."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar, Literal
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from ctxbench import Carrier, Codec, DecodeError, require_text
+from ctxbench_render.fonts import GlyphSource
+from ctxbench_render.layout import Line, lines
+
+GRID = 28  # px; pages are whole visual tokens of Qwen2-VL
+MIN_SIDE = 56  # px; a smaller page would be scaled up by the processor
+MAX_SIDE = 3584  # px; 3584 x 3584 px is the largest page that Qwen2-VL's processor leaves as it is
+
+
+def _between(low: float, high: float) -> Any:
+    def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
+            raise ValueError(f"{attribute.name} must be from {low} to {high}, got {value!r}")
+        if isinstance(low, int) and not isinstance(value, int):
+            raise TypeError(f"{attribute.name} must be a whole number, got {value!r}")
+
+    return check
+
+
+@attrs.frozen
+class RenderCodec(Codec):
+    """Monospace pages, dark on white, read from left to right and top to bottom.
+
+    A line that is too long goes on in the next one; a bar in the right margin marks where it does, so that the break can be told from a
+    newline. Wide characters take two cells. A tab is space up to the next multiple of ``tab`` cells; every kind of line end is the same.
+    Other control characters are refused. Right-to-left text is drawn in the order of its characters, without joining forms, and characters
+    without ink (joiners, direction marks) leave none.
+
+    Attributes:
+        font: path of a font file; ``None`` is DejaVu Sans Mono.
+        font_size: in px.
+        columns: cells in a line.
+        line_spacing: line pitch over font size.
+        margin: white border in px.
+        page_height: longest page in px.
+        antialias: grey edges, or black and white only.
+        tab: cells between tab stops.
+    """
+
+    fidelity: ClassVar[Literal["exact", "approximate"]] = "approximate"
+
+    font: str | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.instance_of(str)))
+    font_size: int = attrs.field(default=14, validator=_between(5, 200))
+    columns: int = attrs.field(default=66, validator=_between(2, 500))
+    line_spacing: float = attrs.field(default=1.15, validator=_between(0.8, 5.0))
+    margin: int = attrs.field(default=14, validator=_between(0, 400))
+    page_height: int = attrs.field(default=980, validator=_between(56, MAX_SIDE))
+    antialias: bool = attrs.field(default=True, validator=attrs.validators.instance_of(bool))
+    tab: int = attrs.field(default=4, validator=_between(1, 16))
+
+    def __attrs_post_init__(self) -> None:
+        if self.width > MAX_SIDE:
+            raise ValueError(
+                f"{self.columns} columns of {self.glyphs.cell} px make a page wider than {MAX_SIDE} px; lower columns or font_size"
+            )
+        if self.lines_on_a_page < 1:
+            raise ValueError(f"page_height {self.page_height} px holds no line of {self.pitch} px; raise it or lower font_size")
+
+    @property
+    def glyphs(self) -> GlyphSource:
+        """Where glyphs come from."""
+        return GlyphSource(self.font, self.font_size, self.antialias)
+
+    @property
+    def pitch(self) -> int:
+        """Distance from line to line in px."""
+        return max(1, round(self.font_size * self.line_spacing))
+
+    @property
+    def width(self) -> int:
+        """Page width in px."""
+        return max(MIN_SIDE, GRID * math.ceil((self.columns * self.glyphs.cell + 2 * self.margin) / GRID))
+
+    @property
+    def lines_on_a_page(self) -> int:
+        """Lines that the longest page holds."""
+        return (self.page_height // GRID * GRID - 2 * self.margin) // self.pitch
+
+    def height(self, count: int) -> int:
+        """Height in px of a page of ``count`` lines."""
+        return max(MIN_SIDE, GRID * math.ceil((count * self.pitch + 2 * self.margin) / GRID))
+
+    def encode(self, text: str) -> Carrier:
+        """The text as pages.
+
+        Raises:
+            EncodeError: a lone surrogate, or a character that no font has; the message names it and its position.
+        """
+        pages = self._pages(text)
+        return Carrier(pages=[self._draw(page) for page in pages])
+
+    def page_sizes(self, text: str) -> list[tuple[int, int]]:
+        """Sizes of the pages, without drawing them."""
+        return [(self.width, self.height(len(page))) for page in self._pages(text)]
+
+    def decode(self, carrier: Carrier) -> str:
+        """What optical character recognition makes of the pages; see :mod:`ctxbench_render.ocr`.
+
+        Raises:
+            DecodeError: there is no page, or the extra ``ocr`` is not installed.
+        """
+        from ctxbench_render.ocr import read_page
+
+        if not carrier.pages:
+            raise DecodeError("this carrier holds no page")
+        text = ""
+        for page in carrier.pages:
+            found, continued = read_page(page, self)
+            text += found + ("" if continued else "\n")
+        return text.removesuffix("\n")
+
+    def hint(self, language: str) -> str:
+        """Says that the images show the text."""
+        return "上面的图像显示了上下文的文字。" if language == "zh" else "The images above show the text of the context."
+
+    def _pages(self, text: str) -> list[list[Line]]:
+        text = require_text(text).replace("\r\n", "\n").replace("\r", "\n")
+        self.glyphs.check(text)
+        made = lines(text, self.columns, self.tab)
+        size = self.lines_on_a_page
+        return [made[i : i + size] for i in range(0, len(made), size)] or [[]]
+
+    def _draw(self, page: list[Line]) -> Image.Image:
+        glyphs, pitch = self.glyphs, self.pitch
+        baseline = round(pitch / 2 + self.font_size * 0.36)  # capitals, 0.73 em high, stand in the middle of the line
+        paper = np.zeros((self.height(len(page)), self.width), np.uint8)
+        for row, line in enumerate(page):
+            top = self.margin + row * pitch
+            for cell, cluster in line.clusters:
+                ink = glyphs.ink(cluster, pitch, baseline)
+                left = self.margin + cell * glyphs.cell
+                area = paper[top : top + pitch, left : left + ink.shape[1]]
+                np.maximum(area, ink[: area.shape[0], : area.shape[1]], out=area)
+            if line.continued:
+                paper[top + 2 : top + pitch - 2, self.bar] = 255
+        return Image.fromarray(255 - paper).convert("RGB")
+
+    @property
+    def bar(self) -> slice:
+        """Columns in px of the mark of a line that goes on."""
+        middle = self.margin + self.columns * self.glyphs.cell + max(2, self.margin // 2)
+        middle = min(middle, self.width - 2)
+        return slice(middle - 1, middle + 1)
+
+
+def page_array(page: Image.Image) -> npt.NDArray[np.uint8]:
+    """A page as grey levels, (height, width)."""
+    return np.asarray(page.convert("L"))
