@@ -1,0 +1,125 @@
+"""Scores of a plain answer against the expected text."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Any, ClassVar
+
+import attrs
+from rapidfuzz.distance import Levenshtein
+
+from ctxbench import Metric, Sample, Scores
+from ctxbench.outcome import is_refusal
+from ctxbench_metrics.extraction import Extracted, extract_json, extract_text
+
+
+@attrs.frozen
+class HitAt1(Metric):
+    """1 if the prediction holds every expected answer as a whole word, or says that there is none where there is none; else 0.
+
+    The expected answers are ``sample.metadata["answers"]``, or ``[sample.answer]`` without such. Case, Unicode compatibility forms
+    and white space do not matter. A whole word: ``12`` is not found in ``123``, ``1.12`` or ``a12``, but is in ``代码是12。``: the
+    characters of Chinese, Japanese and Korean need no boundary. If ``sample.metadata["answerable"]`` is false, the prediction must be a short
+    text that says so: ``sample.metadata["not_found"]``, or a refusal in English or Chinese.
+    """
+
+    def score(self, prediction: str, sample: Sample) -> Scores:
+        """``hit_at_1``."""
+        if sample.metadata.get("answerable") is False:
+            hit = is_refusal(prediction, sample.metadata.get("not_found"))
+        else:
+            text = _normal(prediction)
+            hit = all(_has_word(text, _normal(answer)) for answer in _expected(sample))
+        return Scores({"hit_at_1": float(hit)}, _how(prediction, sample) if hit else "none")
+
+
+@attrs.frozen
+class ExactMatch(Metric):
+    """1 if the prediction, without surrounding white space and code fence, is the expected text, character by character; else 0."""
+
+    def score(self, prediction: str, sample: Sample) -> Scores:
+        """``exact_match``."""
+        expected = sample.answer.strip()
+        found = extract_text(prediction)
+        if prediction.strip() == expected:
+            return Scores({"exact_match": 1.0}, "raw")
+        return Scores({"exact_match": float(found.text == expected)}, found.how)
+
+
+def _cap(_: Any, attribute: attrs.Attribute[Any], value: object) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{attribute.name} must be a number above 0, or null for no limit, got {value!r}")
+    if not value > 0:
+        raise ValueError(f"{attribute.name} must be above 0, or null for no limit, got {value!r}")
+
+
+@attrs.frozen
+class CharacterErrorRate(Metric):
+    """Levenshtein distance over the number of expected characters; an answer much longer than expected scores above 1.
+
+    Compared is the answer without what surrounds it: where the expected text is a JSON document, the JSON found in the prediction (as
+    for ``json_exact_match``; the whole prediction if there is none), else the prediction without white space and code fence around it.
+    With an empty expected text the rate is the number of characters said.
+
+    Attributes:
+        cap: the largest rate to report, or ``None`` for no limit.
+    """
+
+    higher_is_better: ClassVar[bool] = False
+
+    cap: float | None = attrs.field(default=None, validator=_cap)
+
+    def score(self, prediction: str, sample: Sample) -> Scores:
+        """``character_error_rate``."""
+        expected = sample.answer.strip()
+        found = extract_json(prediction, expected[0]) if expected.startswith(("{", "[")) else extract_text(prediction)
+        rate = Levenshtein.distance(found.text, expected) / max(1, len(expected))
+        return Scores({"character_error_rate": rate if self.cap is None else min(rate, self.cap)}, found.how)
+
+
+def _expected(sample: Sample) -> list[str]:
+    answers = sample.metadata.get("answers") or [sample.answer]
+    if not isinstance(answers, (list, tuple)) or not all(isinstance(answer, str) and answer.strip() for answer in answers):
+        raise ValueError(f"hit_at_1 needs metadata['answers'] to be a list of strings that are not empty, got {answers!r}")
+    return list(answers)
+
+
+def _how(prediction: str, sample: Sample) -> str:
+    found: Extracted = extract_text(prediction)
+    return found.how if _normal(found.text) == _normal(sample.answer) else "prose"
+
+
+def _normal(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def _has_word(text: str, word: str) -> bool:
+    at = text.find(word)
+    while at >= 0:
+        end = at + len(word)
+        if not _joined(text, at - 1, word[0], -1) and not _joined(text, end, word[-1], 1):
+            return True
+        at = text.find(word, at + 1)
+    return False
+
+
+def _joined(text: str, at: int, edge: str, step: int) -> bool:
+    """True if the character at ``at`` continues the word whose first or last character is ``edge``."""
+    if not 0 <= at < len(text):
+        return False
+    neighbour = text[at]
+    if neighbour == "." and edge.isdigit() and 0 <= at + step < len(text):
+        return text[at + step].isdigit()  # a decimal point, not a full stop
+    return _in_word(edge) and _in_word(neighbour)
+
+
+def _in_word(character: str) -> bool:
+    return (character.isalnum() or character == "_") and not _unspaced(character)
+
+
+def _unspaced(character: str) -> bool:
+    """Scripts that write words without spaces: Han and kana; and hangul, where particles follow a word directly."""
+    code = ord(character)
+    return 0x2E80 <= code <= 0x9FFF or 0xAC00 <= code <= 0xD7AF or 0xF900 <= code <= 0xFAFF or 0x20000 <= code <= 0x3FFFF

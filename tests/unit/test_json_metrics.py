@@ -1,0 +1,221 @@
+"""JSON metrics on answers that a wrong parser, a wrong path or a wrong search for the answer would score otherwise."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import pytest
+
+from ctxbench import Sample, load_plugins
+from ctxbench_metrics.documents import JsonExactMatch, JsonStructuralF1, compare
+from ctxbench_metrics.extraction import extract_json, parse_json
+
+NAMES = ("json_structural_f1", "key_precision", "key_recall", "key_f1", "value_accuracy")
+REFERENCE = '{"id": 7, "tags": ["a", "b"], "owner": {"name": "李雷", "age": 30.5}, "ok": true, "note": null}'
+
+
+def sample(answer: str) -> Sample:
+    return Sample("...", "?", answer, 64)
+
+
+def exact(prediction: str, answer: str) -> float:
+    return JsonExactMatch().score(prediction, sample(answer)).values["json_exact_match"]
+
+
+def structural(prediction: str, answer: str) -> tuple[float, ...]:
+    values = JsonStructuralF1().score(prediction, sample(answer)).values
+    assert set(values) == set(NAMES)
+    return tuple(values[name] for name in NAMES)
+
+
+@pytest.mark.parametrize(
+    ("prediction", "answer", "equal"),
+    [
+        ('{"b": 2, "a": 1}', '{"a": 1, "b": 2}', True),
+        ('{ "a" :\n1 }', '{"a":1}', True),
+        ('{"a": 1.0}', '{"a": 1}', True),  # JSON has one kind of number
+        ('{"a": 1e2}', '{"a": 100}', True),
+        ('{"a": -0}', '{"a": 0}', True),
+        ('{"a": true}', '{"a": 1}', False),
+        ('{"a": 0}', '{"a": false}', False),
+        ('{"a": "1"}', '{"a": 1}', False),
+        ('{"a": null}', '{"a": false}', False),
+        ('{"a": null}', "{}", False),
+        ('{"a": {}}', '{"a": []}', False),
+        ('{"a": ""}', '{"a": []}', False),
+        ("[1, 2]", "[2, 1]", False),
+        ("[1, 2, 3]", "[1, 2]", False),
+        ('{"a": 1, "a": 1}', '{"a": 1}', False),  # a key said twice
+        ('{"a": 0.1}', '{"a": 0.1000000000000000055511151231257827}', False),  # one double, two numbers
+        ('{"a": 12345678901234567890123}', '{"a": 12345678901234567890124}', False),
+        ('{"caf\\u00e9": "\\ud83d\\ude00"}', '{"café": "😀"}', True),
+        ('{"a": "e\\u0301"}', '{"a": "é"}', False),  # another sequence of code points
+        ('{"A": 1}', '{"a": 1}', False),
+        ('{"a": NaN}', '{"a": null}', False),
+        ("{'a': 1}", '{"a": 1}', False),
+        ('{"a": 1,}', '{"a": 1}', False),
+        ("3.0", "3", True),
+        ('"x"', '"x"', True),
+    ],
+)
+def test_exact_match_respects_json_types(prediction, answer, equal):
+    assert exact(prediction, answer) == float(equal)
+
+
+def test_structural_scores_by_hand():
+    """Expected leaves: id, tags[0], tags[1], owner.name, owner.age, ok, note. Said: 6, of which 5 at expected paths, 3 right."""
+    said = '{"id": 7, "tags": ["b"], "owner": {"name": "李雷", "years": 30.5}, "ok": 1, "note": null}'
+    f1 = 2 * 5 / (6 + 7)
+    assert structural(said, REFERENCE) == pytest.approx(((f1 + 3 / 5) / 2, 5 / 6, 5 / 7, f1, 3 / 5))
+    assert structural(REFERENCE, REFERENCE) == (1, 1, 1, 1, 1)
+    assert structural("{}", REFERENCE) == (0, 0, 0, 0, 0)
+    assert structural("no idea", REFERENCE) == (0, 0, 0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("said", "expected", "matched"),
+    [
+        ('{"a.b": 1}', '{"a": {"b": 1}}', 0),
+        ('{"a[0]": 1}', '{"a": [1]}', 0),
+        ('{"a": {"0": 1}}', '{"a": [1]}', 0),
+        ('{"a": {"": 1}}', '{"a": 1}', 0),
+        ('{"": {"": 1}}', '{"": {"": 1}}', 1),
+        ('{"a": {}}', '{"a": []}', 1),  # the place is right, the value is not
+        ('{"a.b": 1, "a": {"b": 1}}', '{"a": {"b": 1}, "a.b": 2}', 2),
+    ],
+)
+def test_keys_are_paths_not_joined_strings(said, expected, matched):
+    assert compare(parse_json(said), parse_json(expected)).matched == matched
+
+
+def test_repeated_keys_cost_precision():
+    f1 = 2 * 1 / (2 + 1)
+    assert structural('{"a": 1, "a": 2}', '{"a": 1}') == pytest.approx(((f1 + 1) / 2, 1 / 2, 1, f1, 1))
+
+
+def test_scores_never_leave_their_range_and_full_marks_mean_exact_match():
+    rng = random.Random(7)
+
+    def value(depth):
+        kind = rng.randrange(7 if depth else 5)
+        if kind < 5:
+            return rng.choice([0, 1, True, None, "", "x", 0.5, [], {}])
+        if kind == 5:
+            return [value(depth - 1) for _ in range(rng.randrange(4))]
+        return {rng.choice("abc."): value(depth - 1) for _ in range(rng.randrange(4))}
+
+    documents = [json.dumps({"r": value(3)}) for _ in range(300)]
+    for said, expected in zip(documents, documents[1:] + documents[:1], strict=True):
+        for pair in ((said, expected), (said, said)):
+            scores = structural(*pair)
+            assert all(0 <= score <= 1 for score in scores)
+            assert (scores == (1, 1, 1, 1, 1)) == bool(exact(*pair)) == (parse_strict(pair[0]) == parse_strict(pair[1]))
+
+
+def parse_strict(text: str):
+    """Equality with types: `True` is not 1."""
+    return repr(json.loads(text, object_pairs_hook=lambda pairs: ("object", sorted(pairs, key=repr))))
+
+
+DOCUMENT = '{"a": [1, {"b": "}]"}], "c": "say \\"hi\\""}'
+
+
+@pytest.mark.parametrize(
+    ("prediction", "how"),
+    [
+        (DOCUMENT, "raw"),
+        (f"\ufeff \n{DOCUMENT}\n", "raw"),
+        (f"```json\n{DOCUMENT}\n```", "fence"),
+        (f"```\n{DOCUMENT}```", "fence"),
+        (f"```{DOCUMENT}```", "fence"),
+        (f"Here it is:\n\n```JSON\r\n{DOCUMENT}\r\n```\nAnything else?", "fence"),
+        (f"```json\n{DOCUMENT}", "fence"),  # never closed
+        (f'```python\nprint("[1]")\n```\n```json\n{DOCUMENT}\n```', "fence"),
+        (f'Short: ```{{"x": 1}}``` long: ```{DOCUMENT}```', "fence"),
+        (f"The document is {DOCUMENT}. I hope that helps!", "prose"),
+        (f"See [1] and {{this}}: {DOCUMENT} [end]", "prose"),
+        (f"(It's 5\" wide) [note: {DOCUMENT}]", "prose"),
+        (f"An open [bracket and then {DOCUMENT}", "prose"),
+        (f"A stray ] and }} first. {DOCUMENT}", "prose"),
+        (f'Draft {{"a": 0}} Final {DOCUMENT}', "prose"),
+        (f'Open {{"draft\n{DOCUMENT}', "prose"),  # no string holds a line break
+        (f"<think>[1, 2</think>{DOCUMENT}", "prose"),
+        (DOCUMENT[:-1], "none"),
+        (f"```json\n{DOCUMENT[:-1]}\n```", "none"),
+        (DOCUMENT.replace(", ", ",, "), "none"),
+        ('{"a": [1, {"b": 2}], "c": ', "none"),  # the inner object is not the answer
+        ('{"outer": {"a": 1}, oops}', "none"),
+        ("not found", "none"),
+        ("I could not read it, see [1].", "none"),
+        ("", "none"),
+        ("```\n```", "none"),
+    ],
+)
+def test_an_answer_is_found_wherever_it_stands(prediction, how):
+    """Cut or broken documents give nothing, never one of their parts."""
+    found = extract_json(prediction, "{")
+    assert found.how == how
+    score = JsonExactMatch().score(prediction, sample(DOCUMENT))
+    assert (score.values["json_exact_match"], score.extraction) == (float(how != "none"), how)
+    assert JsonStructuralF1().score(prediction, sample(DOCUMENT)).extraction == how
+
+
+def test_prose_around_an_expected_array_is_searched_for_arrays():
+    found = extract_json('The list in {"x": 1} style is [1, 2, {"y": 3}].', "[")
+    assert (found.how, found.text) == ("prose", '[1, 2, {"y": 3}]')
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "[" * 5_000_000,
+        '{"a":' * 1_000_000,
+        '{"a":[' * 500_000 + "]}" * 500_000,
+        "[" * 2_000_000 + "]" * 2_000_000,
+        "[]" * 1_000_000,
+        '{"a" ' + '\\"' * 2_000_000,
+        '{"' * 1_000_000,
+        '"' * 2_000_000 + "{}",
+        "`" * 2_000_000,
+        "```\n" * 500_000,
+        "{x}" * 500_000,
+        '{"a": ' + "9" * 1_000_000 + "}",
+        '{"a": 1e99999999999999999999999}',
+        '{"a": NaN, "b": -Infinity}',
+        '{"a": "\ud800"}',
+        "\ud800" * 1000,
+        "\x00" * 1000,
+        "{" + " " * 1_000_000,
+        "{ " * 500_000,
+    ],
+    ids=range(19),
+)
+def test_hostile_predictions_score_low_and_never_raise(hostile):
+    """Deep nesting, huge numbers, lone surrogates, megabytes of one bracket: a quadratic search would not end."""
+    assert exact(hostile, REFERENCE) == 0
+    assert structural(hostile, REFERENCE)[4] in (0, 1)
+
+
+def test_deep_but_legal_answers_are_compared_without_recursion():
+    deep = '{"k":' * 400 + "1" + "}" * 400
+    assert exact(deep, deep) == 1
+    assert exact(deep.replace("1", "2"), deep) == 0
+
+
+def test_many_leaves_far_down_do_not_multiply():
+    """Written-out paths would take (depth x leaves) memory: 400 x 500,000 here."""
+    wide = '{"k":' * 400 + "[" + "1," * 500_000 + "1]" + "}" * 400
+    assert structural(wide, wide) == (1, 1, 1, 1, 1)
+
+
+def test_a_reference_that_is_no_json_is_the_tasks_mistake():
+    with pytest.raises(ValueError, match=r"expected answer is not JSON .*; JSON metrics score tasks whose answer is a JSON document"):
+        exact("{}", "forty-two")
+
+
+def test_metrics_are_registered():
+    registry = load_plugins()
+    assert registry.metric("json_exact_match") == JsonExactMatch()
+    assert registry.metric("json_structural_f1").higher_is_better
+    assert registry.metric("json_structural_f1").config == {}
