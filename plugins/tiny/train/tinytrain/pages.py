@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
+from typing import Any
 
 import attrs
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+
+import ctxbench
 
 TILE = 28
 MEAN = np.array([0.48145466, 0.4578275, 0.40821073], np.float32)
@@ -77,17 +80,41 @@ def lines(text: str, columns: int) -> list[str]:
     return [line[i : i + columns] for line in text.split("\n") for i in range(0, max(1, len(line)), columns)]
 
 
-def text_page(text: str, width: int, lines_a_tile: int = 1) -> Page:
-    """A page of 7 px wide characters, ``width`` visual tokens a row, with one or two lines in each row of tokens."""
-    columns = width * GLYPHS_A_TILE
+def text_slots(text: str, width: int, lines_a_tile: int, columns: int) -> npt.NDArray[np.int64]:
+    """The characters on each tile of a page with ``columns`` characters a line: (tokens, lines_a_tile * 4), a line's rest as spaces."""
     rows = lines(text, columns)
     rows += [""] * (-len(rows) % lines_a_tile)
-    codes = np.array([[ord(c) for c in row.ljust(columns)] for row in rows])
-    codes = codes.reshape(-1, lines_a_tile, width, GLYPHS_A_TILE).swapaxes(1, 2).reshape(-1, lines_a_tile, GLYPHS_A_TILE)
+    codes = np.array([[ord(c) for c in row.ljust(width * GLYPHS_A_TILE)] for row in rows])
+    return codes.reshape(-1, lines_a_tile, width, GLYPHS_A_TILE).swapaxes(1, 2).reshape(-1, lines_a_tile * GLYPHS_A_TILE)
+
+
+def text_page(text: str, width: int, lines_a_tile: int = 1) -> Page:
+    """A page of 7 px wide characters, ``width`` visual tokens a row, with one or two lines in each row of tokens."""
+    slots = text_slots(text, width, lines_a_tile, width * GLYPHS_A_TILE)
     pitch = TILE // lines_a_tile
-    cells = glyphs()[:, (TILE - pitch) // 2 : (TILE + pitch) // 2][codes - 32]
+    cells = glyphs()[:, (TILE - pitch) // 2 : (TILE + pitch) // 2][slots.reshape(-1, lines_a_tile, GLYPHS_A_TILE) - 32]
     grey = cells.transpose(0, 1, 3, 2, 4).reshape(-1, TILE, TILE)
-    return Page(np.repeat(grey[..., None], 3, -1), width, codes.reshape(len(grey), -1))
+    return Page(np.repeat(grey[..., None], 3, -1), width, slots)
+
+
+RENDER: dict[str, Any] = {"font_size": 11, "line_spacing": 1.27, "margin": 0}
+"""Options of the codec ``render`` that give cells of 7 x 14 px, eight whole cells on a visual token."""
+
+
+@functools.cache
+def render_codec(width: int) -> ctxbench.Codec:
+    """The codec ``render`` with lines that leave a tile's last cell to the mark of a continued line."""
+    return ctxbench.load_plugins().codec("render", **RENDER, columns=width * GLYPHS_A_TILE - 1)
+
+
+def render_page(text: str, width: int) -> Page:
+    """The codec's own page of a text that fits on one."""
+    (image,) = render_codec(width).encode(text).pages
+    page = of_image(image)
+    slots = np.full((len(page.tiles), 2 * GLYPHS_A_TILE), -1)
+    known = text_slots(text, width, 2, width * GLYPHS_A_TILE - 1)
+    slots[: len(known)] = known
+    return attrs.evolve(page, slots=slots)
 
 
 def square_page(data: bytes, width: int) -> Page:

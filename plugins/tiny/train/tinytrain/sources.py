@@ -13,8 +13,8 @@ import ctxbench
 from tinytrain import pages, texts
 from tinytrain.batches import Example
 
-Kind = Literal["text", "page", "dense", "square"]
-SLOTS = {"text": 0, "page": 4, "dense": 8, "square": 12}
+Kind = Literal["text", "page", "dense", "render", "square"]
+SLOTS = {"text": 0, "page": 4, "dense": 8, "render": 8, "square": 12}
 COPY = ("Copy it.", "Repeat the text.", "Write it out exactly.")
 
 
@@ -40,6 +40,8 @@ def _carry(kind: Kind, text: str, width: int) -> tuple[str, tuple[pages.Page, ..
         return f"{text}\n\n", ()
     if kind == "square":
         return "", (pages.square_page(text.encode(), width),)
+    if kind == "render":
+        return "", (pages.render_page(text, width),)
     return "", (pages.text_page(text, width, 2 if kind == "dense" else 1),)
 
 
