@@ -19,8 +19,8 @@ class HitAt1(Metric):
 
     The expected answers are ``sample.metadata["answers"]``, or ``[sample.answer]`` without such. Case, Unicode compatibility forms
     and white space do not matter. A whole word: ``12`` is not found in ``123``, ``1.12`` or ``a12``, but is in ``代码是12。``: the
-    characters of Chinese, Japanese and Korean need no boundary. If ``sample.metadata["answerable"]`` is false, the prediction must be a short
-    text that says so: ``sample.metadata["not_found"]``, or a refusal in English or Chinese.
+    characters of Chinese, Japanese and Korean need no boundary. If ``sample.metadata["answerable"]`` is false, the prediction must
+    be a short text that says so: ``sample.metadata["not_found"]``, or a refusal in English or Chinese.
     """
 
     def score(self, prediction: str, sample: Sample) -> Scores:
