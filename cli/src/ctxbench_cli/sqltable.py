@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 NULL = "NULL"
-_NUMERIC = ("INT", "FLOAT", "DOUBLE", "DECIMAL")
+_NUMERIC = re.compile(r"U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|FLOAT|DOUBLE|DECIMAL.*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
@@ -29,7 +29,7 @@ def print_rows(columns: Sequence[str], types: Sequence[str], rows: Iterable[Sequ
     if to_terminal and total > shutil.get_terminal_size().columns and cells:
         lines = _records(names, cells)
     else:
-        right = [kind.rstrip("[]").endswith(_NUMERIC) or kind.startswith("DECIMAL") for kind in types]
+        right = [_NUMERIC.fullmatch(kind) is not None for kind in types]
         lines = _grid(names, cells, widths, right)
     colour = to_terminal and "NO_COLOR" not in os.environ
     for i, line in enumerate(lines):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -26,14 +26,19 @@ def store(tmp_path: Path):
 
 
 @pytest.fixture
-def python() -> Callable[..., subprocess.Popen[str]]:
-    """``python(code, *args)`` starts a Python process that can import ``store_records``."""
+def python() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """``python(code, *args)`` starts a Python process that can import ``store_records``; none outlives the test."""
+    started: list[subprocess.Popen[str]] = []
 
     def start(code: str, *args: object) -> subprocess.Popen[str]:
         lines = f"import sys; sys.path.insert(0, {str(FOLDER)!r})\nfrom store_records import *\nfrom ctxbench import StoreError\n"
         lines += "from ctxbench.store import Store\n"
-        return subprocess.Popen(
-            [sys.executable, "-c", lines + code, *map(str, args)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
+        command = [sys.executable, "-c", lines + code, *map(str, args)]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        started.append(subprocess.Popen(command, text=True, **pipes))
+        return started[-1]
 
-    return start
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()

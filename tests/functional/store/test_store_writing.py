@@ -77,7 +77,11 @@ def test_children_follow_their_trial(store):
         (trial(2).trial_id, 1, "bb" * 32, True, 0.9503, None),
     ]
     found = store.query("SELECT metric, metric_version, name, value, higher_is_better, extraction FROM scores ORDER BY trial_id, name").rows
-    assert found == [("hit", "1", "hit", 1.0, True, None), ("hit", "1", "hit", 0.25, True, "fence"), ("hit", "1", "other", 1.0, False, None)]
+    assert found == [
+        ("hit", "1", "hit", 1.0, True, None),
+        ("hit", "1", "hit", 0.25, True, "fence"),
+        ("hit", "1", "other", 1.0, False, None),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,9 @@ def store_error(path: Path, error: Exception) -> StoreError:
         return StoreError(f"{path}: this process has it open already, in the other mode; close that Store first")
     if "No space left" in text or "disk full" in text.lower() or "Disk quota" in text:
         return StoreError(f"{path}: the disk is full; what was stored before is kept. Free some space and run the same command again")
-    if "not a valid DuckDB" in text:
+    if "not read enough bytes" in text or "checksum" in text.lower() or "Corrupt" in text:
+        return StoreError(f"{path}: the file is damaged or cut off: {text}")
+    if "not a valid DuckDB" in text or "Loading external extensions" in text:  # DuckDB would load one for SQLite's files
         return StoreError(f"{path}: not a DuckDB file, so it cannot be a store; it was left as it is. Name another file with --store")
     if "has been invalidated" in text:
         return StoreError(f"{path}: writing failed before, so this store takes nothing more; what was stored before is kept. Open it again")

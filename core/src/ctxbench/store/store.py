@@ -61,9 +61,9 @@ class Store:
             migrations.upgrade(connection, path)
             store = cls(connection, path, images, False)
             store._prepare()
-        except BaseException:
+        except BaseException as error:
             connection.close()
-            raise
+            raise _as_store_error(path, error) from None
         return store
 
     @classmethod
@@ -77,9 +77,9 @@ class Store:
         connection = connect(path, read_only=True)
         try:
             migrations.check_current(connection, path)
-        except BaseException:
+        except BaseException as error:
             connection.close()
-            raise
+            raise _as_store_error(path, error) from None
         return cls(connection, path, "none", True)
 
     def _prepare(self) -> None:
@@ -280,3 +280,7 @@ class Store:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+
+def _as_store_error(path: Path, error: BaseException) -> BaseException:
+    return store_error(path, error) if isinstance(error, duckdb.Error) else error

@@ -1,0 +1,121 @@
+"""Stores of other versions: older ones are brought up to date with their rows, newer and foreign ones are refused untouched."""
+
+from __future__ import annotations
+
+import duckdb
+import pytest
+from store_records import run_record, trial
+
+from ctxbench import StoreError
+from ctxbench.store import Store, migrations
+from ctxbench.store.migrations import MIGRATIONS, Migration
+
+NEXT = Migration(
+    MIGRATIONS[-1].version + 1,
+    "next",
+    "ALTER TABLE trials ADD COLUMN mood VARCHAR DEFAULT 'calm'; CREATE TABLE extra AS SELECT count(*) AS n FROM trials;",
+)
+
+
+def version_1(path) -> None:
+    """A store as the first release made it: its tables by its migration, rows by plain SQL, views by nobody."""
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(migrations.LEDGER)
+        connection.execute(MIGRATIONS[0].sql)
+        connection.execute("INSERT INTO schema_migrations VALUES (1, 'tables', ?, now())", [MIGRATIONS[0].checksum])
+        connection.execute(
+            """INSERT INTO runs BY NAME SELECT 'r0' AS run_id, 'old' AS name, 'h' AS config_hash, '{}' AS config, 1 AS seed,
+            '' AS command, now() AS started_at, '0.1.0' AS ctxbench_version, '{}' AS versions, '3.11' AS python, 'Linux' AS platform,
+            4 AS planned, 'finished' AS status, 4 AS finished, 1 AS errors"""
+        )
+        connection.execute(
+            """INSERT INTO trials BY NAME SELECT 'old' || i AS trial_id, 'r0' AS run_id, now() AS created_at, 'channel' AS model,
+            '{}' AS model_config, '' AS model_fingerprint, '' AS adapter_fingerprint, 'needle' AS task, '{}' AS task_config,
+            64 AS bucket, 'en' AS language, i AS sample_index, i AS sample_seed, 'text' AS codec, '{}' AS codec_config,
+            'clean' AS augmentation, '{}' AS augmentation_config, i AS augmentation_seed, 'ok' AS status,
+            if(i < 3, 'correct', 'abstained') AS outcome, 64 AS carrier_tokens, '{}' AS sample_metadata, '{}' AS reading_metadata
+            FROM range(4) t(i)"""
+        )
+        connection.execute("INSERT INTO scores SELECT 'old' || i, 'hit', '1', 'hit', i / 4, TRUE, NULL, now() FROM range(4) t(i)")
+
+
+def test_the_first_migration_is_never_edited():
+    """Its checksum is recorded in every store; another text would make two kinds of version 1."""
+    assert (MIGRATIONS[0].version, MIGRATIONS[0].name) == (1, "tables")
+    assert MIGRATIONS[0].checksum == "d8ec137dfa266f65abed681953698b0ea198e5af7c62f59e74352634e68c3935", (
+        "add a migration instead; this one may have been released"
+    )
+
+
+def test_a_version_1_store_is_migrated_with_its_rows(tmp_path, monkeypatch):
+    """Every later migration runs once, in order; rows and scores are all there and every view works on them."""
+    path = tmp_path / "old.duckdb"
+    version_1(path)
+    monkeypatch.setattr(migrations, "MIGRATIONS", (*MIGRATIONS, NEXT))
+    with pytest.raises(
+        StoreError, match=rf"schema version 1, this ctxbench reads {NEXT.version}; run: ctxbench store upgrade --store {path}"
+    ):
+        Store.open_read_only(path)
+    with Store.open(path) as store:
+        assert store.query("SELECT count(*), count(DISTINCT mood) FROM trials").rows == [(4, 1)]
+        assert store.query("SELECT n FROM extra").rows == [(4,)]
+        assert store.query("SELECT trial_id, hit, correct, run_name FROM results ORDER BY hit DESC LIMIT 1").rows == [
+            ("old3", 0.75, False, "old")
+        ]
+        assert store.query("SELECT n, accuracy FROM summary").rows == [(4, 0.75)]
+        store.append("r0", [trial(1)])
+        assert store.query("SELECT count(*) FROM results").rows == [(5,)]
+    with Store.open(path) as store:
+        done = store.query("SELECT version, name, checksum, applied_at IS NOT NULL FROM schema_migrations ORDER BY version").rows
+        assert done == [(m.version, m.name, m.checksum, True) for m in migrations.MIGRATIONS]
+    with Store.open_read_only(path) as store:
+        assert store.query("SELECT mood FROM trials WHERE trial_id = 'old1'").rows == [("calm",)]
+
+
+def test_a_migration_that_fails_leaves_no_trace(tmp_path, monkeypatch):
+    """Half of a migration is not applied; the store still opens with the version it had."""
+    path = tmp_path / "s.duckdb"
+    version_1(path)
+    broken = Migration(NEXT.version, "broken", "ALTER TABLE trials ADD COLUMN half BIGINT; SELECT * FROM no_such_table;")
+    with monkeypatch.context() as patch:
+        patch.setattr(migrations, "MIGRATIONS", (*MIGRATIONS, broken))
+        with pytest.raises(StoreError, match=rf"no_such_table.*\(migration {NEXT.version}, broken\)"):
+            Store.open(path)
+    with Store.open(path) as store:
+        assert "half" not in store.query("SELECT * FROM trials").columns
+        assert store.query("SELECT count(*) FROM trials").rows == [(4,)]
+        assert store.query("SELECT max(version) FROM schema_migrations").rows == [(MIGRATIONS[-1].version,)]
+
+
+@pytest.mark.parametrize("opening", [Store.open, Store.open_read_only])
+def test_a_newer_store_is_refused_and_not_touched(tmp_path, opening):
+    """The error gives both versions and what to do; the file's bytes stay."""
+    path = tmp_path / "s.duckdb"
+    with Store.open(path) as store:
+        store.start_run(run_record())
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("INSERT INTO schema_migrations VALUES (99, 'later', 'x', now())")
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match=r"schema version 99 is newer than this ctxbench, which knows .*pip install -U ctxbench"):
+        opening(path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("opening", [Store.open, Store.open_read_only])
+def test_somebody_elses_database_is_refused_and_not_touched(tmp_path, opening):
+    """A DuckDB file with other tables gets none of ours."""
+    path = tmp_path / "sales.duckdb"
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("CREATE TABLE invoices (a INTEGER)")
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match=r"not a ctxbench store \(it has invoices\)"):
+        opening(path)
+    assert path.read_bytes() == before
+
+
+def test_an_empty_database_becomes_a_store(tmp_path):
+    """A DuckDB file without tables is as good as none."""
+    path = tmp_path / "s.duckdb"
+    duckdb.connect(str(path)).close()
+    with Store.open(path) as store:
+        assert store.query("SELECT count(*) FROM trials").rows == [(0,)]
