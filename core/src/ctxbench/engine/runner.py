@@ -6,7 +6,7 @@ import contextlib
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
 import attrs
 from PIL import Image
@@ -79,6 +79,10 @@ class _Writer:
         self.progress.advance(len(rows), errors)
         for row in rows:
             self.registry.manager.trial_finished(row)
+
+    def close(self, status: Literal["finished", "interrupted", "failed"]) -> None:
+        self.flush()
+        self.store.finish_run(self.run_id, status, {"finished": self.report.finished, "errors": self.report.errors})
 
 
 def jobs(experiment: Experiment, trials: Sequence[Trial]) -> Iterator[tuple[Job, list[Trial]]]:
@@ -164,21 +168,15 @@ def _run(experiment: Experiment, store: Store, progress: Progress, command: str,
 
 
 def _execute(experiment: Experiment, todo: Sequence[Trial], writer: _Writer) -> None:
-    status = "failed"
     try:
         for row, pages in _results(experiment, todo):
             writer.add(row, pages)
-        writer.flush()
-        status = "finished"
-    except KeyboardInterrupt:
-        status = "interrupted"
+        writer.close("finished")
+    except BaseException as error:
+        # Keep what had finished; a store that cannot be written (a full disk) must not hide the first error.
+        with contextlib.suppress(CtxbenchError):
+            writer.close("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
         raise
-    finally:
-        # What had finished is kept; a store that cannot be written (a full disk) must not hide the first error.
-        with contextlib.suppress(CtxbenchError if status != "finished" else ()):
-            writer.flush()
-            totals = {"finished": writer.report.finished, "errors": writer.report.errors}
-            writer.store.finish_run(writer.run_id, status, totals)
 
 
 def _results(experiment: Experiment, todo: Sequence[Trial]) -> Iterator[tuple[TrialResult, tuple[Image.Image, ...]]]:
