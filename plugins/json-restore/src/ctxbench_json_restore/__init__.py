@@ -9,5 +9,5 @@ from ctxbench import TaskRecord, hookimpl
 
 @hookimpl
 def ctxbench_tasks() -> Iterable[TaskRecord]:
-    """The json_restore task."""
-    yield TaskRecord("json_restore", "Give a JSON document back exactly.", "ctxbench_json_restore.task:JsonRestore")
+    """The task ``json_restore``."""
+    yield TaskRecord("json_restore", "Output a generated JSON document exactly as it is.", "ctxbench_json_restore.task:JsonRestore")

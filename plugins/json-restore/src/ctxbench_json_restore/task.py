@@ -1,71 +1,90 @@
-"""The json_restore task: give the JSON document back."""
+"""The task ``json_restore``."""
 
 from __future__ import annotations
 
+import json
 import random
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 import attrs
 
-from ctxbench import Sample, SampleError, Task, tokens
-from ctxbench_json_restore.document import Shape, make
-from ctxbench_json_restore.values import ENTROPIES
+from ctxbench import Sample, SampleError, Task, derive_seed
+from ctxbench_json_restore.exact import Builder
+from ctxbench_json_restore.structure import Shape, depth_of, keys_in
+from ctxbench_json_restore.values import Entropy, Source
 
-SMALLEST = 32
 QUESTIONS = {
-    "en": "Write out the JSON document exactly as it is. Answer with the JSON only.",
-    "zh": "请原样写出这份 JSON 文档。只回答 JSON。",
+    "en": "Output the JSON document exactly as it is, with the same keys, values and order. Output nothing but the JSON.",
+    "zh": "原样输出这个JSON文档,键、值和顺序都不变。只输出JSON。",
 }
+"""Stable: models are trained on these words."""
 
 
-def _one_of(choices: tuple[str, ...]) -> Any:
-    def check(_: object, attribute: attrs.Attribute[str], value: object) -> None:
-        if value not in choices:
-            raise ValueError(f"{attribute.name} must be one of {', '.join(choices)}, got {value!r}")
+_TRIES = 8
+
+
+def _between(low: int, high: int, *, none: bool = False) -> Any:
+    def check(task: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        if none and value is None:
+            return
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise ValueError(f"{attribute.name} must be {'null or ' if none else ''}a whole number from {low} to {high}, got {value!r}")
 
     return check
 
 
-def _between(low: int, high: int, *, none: bool = False) -> Any:
-    def check(_: object, attribute: attrs.Attribute[int], value: object) -> None:
-        if none and value is None:
-            return
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise ValueError(f"{attribute.name} must be from {low} to {high}{' or null' if none else ''}, got {value!r}")
+def _one_of(*names: str) -> Any:
+    def check(task: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        if value not in names:
+            raise ValueError(f"{attribute.name} must be one of {', '.join(names)}, got {value!r}")
 
     return check
 
 
 @attrs.frozen
 class JsonRestore(Task):
-    """Give a generated JSON document back, exactly.
+    """A generated JSON document as the context; the answer is the same document.
+
+    The context is compact JSON unless ``indent`` is given: indentation costs a text many tokens that any codec saves at once, which
+    would flatter them.
 
     Attributes:
-        fields: fields of the top level; ``None`` for as many as fit.
-        depth: greatest nesting, 1 for a flat document.
-        entropy: of the values: ``words`` (common words), ``realistic`` (names, dates, prices) or ``random`` (hexadecimal, UUIDs, base64).
-        language: ``en`` or ``zh``, of keys, values and question.
-        indent: spaces of indentation; ``None`` is compact.
+        language: of keys and strings, ``en`` or ``zh``.
+        entropy: how hard values are to guess: common ``words``, ``realistic`` records, or ``random`` characters and digits.
+        depth: nesting of objects and arrays, which the document reaches exactly; 1 is an object of plain values.
+        field_count: number of keys on all levels, the values growing to fill the bucket; ``None`` for as many as fit.
+        indent: spaces a level, or ``None`` for compact JSON.
     """
 
+    version: ClassVar[int] = 1
     metrics: ClassVar[tuple[str, ...]] = ("json_exact_match", "json_structural_f1", "character_error_rate")
     primary_score: ClassVar[str] = "json_exact_match"
 
-    fields: int | None = attrs.field(default=None, validator=_between(1, 100_000, none=True))
-    depth: int = attrs.field(default=3, validator=_between(1, 20))
-    entropy: str = attrs.field(default="realistic", validator=_one_of(ENTROPIES))
-    language: str = attrs.field(default="en", validator=_one_of(("en", "zh")))
-    indent: int | None = attrs.field(default=None, validator=_between(0, 8, none=True))
+    language: str = attrs.field(default="en", validator=_one_of(*QUESTIONS))
+    entropy: Entropy = attrs.field(default="realistic", validator=_one_of(*get_args(Entropy)))
+    depth: int = attrs.field(default=3, validator=_between(1, 32))
+    field_count: int | None = attrs.field(default=None, validator=_between(1, 1_000_000, none=True))
+    indent: int | None = attrs.field(default=None, validator=_between(0, 16, none=True))
 
     def sample(self, bucket: int, seed: int) -> Sample:
-        """See :meth:`ctxbench.Task.sample`."""
-        if isinstance(bucket, bool) or not isinstance(bucket, int) or bucket < SMALLEST:
-            raise SampleError(f"json_restore makes documents of {SMALLEST} tokens or more, got {bucket!r}")
-        shape = Shape(self.fields, self.depth, self.entropy, self.language, self.indent)
-        context = make(random.Random(seed), bucket, shape, tokens.count_text)
-        metadata = {"entropy": self.entropy, "characters": len(context)}
-        return Sample(context, QUESTIONS[self.language], context, bucket, self.language, metadata)
+        """See :meth:`ctxbench.Task.sample`; the context is of exactly ``bucket`` tokens."""
+        if isinstance(bucket, bool) or not isinstance(bucket, int) or bucket < 1:
+            raise SampleError(f"a bucket must be a positive number of tokens, got {bucket!r}")
+        source = Source(random.Random(derive_seed("json_restore", self.config, bucket, seed)), self.language, self.entropy)
+        context = self._build(source, bucket)
+        document = json.loads(context)
+        facts = {"nesting": depth_of(document), "fields": keys_in(document), "entropy": self.entropy, "answerable": True}
+        return Sample(context, QUESTIONS[self.language], context, bucket, self.language, facts)
+
+    def _build(self, source: Source, bucket: int) -> str:
+        for attempt in range(_TRIES):  # one with shorter keys may fit where another did not
+            try:
+                return Builder(source, Shape(self.depth, self.field_count, self.indent), bucket).build()
+            except SampleError:
+                if attempt == _TRIES - 1:
+                    raise
+        raise AssertionError("unreachable")
 
     def solve(self, context: str, question: str) -> str:
-        """The context itself."""
+        """The context itself, whatever became of it."""
         return context.strip()

@@ -1,141 +1,196 @@
-"""Keys and values of generated documents, with as much entropy as asked for."""
+"""Keys and values at three levels of entropy: common words, plausible records, random characters."""
 
 from __future__ import annotations
 
+import itertools
 import random
-import uuid
-from typing import Any
+import string
+from collections.abc import Callable, Container
+from typing import Any, Literal
 
 import attrs
 
-ENTROPIES = ("words", "realistic", "random")
-_BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+from ctxbench.tokens import count_text
+from ctxbench_json_restore.words import LEXICONS, Lexicon
+
+Entropy = Literal["words", "realistic", "random"]
+Kind = Literal["string", "integer", "number", "boolean", "null", "array"]
+Maker = Callable[["Source"], Any]
+
+DECK: tuple[Kind, ...] = ("string", "string", "string", "string", "integer", "integer", "number", "boolean", "null", "array")
+"""Kinds are dealt from a shuffled deck, so that ten fields in a row hold every kind."""
+
+ALPHANUMERIC = string.ascii_letters + string.digits
+COMMON_CHINESE = bytes(byte for high in range(0xB0, 0xD7) for low in range(0xA1, 0xFF) for byte in (high, low)).decode("gb2312")
+"""The characters of the first level of GB 2312 but for its last row."""
 
 
-@attrs.frozen
-class Words:
-    """What the values of one language are made of."""
-
-    keys: tuple[str, ...]
-    common: tuple[str, ...]
-    first_names: tuple[str, ...]
-    last_names: tuple[str, ...]
-    cities: tuple[str, ...]
-    products: tuple[str, ...]
-    states: tuple[str, ...]
-    join: str
+def _name(s: Source) -> str:
+    return s.lexicon.name.format(given=s.pick(s.lexicon.given), family=s.pick(s.lexicon.family))
 
 
-EN = Words(
-    keys=tuple(
-        "id|name|title|status|type|price|count|city|country|email|phone|created|updated|owner|notes|tags|items|score|rank|color|size|weight|"
-        "height|width|currency|language|version|source|target|region|address|street|zip|author|editor|reviewer|priority|category|color_code|"
-        "discount|tax|total|balance|limit|offset|page|label|level|group|team|project|task|milestone|deadline|budget|cost|supplier|"
-        "warehouse|shelf|batch|serial|model|brand|material|origin|shipped|received|returned|active|verified|archived|public|"
-        "default|parent|children|options|settings|details|contact|history|metrics|summary|comment|reason|result|payload".split("|")
+def _email(s: Source) -> str:
+    user = s.pick(LEXICONS["en"].given).lower()
+    return f"{user}{s.rng.randrange(10, 100)}@{s.pick(LEXICONS['en'].words)}.{s.pick(('com', 'org', 'net', 'example'))}"
+
+
+def _date(s: Source) -> str:
+    return f"{s.rng.randrange(1995, 2035)}-{s.rng.randrange(1, 13):02}-{s.rng.randrange(1, 29):02}"
+
+
+def _time(s: Source) -> str:
+    return f"{_date(s)}T{s.rng.randrange(24):02}:{s.rng.randrange(60):02}:{s.rng.randrange(60):02}Z"
+
+
+def _code(s: Source) -> str:
+    return "".join(s.rng.choice(string.ascii_uppercase) for _ in range(3)) + f"-{s.rng.randrange(1000, 100000)}"
+
+
+def _phone(s: Source) -> str:
+    return f"+{s.rng.randrange(20, 99)} {s.rng.randrange(100, 1000)} {s.rng.randrange(1000000, 10000000)}"
+
+
+def _street(s: Source) -> str:
+    number = s.rng.randrange(1, 300)
+    street = s.pick(s.lexicon.streets)
+    return f"{street}{number}号" if s.language == "zh" else f"{number} {street}"
+
+
+# kind -> (key in English, key in Chinese, maker)
+RECORD: dict[Kind, tuple[tuple[str, str, Maker], ...]] = {
+    "string": (
+        ("name", "姓名", _name),
+        ("email", "邮箱", _email),
+        ("city", "城市", lambda s: s.pick(s.lexicon.cities)),
+        ("street", "街道", _street),
+        ("created_at", "创建时间", _time),
+        ("due_date", "到期日", _date),
+        ("sku", "货号", _code),
+        ("product", "产品", lambda s: s.pick(s.lexicon.products)),
+        ("status", "状态", lambda s: s.pick(s.lexicon.statuses)),
+        ("phone", "电话", _phone),
+        ("remark", "备注", lambda s: s.pick(s.lexicon.remarks)),
+        ("unit", "单位", lambda s: s.pick(s.lexicon.units)),
     ),
-    common=tuple(
-        "river|stone|garden|window|market|winter|letter|bridge|forest|engine|silver|planet|summer|valley|mirror|island|castle|pencil|"
-        "basket|rocket|butter|candle|dragon|feather|guitar|hammer|jacket|kitchen|ladder|meadow|needle|orange|pepper|quilt|ribbon|saddle|"
-        "ticket|umbrella|violin|walnut|yellow|zebra|anchor|bottle|carpet|desert|escape|flower|ginger|harbor".split("|")
+    "integer": (
+        ("id", "编号", lambda s: s.rng.randrange(1000, 1000000)),
+        ("quantity", "数量", lambda s: s.rng.randrange(1, 500)),
+        ("age", "年龄", lambda s: s.rng.randrange(18, 90)),
+        ("stock", "库存", lambda s: s.rng.randrange(0, 10000)),
+        ("balance_cents", "余额", lambda s: s.rng.randrange(-500000, 500000)),
+        ("views", "浏览量", lambda s: s.rng.randrange(0, 1000000)),
     ),
-    first_names=tuple(
-        "Ada|Ben|Clara|David|Elena|Felix|Grace|Hugo|Irene|Jonas|Kira|Liam|Maya|Noah|Olga|Pavel|Rosa|Simon|Tara|Victor".split("|")
+    "number": (
+        ("price", "价格", lambda s: s.decimal(100000, 2)),
+        ("rating", "评分", lambda s: s.decimal(50, 1)),
+        ("latitude", "纬度", lambda s: s.decimal(900000, 4) * s.rng.choice((1, -1)) + 0.0),
+        ("weight", "重量", lambda s: s.decimal(20000, 3)),
     ),
-    last_names=tuple(
-        "Adler|Brandt|Castillo|Dubois|Eriksen|Ferraro|Gupta|Hansen|Ivanov|Jensen|Kowalski|Lopez|Moreau|Novak|Okafor|Park".split("|")
+    "boolean": (
+        ("active", "启用", lambda s: s.rng.random() < 0.5),
+        ("verified", "已验证", lambda s: s.rng.random() < 0.5),
+        ("gift", "礼品", lambda s: s.rng.random() < 0.5),
     ),
-    cities=tuple("Lisbon|Oslo|Kyoto|Quito|Nairobi|Dublin|Vienna|Hanoi|Lima|Perth|Riga|Tunis|Bergen|Porto|Seville|Utrecht".split("|")),
-    products=tuple("steel bolt|oak table|desk lamp|rain coat|tea kettle|bike pump|wool scarf|glass jar|wall clock|hand drill".split("|")),
-    states=tuple("open|closed|pending|shipped|draft|approved|rejected|paid|overdue|archived".split("|")),
-    join=" ",
-)
-
-ZH = Words(
-    keys=tuple(
-        "编号|名称|标题|状态|类型|价格|数量|城市|国家|邮箱|电话|创建时间|更新时间|负责人|备注|标签|项目|分数|排名|颜色|尺寸|重量|高度|宽度|货币|"
-        "语言|版本|来源|目标|地区|地址|街道|作者|编辑|优先级|类别|折扣|税额|总计|余额|上限|页码|等级|小组|团队|任务|期限|预算|成本|供应商|仓库|"
-        "货架|批次|序列号|型号|品牌|材料|产地|已发货|已收货|已退回|有效|已验证|公开|默认|选项|设置|详情|联系人|历史|指标|摘要|原因|结果".split(
-            "|"
-        )
+    "null": (("deleted_at", "删除时间", lambda s: None), ("parent", "上级", lambda s: None), ("nickname", "昵称", lambda s: None)),
+    "array": (
+        ("tags", "标签", lambda s: [s.pick(s.lexicon.words) for _ in range(s.rng.randrange(0, 5))]),
+        ("scores", "成绩", lambda s: [s.rng.randrange(0, 101) for _ in range(s.rng.randrange(1, 6))]),
+        ("history", "历史", lambda s: [s.rng.choice((_date(s), s.decimal(1000, 1), None, True)) for _ in range(s.rng.randrange(1, 4))]),
     ),
-    common=tuple(
-        "河流|石头|花园|窗户|市场|冬天|信件|桥梁|森林|引擎|白银|行星|夏天|山谷|镜子|岛屿|城堡|铅笔|篮子|火箭|黄油|蜡烛|羽毛|吉他|锤子|夹克".split(
-            "|"
-        )
-    ),
-    first_names=tuple("伟|芳|娜|敏|静|强|磊|洋|艳|勇|军|杰|娟|涛|明|超|霞|平|刚|桂英".split("|")),
-    last_names=tuple("王|李|张|刘|陈|杨|赵|黄|周|吴|徐|孙|胡|朱|高|林".split("|")),
-    cities=tuple("北京|上海|广州|成都|杭州|西安|南京|武汉|青岛|厦门|昆明|苏州|长沙|大连|拉萨|桂林".split("|")),
-    products=tuple("钢制螺栓|橡木桌|台灯|雨衣|茶壶|打气筒|羊毛围巾|玻璃罐|挂钟|手电钻".split("|")),
-    states=tuple("进行中|已关闭|待处理|已发货|草稿|已批准|已拒绝|已付款|逾期|已归档".split("|")),
-    join="",
-)
-
-WORDS = {"en": EN, "zh": ZH}
+}
 
 
-def text(rng: random.Random, entropy: str, language: str) -> str:
-    """A string value."""
-    words = WORDS[language]
-    if entropy == "words":
-        return words.join.join(rng.choice(words.common) for _ in range(rng.randint(1, 4)))
-    if entropy == "random":
-        kind = rng.randrange(3)
-        if kind == 0:
-            return f"{rng.getrandbits(64):016x}"
-        if kind == 1:
-            return str(uuid.UUID(int=rng.getrandbits(128), version=4))
-        return "".join(rng.choice(_BASE64) for _ in range(rng.randint(8, 20)))
-    return _realistic(rng, words)
+@attrs.define
+class Source:
+    """Draws keys and values.
 
+    Attributes:
+        rng: where all randomness comes from.
+        language: ``en`` or ``zh``.
+        entropy: how hard the values are to guess.
+    """
 
-def _realistic(rng: random.Random, words: Words) -> str:
-    first, last = rng.choice(words.first_names), rng.choice(words.last_names)
-    name = f"{last}{first}" if words is ZH else f"{first} {last}"
-    date = f"20{rng.randrange(10, 40)}-{rng.randrange(1, 13):02}-{rng.randrange(1, 29):02}"
-    user = f"{rng.choice(EN.first_names)}.{rng.choice(EN.last_names)}".lower()
-    return rng.choice(
-        (
-            name,
-            date,
-            f"{date}T{rng.randrange(24):02}:{rng.randrange(60):02}:00Z",
-            f"{user}@example.{rng.choice(('com', 'org', 'net'))}",
-            f"+{rng.randrange(10, 99)} {rng.randrange(100, 999)} {rng.randrange(100_000, 999_999)}",
-            rng.choice(words.cities),
-            rng.choice(words.products),
-            rng.choice(words.states),
-            f"{rng.choice('ABCDEFGH')}{rng.randrange(100, 999)}-{rng.randrange(1000, 9999)}",
-            f"https://example.com/{rng.choice(EN.common)}/{rng.randrange(1, 9999)}",
-        )
-    )
+    rng: random.Random
+    language: str
+    entropy: Entropy
+    _deck: list[Kind] = attrs.field(factory=list, init=False)
 
+    @property
+    def lexicon(self) -> Lexicon:
+        """The words of this source's language."""
+        return LEXICONS[self.language]
 
-def number(rng: random.Random, entropy: str) -> int | float:
-    """A number value: whole, negative or with two decimals; with up to 15 digits where entropy is ``random``."""
-    if entropy == "random":
-        return rng.choice((rng.randrange(10**15), -rng.randrange(10**9), round(rng.random() * 10**6, 4)))
-    return rng.choice((rng.randrange(10), rng.randrange(1000), rng.randrange(10_000), -rng.randrange(100), rng.randrange(100_000) / 100))
+    def pick(self, words: tuple[str, ...]) -> str:
+        """One of ``words``."""
+        return self.rng.choice(words)
 
+    def decimal(self, below: int, places: int) -> float:
+        """A number under ``below`` / 10**places with at most so many decimal places; never a negative zero."""
+        return float(self.rng.randrange(1, below) / 10**places)
 
-def scalar(rng: random.Random, entropy: str, language: str) -> Any:
-    """A string (half of the time), a number, a boolean or null."""
-    draw = rng.random()
-    if draw < 0.5:
-        return text(rng, entropy, language)
-    if draw < 0.8:
-        return number(rng, entropy)
-    return rng.random() < 0.5 if draw < 0.93 else None
+    def kind(self) -> Kind:
+        """The next kind of the deck."""
+        if not self._deck:
+            self._deck = list(DECK)
+            self.rng.shuffle(self._deck)
+        return self._deck.pop()
 
+    def characters(self, low: int, high: int) -> str:
+        """``low`` to ``high`` random characters, in Chinese a third of them Chinese."""
+        chinese = COMMON_CHINESE if self.language == "zh" else ""
+        count = self.rng.randint(low, high)
+        return "".join(self.rng.choice(chinese if chinese and self.rng.random() < 0.34 else ALPHANUMERIC) for _ in range(count))
 
-def key(rng: random.Random, language: str, taken: set[str]) -> str:
-    """A key that is not taken yet; numbered once the plain ones are used up."""
-    words = WORDS[language].keys
-    for _ in range(8):
-        name = rng.choice(words)
-        if name not in taken:
-            return name
-    while True:
-        name = f"{rng.choice(words)}_{rng.randrange(1, 10_000)}"
-        if name not in taken:
-            return name
+    def word(self) -> str:
+        """A word, or a string of random characters at high entropy."""
+        return self.characters(3, 8) if self.entropy == "random" else self.pick(self.lexicon.words)
+
+    def words(self, count: int) -> str:
+        """``count`` of them in one string."""
+        return (" " if self.entropy == "random" else self.lexicon.join).join(self.word() for _ in range(count))
+
+    def text(self, tokens: int) -> str:
+        """A string of about so many reference tokens, at least one word long."""
+        words = self.words(max(1, tokens))
+        total = count_text(words)
+        cut = words[: max(1, len(words) * tokens // total)] if total > tokens else words
+        return cut if cut == words or " " not in cut else cut[: cut.rindex(" ")]
+
+    def field(self, kind: Kind) -> tuple[str | None, Any]:
+        """A value of this kind, and the key that fits it, if it needs a certain one."""
+        if self.entropy != "realistic":
+            return None, self._plain(kind)
+        english, chinese, make = self.rng.choice(RECORD[kind])
+        return chinese if self.language == "zh" else english, make(self)
+
+    def container_key(self, taken: Container[str], *, many: bool = False) -> str:
+        """A key for a nested object, or for an array of objects."""
+        known = self.lexicon.lists if many else self.lexicon.containers
+        return self.key(taken, self.pick(known) if self.entropy == "realistic" else None)
+
+    def _plain(self, kind: Kind) -> Any:
+        wild = self.entropy == "random"
+        if kind == "string":
+            return self.characters(4, 24) if wild else self.words(self.rng.randint(1, 3))
+        if kind == "integer":
+            return self.rng.randrange(-(2**31), 2**31) if wild else self.rng.randrange(0, 100)
+        if kind == "number":
+            return self.decimal(10**9, 5) if wild else self.decimal(1000, 1)
+        if kind == "boolean":
+            return self.rng.random() < 0.5
+        if kind == "null":
+            return None
+        return [self._plain(self.rng.choice(("string", "integer", "boolean"))) for _ in range(self.rng.randrange(0, 5))]
+
+    def key(self, taken: Container[str], wanted: str | None = None) -> str:
+        """A key that is not in ``taken``: ``wanted`` if it is free, then joined with a word, then numbered."""
+        between = "" if self.language == "zh" else "_"
+        key = wanted or self.word()
+        if key not in taken:
+            return key
+        base = wanted or self.word()
+        for _ in range(6):
+            key = f"{self.word()}{between}{base}"
+            if key not in taken:
+                return key
+        return next(numbered for number in itertools.count(2) if (numbered := f"{key}_{number}") not in taken)
