@@ -173,8 +173,8 @@ def test_slots_of_a_rendered_page_are_where_the_codec_draws():
     """Labels one cell off would teach the vision part another character; blank cells must be the blank labels."""
     text = '{"key":"value with spaces","n":[1,2,3,44444]}' + "x" * 60
     page = pages.render_page(text, 4)
-    cells = page.tiles[..., 0].reshape(-1, 2, 14, 4, 7).transpose(0, 1, 3, 2, 4).reshape(-1, 14, 7)
+    cells = page.tiles[..., 0].reshape(-1, 28, 4, 7).swapaxes(1, 2).reshape(-1, 28, 7)
     ink = (cells.min((1, 2)) < 250).tolist()
-    kept = [slot // 8 % 4 != 3 or slot % 4 != 3 for slot in range(len(ink))]  # not the column with the mark of a continued line
+    kept = [slot // 4 % 4 != 3 or slot % 4 != 3 for slot in range(len(ink))]  # not the column with the mark of a continued line
     shown = [value != 32 for value in page.slots.reshape(-1).tolist()]
     assert [a for a, keep in zip(ink, kept, strict=True) if keep] == [b for b, keep in zip(shown, kept, strict=True) if keep]

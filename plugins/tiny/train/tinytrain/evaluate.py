@@ -43,3 +43,13 @@ def exact_share(model: Any, track: Track, length: int, samples: int, batch: int 
         right += sum(said == e.answer.encode() for said, e in zip(generate(model, examples), examples, strict=True))
     model.train()
     return right / samples
+
+
+def measure(model: Any, tracks: list[Track], samples: int, shortest: int = 0) -> list[dict[str, Any]]:
+    """Exact share of every track at each of its lengths from ``shortest`` on."""
+    return [
+        {"track": track.name, "length": length, "samples": samples, "exact": exact_share(model, track, length, samples)}
+        for track in tracks
+        for length in track.source.lengths
+        if length >= shortest
+    ]

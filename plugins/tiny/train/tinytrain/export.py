@@ -28,7 +28,7 @@ PROCESSOR = {
         "patch_size": 14,
         "merge_size": 2,
         "temporal_patch_size": 2,
-        "size": {"shortest_edge": 28 * 28, "longest_edge": 28 * 28 * 1280},
+        "size": {"shortest_edge": 56 * 56, "longest_edge": 28 * 28 * 16384},  # Qwen2-VL's own
         "image_mean": [0.48145466, 0.4578275, 0.40821073],
         "image_std": [0.26862954, 0.26130258, 0.27577711],
     },

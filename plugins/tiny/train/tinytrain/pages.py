@@ -97,8 +97,8 @@ def text_page(text: str, width: int, lines_a_tile: int = 1) -> Page:
     return Page(np.repeat(grey[..., None], 3, -1), width, slots)
 
 
-RENDER: dict[str, Any] = {"font_size": 11, "line_spacing": 1.27, "margin": 0}
-"""Options of the codec ``render`` that give cells of 7 x 14 px, eight whole cells on a visual token."""
+RENDER: dict[str, Any] = {"font_size": 11, "line_spacing": 2.55, "margin": 0}
+"""Options of the codec ``render`` that give cells of 7 x 28 px: one line a row of visual tokens, four whole characters on each."""
 
 
 @functools.cache
@@ -111,8 +111,8 @@ def render_page(text: str, width: int) -> Page:
     """The codec's own page of a text that fits on one."""
     (image,) = render_codec(width).encode(text).pages
     page = of_image(image)
-    slots = np.full((len(page.tiles), 2 * GLYPHS_A_TILE), -1)
-    known = text_slots(text, width, 2, width * GLYPHS_A_TILE - 1)
+    slots = np.full((len(page.tiles), GLYPHS_A_TILE), -1)
+    known = text_slots(text, width, 1, width * GLYPHS_A_TILE - 1)
     slots[: len(known)] = known
     return attrs.evolve(page, slots=slots)
 

@@ -14,7 +14,7 @@ from tinytrain import pages, texts
 from tinytrain.batches import Example
 
 Kind = Literal["text", "page", "dense", "render", "square"]
-SLOTS = {"text": 0, "page": 4, "dense": 8, "render": 8, "square": 12}
+SLOTS = {"text": 0, "page": 4, "dense": 8, "render": 4, "square": 12}
 COPY = ("Copy it.", "Repeat the text.", "Write it out exactly.")
 
 
@@ -89,13 +89,17 @@ class Lookup(Source):
 
 @attrs.define
 class TaskSource(Source):
-    """A task's real samples in a codec's real carriers, worded as the engine words them. Lengths are reference tokens."""
+    """A task's real samples in a codec's real carriers, worded as the engine words them. Lengths are reference tokens.
+
+    ``squares``: instead of the codec's own pages, bare aligned squares, so many in a row; the wording stays the codec's.
+    """
 
     task: str
     codec: str
     lengths: Sequence[int]
     task_options: dict[str, Any] = attrs.field(factory=dict)
     codec_options: dict[str, Any] = attrs.field(factory=dict)
+    squares: int | None = None
     _task: ctxbench.Task = attrs.field(init=False)
     _codec: ctxbench.Codec = attrs.field(init=False)
 
@@ -103,6 +107,11 @@ class TaskSource(Source):
         registry = ctxbench.load_plugins()
         self._task = registry.task(self.task, **self.task_options)
         self._codec = registry.codec(self.codec, **self.codec_options)
+
+    @property
+    def slots(self) -> int:  # type: ignore[override]
+        """Bytes on each tile, where they are known."""
+        return 0 if self.squares is None else SLOTS["square"]
 
     def make(self, r: random.Random, length: int) -> Example:
         """The task's sample of ``length`` reference tokens for a training seed, which no evaluation draws from."""
@@ -113,6 +122,9 @@ class TaskSource(Source):
         """A sample as an example."""
         from ctxbench.engine.prompts import compose
 
+        if self.squares is not None:
+            page = pages.square_page(sample.context.encode(), self.squares)
+            return Example(compose(self._codec.hint(sample.language), None, sample.question), sample.answer, (page,))
         carrier = self._codec.encode(sample.context)
         text = compose(self._codec.hint(sample.language), carrier.text, sample.question)
         return Example(text, sample.answer, tuple(pages.of_image(page) for page in carrier.pages))
