@@ -99,7 +99,8 @@ class RowNoise(LogitsProcessor):  # type: ignore[misc]
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """Noisy scores, shape (batch, vocabulary)."""
         uniform = torch.stack([torch.rand(scores.shape[1], generator=generator) for generator in self.generators])
-        noise = -torch.log(-torch.log(uniform.clamp_min(torch.finfo(torch.float32).tiny)).clamp_min(1e-30))
+        exponential = (-torch.log(uniform.clamp_min(torch.finfo(torch.float32).tiny))).clamp_min(1e-30)
+        noise = -torch.log(exponential)
         return scores + noise.to(scores.device, scores.dtype)
 
 

@@ -11,7 +11,6 @@ import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
     AutoConfig,
-    AutoModelForImageTextToText,
     PreTrainedTokenizerFast,
     set_seed,
 )
@@ -213,6 +212,28 @@ ARCHITECTURES = tuple(_BUILDERS)
 """Names that :func:`build` takes: transformers' own model types."""
 
 
+QWEN2_VL_2B: dict[str, Any] = {
+    "text_config": {
+        "hidden_size": 1536,
+        "intermediate_size": 8960,
+        "num_hidden_layers": 28,
+        "num_attention_heads": 12,
+        "num_key_value_heads": 2,
+        "vocab_size": 151936,
+        "max_position_embeddings": 32768,
+        "rope_parameters": {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [16, 24, 24]},
+        "tie_word_embeddings": True,
+    },
+    "vision_config": {"depth": 32, "embed_dim": 1280, "num_heads": 16, "mlp_ratio": 4, "hidden_size": 1536, "patch_size": 14},
+    "image_token_id": 151655,
+    "video_token_id": 151656,
+    "vision_start_token_id": 151652,
+    "vision_end_token_id": 151653,
+    "tie_word_embeddings": True,
+}
+"""The shape of Qwen/Qwen2-VL-2B-Instruct, as its config.json gives it: 2,208,985,600 parameters."""
+
+
 def build(folder: Path | str, architecture: str = "qwen2_vl", *, seed: int = 0, dtype: torch.dtype = torch.float32) -> Path:
     """Write a model of ``architecture`` with random weights, its tokenizer, processor and chat template into ``folder``.
 
@@ -224,6 +245,8 @@ def build(folder: Path | str, architecture: str = "qwen2_vl", *, seed: int = 0, 
     config, processor, template = make(tokenizer)
     set_seed(seed)
     with quiet():
+        from transformers import AutoModelForImageTextToText
+
         model = AutoModelForImageTextToText.from_config(config).to(dtype)
         with torch.no_grad():
             for parameter in model.parameters():
@@ -243,4 +266,4 @@ def write_processor(folder: Path, tokenizer: Any, processor: dict[str, Any], tem
     (folder / "processor_config.json").write_text(json.dumps(processor, indent=2), "utf-8")
 
 
-__all__ = ["ARCHITECTURES", "build", "byte_tokenizer", "write_processor"]
+__all__ = ["ARCHITECTURES", "QWEN2_VL_2B", "build", "byte_tokenizer", "write_processor"]

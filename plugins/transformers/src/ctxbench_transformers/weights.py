@@ -106,8 +106,6 @@ def load_weights(folder: Path, placement: Placement, *, trust_remote_code: bool 
     Raises:
         ModelError: no image-text model, broken or missing weights, or something that this machine lacks.
     """
-    from transformers import AutoModelForImageTextToText
-
     options: dict[str, Any] = {"dtype": placement.torch_dtype(), "trust_remote_code": trust_remote_code, "use_safetensors": True}
     if placement.attn_implementation is not None:
         options["attn_implementation"] = placement.attn_implementation
@@ -116,6 +114,8 @@ def load_weights(folder: Path, placement: Placement, *, trust_remote_code: bool 
     options["device_map"] = placement.device_map or {"": placement.torch_device()}
     try:
         with quiet():
+            from transformers import AutoModelForImageTextToText  # brings bitsandbytes, which has advice of its own
+
             model, info = AutoModelForImageTextToText.from_pretrained(folder, output_loading_info=True, **options)
     except ModelError:
         raise
@@ -124,7 +124,20 @@ def load_weights(folder: Path, placement: Placement, *, trust_remote_code: bool 
     missing = sorted([*info["missing_keys"], *(str(key) for key in info.get("mismatched_keys", ()))])
     if missing:
         raise ModelError(f"{folder}: the weights lack {len(missing)} tensors that {type(model).__name__} has, {missing[0]} among them")
+    if placement.quantization is not None:
+        keep_layout(model)
     return model.eval()
+
+
+def keep_layout(model: Any, *, always: bool = False) -> None:
+    """Keep bitsandbytes from packing 4-bit weights anew for a CPU's AVX-512 kernels where that fails, or ``always``.
+
+    It packs a layer the first time it runs outside training, fails where a row is no whole number of blocks of 64, and rounds
+    differently from then on, which a training run that evaluates in between must not see.
+    """
+    for module in model.modules():
+        if getattr(module, "support_avx512bf16_for_cpu", False) and (always or module.in_features % 64):
+            module.support_avx512bf16_for_cpu = False
 
 
 def load_adapter(model: Any, folder: Path, *, merge: bool = False) -> Any:
@@ -133,10 +146,10 @@ def load_adapter(model: Any, folder: Path, *, merge: bool = False) -> Any:
     Raises:
         ModelError: the adapter does not fit this model.
     """
-    from peft import PeftModel
-
     try:
         with warnings.catch_warnings(record=True) as caught, quiet():
+            from peft import PeftModel
+
             warnings.simplefilter("always")
             adapted = PeftModel.from_pretrained(model, str(folder), is_trainable=False)
     except Exception as error:

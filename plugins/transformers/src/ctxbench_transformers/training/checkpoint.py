@@ -74,9 +74,11 @@ class Checkpoints:
 
     def prune(self, keep: int, best: int | None = None) -> None:
         """Remove all but the newest ``keep`` and the best, and what a killed run left unfinished."""
-        for path in [*self.all()[:-keep], *self.folder.glob(f"{_PARTIAL}*")]:
+        for path in self.all()[:-keep]:
             if best is None or path != self.at(best):
-                shutil.rmtree(path, ignore_errors=True)
+                path.rename(self.folder / f"{_PARTIAL}{path.name}")  # a half-removed checkpoint must not look like a whole one
+        for path in self.folder.glob(f"{_PARTIAL}*"):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def read_state(checkpoint: Path) -> State:

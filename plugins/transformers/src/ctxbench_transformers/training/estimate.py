@@ -59,15 +59,16 @@ class Estimate:
             f"examples          {self.examples:>15,}",
             f"steps             {self.steps:>15,}  of {self.batch} examples",
             f"longest example   {self.tokens:>15,}  tokens, {self.visual_tokens:,} of them visual",
-            f"weights           {_gib(self.weights_bytes)}",
-            f"training state    {_gib(self.training_bytes)}  gradients, moments and trained weights in float32",
-            f"activations       {_gib(self.activation_bytes)}  estimated",
-            f"memory            {_gib(self.total_bytes)}  a process",
+            f"weights           {_size(self.weights_bytes)}",
+            f"training state    {_size(self.training_bytes)}  gradients, moments and trained weights in float32",
+            f"activations       {_size(self.activation_bytes)}  estimated",
+            f"memory            {_size(self.total_bytes)}  a process",
         ]
 
 
-def _gib(value: int) -> str:
-    return f"{value / 2**30:>11.2f} GiB"
+def _size(value: int) -> str:
+    unit, name = (2**30, "GiB") if value >= 2**30 else (2**20, "MiB")
+    return f"{value / unit:>11.2f} {name}"
 
 
 def skeleton(config: TrainConfig, folder: Path) -> Any:
@@ -76,10 +77,10 @@ def skeleton(config: TrainConfig, folder: Path) -> Any:
     Raises:
         ModelError: the folder's config is not that of an image-text model.
     """
-    from transformers import AutoConfig, AutoModelForImageTextToText
-
     try:
         with quiet(), torch.device("meta"):
+            from transformers import AutoConfig, AutoModelForImageTextToText
+
             settings = AutoConfig.from_pretrained(folder, trust_remote_code=config.trust_remote_code)
             return AutoModelForImageTextToText.from_config(settings, trust_remote_code=config.trust_remote_code)
     except (OSError, ValueError, TypeError) as error:

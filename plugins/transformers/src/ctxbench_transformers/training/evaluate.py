@@ -71,7 +71,7 @@ def _loss(runtime: Runtime, examples: Sequence[Example], batch_size: int, device
         batch = collate_labelled([label(runtime.encoder, example) for example in examples[i : i + batch_size]], runtime.pad_id)
         with torch.no_grad():
             loss, count = answer_loss(runtime.model, {key: value.to(device) for key, value in batch.items()})
-        total += float(loss)
+        total += loss.item()
         tokens += count
     return total, tokens
 

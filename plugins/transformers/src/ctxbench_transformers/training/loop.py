@@ -78,7 +78,7 @@ class Trainer:
             with self.precision():
                 loss, _ = answer_loss(self.runtime.model, {key: value.to(self.device) for key, value in batch.items()})
             (loss / answer_tokens).backward()  # type: ignore[no-untyped-call]
-            total += float(loss)
+            total += loss.item()
         parameters = list(self.parameters.values())
         self.world.sum_gradients(parameters)
         norm = torch.nn.utils.clip_grad_norm_(parameters, self.config.clip or float("inf"))

@@ -11,7 +11,7 @@ import torch
 
 from ctxbench import ConfigError, derive_seed
 from ctxbench_transformers.training.config import TrainConfig
-from ctxbench_transformers.weights import Placement, Quantization, load_weights, quiet
+from ctxbench_transformers.weights import Placement, Quantization, keep_layout, load_weights, quiet
 
 LANGUAGE = ("language_model", "text_model")
 """Names under which transformers' image-text models keep their language model."""
@@ -26,8 +26,9 @@ def load_trainable(config: TrainConfig, folder: Path, device: torch.device) -> A
     """
     model = load_weights(folder, _placement(config, device), trust_remote_code=config.trust_remote_code)
     model.requires_grad_(config.method == "full")
+    keep_layout(model, always=True)
     if config.gradient_checkpointing:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
     if config.method != "full":
         model = _with_lora(model, config)
     model.train()
@@ -45,7 +46,8 @@ def _placement(config: TrainConfig, device: torch.device) -> Placement:
 
 
 def _with_lora(model: Any, config: TrainConfig) -> Any:
-    from peft import LoraConfig, get_peft_model
+    with quiet():
+        from peft import LoraConfig, get_peft_model
 
     lora = LoraConfig(
         r=config.lora.r,

@@ -1,0 +1,406 @@
+"""Training: the same weights whether interrupted, killed or spread over processes; the right weights; and what is recorded."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import ctxbench
+from ctxbench import ConfigError, UsageError
+from ctxbench_transformers import provenance, settings
+from ctxbench_transformers.data import Dataset
+from ctxbench_transformers.testing import QWEN2_VL_2B
+from ctxbench_transformers.training import checkpoint as ckpt
+from ctxbench_transformers.training.config import TrainConfig
+from ctxbench_transformers.training.estimate import estimate
+from ctxbench_transformers.training.loop import train
+from ctxbench_transformers.training.report import Reporter
+from ctxbench_transformers.training.schedule import Schedule
+
+Folder = Callable[[str], Path]
+MakeTraining = Callable[..., TrainConfig]
+
+
+@pytest.fixture
+def training(tiny_model: Folder, toy_data: Path, tmp_path: Path) -> MakeTraining:
+    """``training(lr=1)``: a config of a few steps on the toy data; 24 records, 4 a step."""
+
+    def make(output: str = "out", **values: Any) -> TrainConfig:
+        base: dict[str, Any] = {
+            "model": str(tiny_model("qwen2_vl")),
+            "data": str(toy_data),
+            "output": str(tmp_path / output),
+            "epochs": 1.5,
+            "batch_size": 2,
+            "accumulation": 2,
+            "lr": 3e-3,
+            "lora": {"r": 4, "alpha": 8, "dropout": 0.1},
+            "precision": "fp32",
+            "warmup": 0.2,
+            "save_every": 2,
+            "evaluate_every": 3,
+        }
+        return settings.make(TrainConfig, base | values)
+
+    return make
+
+
+def weights(config: TrainConfig) -> dict[str, torch.Tensor]:
+    """The result's tensors."""
+    name = "model.safetensors" if config.method == "full" else "adapter_model.safetensors"
+    return load_file(Path(config.output) / name)
+
+
+def losses(config: TrainConfig) -> list[float]:
+    """The logged losses, step by step."""
+    lines = (Path(config.output) / "log.jsonl").read_text().splitlines()
+    logged = [json.loads(line) for line in lines]
+    assert [line["step"] for line in logged] == list(range(1, len(logged) + 1))
+    return [line["loss"] for line in logged]
+
+
+def same(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> bool:
+    """Bit for bit."""
+    return left.keys() == right.keys() and all(torch.equal(left[key], right[key]) for key in left)
+
+
+@pytest.mark.parametrize("method", ["lora", "qlora", "full"])
+def test_resuming_gives_the_weights_of_an_uninterrupted_run(method: str, training: MakeTraining, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dropout, data order, moments and evaluation in between: after an interrupt at step 7 of 9 all must fall into place again."""
+    whole, broken = training("whole", method=method), training("broken", method=method)
+    train(whole)
+    log = Reporter.log
+
+    def interrupted(self: Reporter, step: int, values: dict[str, float]) -> None:
+        if step == 7:
+            raise KeyboardInterrupt
+        log(self, step, values)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Reporter, "log", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train(broken)
+    torch.manual_seed(random.randrange(10**6))  # whatever the new process's generator holds
+    result = train(broken, resume="latest")
+    assert result["steps"] == 9
+    assert same(weights(whole), weights(broken))
+    assert losses(whole) == losses(broken)
+    assert losses(whole)[-1] < losses(whole)[0]
+
+
+def environment(toys: Path) -> dict[str, str]:
+    """For a process of its own."""
+    return {**os.environ, "PYTHONPATH": str(toys), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+
+
+def written(config: TrainConfig, path: Path) -> Path:
+    """The config as a file."""
+    path.write_text(json.dumps(config.plain()))
+    return path
+
+
+def test_a_killed_run_resumes_from_its_last_whole_checkpoint(training: MakeTraining, toys: Path, tmp_path: Path) -> None:
+    """SIGKILL in the middle, then --resume latest in a new process: the uninterrupted run's weights, bit for bit."""
+    whole, killed = training("whole", save_every=1), training("killed", save_every=1)
+    train(whole)
+    command = [sys.executable, "-m", "ctxbench_transformers.training", str(written(killed, tmp_path / "c.yaml"))]
+    process = subprocess.Popen(command, env=environment(toys), stderr=subprocess.PIPE)
+    checkpoints = ckpt.Checkpoints(Path(killed.output) / "checkpoints")
+    deadline = time.monotonic() + 120
+    while not checkpoints.at(3).exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    _, errors = process.communicate()
+    assert process.returncode == -signal.SIGKILL, errors.decode()
+    assert not (Path(killed.output) / "adapter_model.safetensors").exists()
+    done = subprocess.run([*command, "--resume", "latest", "--json"], env=environment(toys), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["steps"] == 9
+    assert same(weights(whole), weights(killed))
+    assert losses(whole) == losses(killed)
+
+
+def test_a_kill_at_any_moment_leaves_whole_checkpoints(tmp_path: Path) -> None:
+    """A child saves without pause and is killed ten times at random; what is there must always load and belong together."""
+    store = ckpt.Checkpoints(tmp_path)
+    chance = random.Random(0)
+    for _ in range(10):
+        child = os.fork()
+        if child == 0:
+            _save_for_ever(store)
+        time.sleep(0.02 + 0.1 * chance.random())
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        for path in store.all():
+            state = ckpt.read_state(path)
+            values = load_file(path / "weights.safetensors")["w"]
+            moments = load_file(path / "optimizer.safetensors")["exp_avg/w"]
+            assert (values == state.step).all()
+            assert moments.shape == values.shape
+    assert store.all()
+
+
+def _save_for_ever(store: ckpt.Checkpoints) -> None:
+    try:
+        parameter = torch.nn.Parameter(torch.zeros(1000, 100))
+        optimizer = torch.optim.AdamW([parameter])
+        step = ckpt.read_state(store.latest()).step if store.all() else 0
+        while True:
+            step += 1
+            with torch.no_grad():
+                parameter.fill_(step)
+            optimizer.state[parameter] = {"exp_avg": torch.zeros(1000, 100)}
+            store.save(ckpt.State(step), {"w": parameter}, optimizer)
+            store.prune(2)
+    finally:
+        os._exit(1)
+
+
+@pytest.mark.parametrize("launcher", ["torchrun", "accelerate"])
+def test_two_processes_train_as_one(launcher: str, training: MakeTraining, toys: Path, tmp_path: Path) -> None:
+    """Two processes of two passes each see the batches of one process with four: the same losses, and the same weights to rounding."""
+    one = training("one", accumulation=4, lora={"dropout": 0.0}, evaluate_every=2)
+    two = training("two", accumulation=2, lora={"dropout": 0.0}, evaluate_every=2)
+    train(one)
+    start = {
+        "torchrun": "torch.distributed.run --standalone --nproc-per-node 2",
+        # multi_gpu means "start that many processes"; without a GPU they are CPU processes.
+        "accelerate": "accelerate.commands.launch --multi_gpu --num_processes 2 --num_machines 1 --main_process_port 0 "
+        "--mixed_precision no --dynamo_backend no",
+    }[launcher]
+    command = [sys.executable, "-m", *start.split(), "-m", "ctxbench_transformers.training", str(written(two, tmp_path / "c.yaml"))]
+    done = subprocess.run(command, env=environment(toys), capture_output=True, text=True, check=False, timeout=200)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("steps") == 1  # one process speaks
+    assert losses(two) == pytest.approx(losses(one), rel=1e-5)
+    left, right = weights(one), weights(two)
+    assert left.keys() == right.keys()
+    for key in left:
+        torch.testing.assert_close(left[key], right[key], rtol=1e-3, atol=1e-5)
+    assert json.loads((Path(two.output) / provenance.RECORD).read_text())["processes"] == 2
+
+
+def test_accumulating_equals_a_larger_batch(training: MakeTraining) -> None:
+    """The mean is over all answer tokens of a step; a mean of the passes' means would weigh short answers more."""
+    large = training("large", batch_size=4, accumulation=1, lora={"dropout": 0.0})
+    small = training("small", batch_size=1, accumulation=4, lora={"dropout": 0.0})
+    train(large)
+    train(small)
+    assert losses(small) == pytest.approx(losses(large), rel=1e-5)
+
+
+def test_gradient_checkpointing_changes_memory_and_not_the_loss(training: MakeTraining) -> None:
+    """With dropout on: the second forward pass must draw what the first one drew."""
+    plain, spared = training("plain"), training("spared", gradient_checkpointing=True)
+    train(plain)
+    train(spared)
+    assert losses(spared) == pytest.approx(losses(plain), rel=1e-5)
+
+
+def test_full_training_learns_to_read_and_its_result_is_a_model(training: MakeTraining, toys: Path, tmp_path: Path) -> None:
+    """The thesis in small: grey squares become letters. The score is that of generated answers, and `hf:` reads the result."""
+    import ctxbench_transformers
+
+    config = training(method="full", epochs=60, lr=2e-3, batch_size=4, accumulation=1, evaluate_every=0, save_every=0)
+    before = Dataset(config.data).split("train")
+    result = train(config)
+    last = json.loads((Path(config.output) / "log.jsonl").read_text().splitlines()[-1])
+    assert last["step"] == result["steps"] == 360
+    assert last["loss"] < 0.2
+    some = before[:12]
+
+    def correct(folder: str) -> int:
+        readings = ctxbench_transformers.load(folder).read([example.prompt for example in some])
+        return sum(reading.text == example.answer for reading, example in zip(readings, some, strict=True))
+
+    assert correct(config.model) == 0
+    assert correct(config.output) >= 9
+
+
+def test_early_stopping_keeps_the_best_weights(training: MakeTraining) -> None:
+    """At an absurd learning rate validation gets worse: it must stop two evaluations after the best and hand out the best."""
+    config = training(lr=5.0, clip=0, epochs=20, warmup=0, schedule="constant", evaluate_every=1, save_every=0, keep=1)
+    stopping = settings.make(TrainConfig, config.plain() | {"early_stopping": {"patience": 2}})
+    result = train(stopping)
+    assert result["steps"] == result["best_step"] + 2 < 120
+    best = load_file(Path(config.output) / "checkpoints" / f"step-{result['best_step']:08d}" / "weights.safetensors")
+    assert {key.replace(".default", ""): value.sum().item() for key, value in best.items()} == {
+        key: value.sum().item() for key, value in weights(config).items()
+    }
+
+
+def test_bf16_keeps_trained_weights_in_float32(training: MakeTraining) -> None:
+    """Frozen weights in bfloat16, adapter in float32: an adapter in bfloat16 would lose every small step."""
+    config = training(precision="bf16")
+    train(config)
+    assert {value.dtype for value in weights(config).values()} == {torch.float32}
+    assert losses(config)[-1] < losses(config)[0]
+
+
+def test_an_adapter_knows_what_it_was_trained_on_and_run_warns(
+    training: MakeTraining, toys: Path, toy_data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Three letters of four make 64 contexts, so evaluation meets trained ones: the warning names the adapter, rows name the data."""
+    config = training(max_steps=1, evaluate_every=0)
+    train(config)
+    record = json.loads((Path(config.output) / provenance.RECORD).read_text())
+    assert record["data_fingerprint"] == Dataset(toy_data).fingerprint
+    from ctxbench.config import make_config
+
+    experiment: dict[str, Any] = {
+        "models": [{"name": f"hf:{config.model}", "max_new_tokens": 3}],
+        "adapters": [config.output],
+        "tasks": ["toy_letters"],
+        "codecs": ["toy_blocks"],
+        "buckets": [3],
+        "samples": 24,
+        "tokens": {"family": "toy", "reference": "toy"},
+        "store": str(tmp_path / "s.duckdb"),
+    }
+    store = ctxbench.run(make_config(experiment))
+    trained = {provenance.read_record(Path(config.output)).holds(h) for h in store.df("SELECT context_sha256 FROM trials").context_sha256}  # type: ignore[union-attr]
+    assert True in trained
+    errors = capfd.readouterr().err
+    assert errors.count("was trained on a context that this run evaluates") == 1
+    assert config.output in errors
+    rows = store.df("SELECT reading_metadata AS m, adapter_fingerprint AS a FROM trials")
+    assert all(Dataset(toy_data).fingerprint in str(value) for value in rows.m)
+    assert {len(value) for value in rows.a} == {32}
+
+
+def test_a_checkpoint_fits_only_its_own_run(training: MakeTraining, toy_data: Path, tmp_path: Path) -> None:
+    """Another seed, a folder that is no checkpoint, an output that holds a run: each is one clear line."""
+    config = training(max_steps=2, evaluate_every=0)
+    train(config)
+    with pytest.raises(UsageError, match="earlier run; go on with --resume latest"):
+        train(config)
+    other = settings.make(TrainConfig, config.plain() | {"seed": 1})
+    with pytest.raises(UsageError, match="another config"):
+        train(other, resume="latest")
+    with pytest.raises(UsageError, match="is no checkpoint"):
+        train(config, resume=str(tmp_path))
+    with pytest.raises(UsageError, match="no checkpoint in"):
+        train(training("fresh"), resume="latest")
+
+
+def test_targets_that_match_nothing_name_what_there_is(training: MakeTraining) -> None:
+    """A misspelt layer would otherwise train nothing."""
+    with pytest.raises(ConfigError, match=r"'q_porj' matches no linear layer.*q_proj"):
+        train(training(lora={"target_modules": ["q_porj"]}))
+
+
+def test_vision_targets_reach_the_encoder(training: MakeTraining) -> None:
+    """Reading a new code is learned in the vision part too."""
+    config = training(max_steps=1, evaluate_every=0, lora={"target_modules": ["vision"]})
+    train(config)
+    assert all("visual" in key for key in weights(config))
+    both = training("both", max_steps=1, evaluate_every=0, lora={"target_modules": "all"})
+    train(both)
+    assert any("language_model" in key for key in weights(both))
+
+
+def test_the_estimate_counts_what_training_then_has(training: MakeTraining, tmp_path: Path, tiny_model: Folder) -> None:
+    """Exact counts from the config alone: there are no weights in the folder that it reads."""
+    from ctxbench_transformers.training.trainable import load_trainable, trained_parameters
+
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    (bare / "config.json").write_text((tiny_model("qwen2_vl") / "config.json").read_text())
+    for method in ("lora", "full"):
+        config = training(method=method)
+        found = estimate(settings.make(TrainConfig, config.plain() | {"model": str(bare)}))
+        model = load_trainable(config, Path(config.model), torch.device("cpu"))
+        assert found.trainable == sum(p.numel() for p in trained_parameters(model).values())
+        assert found.parameters == sum(p.numel() for p in model.parameters())
+        assert found.steps == 9
+        assert found.weights_bytes == 4 * (found.parameters - (found.trainable if method == "lora" else 0))
+
+
+def test_the_estimate_of_the_real_model(training: MakeTraining, tmp_path: Path) -> None:
+    """Qwen2-VL-2B has 2,208,985,600 parameters; r 16 on its language model adds 18,464,768; a quarter of the bytes in nf4."""
+    from transformers import AutoConfig
+
+    AutoConfig.for_model("qwen2_vl", **QWEN2_VL_2B).save_pretrained(tmp_path / "big")
+    paper = {"model": str(tmp_path / "big"), "lora": {"r": 16, "alpha": 32}, "precision": "bf16", "gradient_checkpointing": True}
+    lora = estimate(training(**paper))
+    assert lora.parameters - lora.trainable == 2_208_985_600
+    assert lora.trainable == 18_464_768
+    assert lora.weights_bytes == 2 * 2_208_985_600
+    assert lora.training_bytes == 16 * 18_464_768
+    qlora = estimate(training(method="qlora", **paper))
+    assert 1.2e9 < qlora.weights_bytes < 1.7e9
+    assert any("18,464,768" in line for line in lora.lines())
+
+
+def test_schedule_and_order(training: MakeTraining) -> None:
+    """Every example once an epoch, each process its own; warm-up to the peak, then a cosine to nothing."""
+    config = training(epochs=2, batch_size=1, accumulation=3, warmup=0.25)
+    plan = Schedule(config, 24, world=2)
+    assert plan.steps == 8
+    seen = [i for step in range(8) for rank in range(2) for some in plan.indices(step, rank) for i in some]
+    assert sorted(seen[:24]) == sorted(seen[24:]) == list(range(24))
+    assert seen[:24] != seen[24:]
+    assert [plan.lr(step) / config.lr for step in range(3)] == pytest.approx([0.5, 1.0, 1.0])
+    assert plan.lr(5) == pytest.approx(config.lr / 2)
+    assert plan.lr(7) < 0.07 * config.lr
+    odd = Schedule(training(epochs=1, batch_size=2, accumulation=2), 7)
+    assert [sum(len(some) for some in odd.indices(step)) for step in range(odd.steps)] == [4, 3]
+
+
+def test_trackers_get_the_numbers_and_a_missing_one_is_named(
+    training: MakeTraining, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """report_to: wandb is called with the step's numbers; what is not installed is an error with its pip command."""
+    import types
+
+    calls: list[tuple[int, dict[str, float]]] = []
+    run = types.SimpleNamespace(log=lambda values, step: calls.append((step, values)), finish=lambda: calls.append((-1, {})))
+    monkeypatch.setitem(sys.modules, "wandb", types.SimpleNamespace(init=lambda **_: run))
+    train(training(max_steps=2, evaluate_every=2, report_to=["wandb"]))
+    assert [step for step, _ in calls] == [1, 2, -1]
+    assert {"loss", "lr", "grad_norm", "val_loss", "val_score"} <= calls[1][1].keys()
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(ConfigError, match="pip install"):
+        Reporter(training(report_to=["tensorboard"]), tmp_path, 0)
+
+
+def test_the_commands_build_estimate_and_train(tiny_model: Folder, toys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From two YAML files to an adapter, as a user types it; mistakes are one line."""
+    from click.testing import CliRunner
+
+    from ctxbench_cli.main import cli
+
+    ctxbench.load_plugins().manager.add_commands(cli)
+    monkeypatch.chdir(tmp_path)
+    toy = {"codecs": ["toy_blocks"], "tasks": ["toy_letters"], "tokens": {"family": "toy", "reference": "toy"}, "output": "set"}
+    Path("data.yaml").write_text(json.dumps(toy | {"samples": 6, "buckets": [3]}))
+    Path("train.yaml").write_text(json.dumps({"model": str(tiny_model("smolvlm")), "data": "set", "output": "out", "precision": "fp32"}))
+
+    def call(*arguments: str) -> Any:
+        return CliRunner().invoke(cli, arguments)
+
+    built = call("data", "build", "data.yaml", "--json")
+    assert json.loads(built.output)["records"]["split"] == {"train": 6, "validation": 1}, built.output
+    guess = call("train", "train.yaml", "--estimate", "--set", "epochs=4")
+    assert "steps" in guess.output
+    assert not Path("out").exists()
+    done = call("train", "train.yaml", "--set", "epochs=1")
+    assert done.exit_code == 0, done.output
+    assert done.stdout == "out: 1 steps\n"
+    assert Path("out/adapter_model.safetensors").exists()
+    wrong = call("train", "train.yaml", "--set", "learning_rate=1")
+    assert wrong.exit_code == 2
+    assert "unknown key 'learning_rate'" in wrong.output
+    assert call("data", "build", "nothing.yaml").exit_code == 2
