@@ -20,8 +20,9 @@ SELECT model, adapter, task, bucket, language, codec, augmentation,
        avg(channel_cer) AS channel_cer,
        avg(reference_tokens) AS reference_tokens, avg(encoded_visual_tokens + carrier_text_tokens) AS encoded_tokens,
        avg(carrier_tokens) AS carrier_tokens,
-       avg(compression_ratio) FILTER (token_flag IS NULL) AS ratio, avg(score) AS score
-FROM results WHERE trial_id IN ({ids})
+       avg(compression_ratio) FILTER (token_flag IS NULL) AS ratio, avg(score) AS score, avg(f1.value) AS json_structural_f1
+FROM results LEFT JOIN (SELECT trial_id, value FROM scores WHERE name = 'json_structural_f1') AS f1 USING (trial_id)
+WHERE trial_id IN ({ids})
 GROUP BY ALL
 """
 
@@ -63,11 +64,18 @@ def _table(found: list[dict[str, Any]], config: ExperimentConfig, levels: list[s
         ratio = "" if not first["encoded_tokens"] else f"{first['reference_tokens'] / first['encoded_tokens']:.2f}"
         name = model if adapter is None else f"{model} + {adapter}"
         row = [name, task, str(bucket), codec, tokens, ratio]
-        row += [percent(by_level[level]["accuracy"]) if level in by_level else "" for level in levels]
+        row += [_share(by_level[level]) if level in by_level else "" for level in levels]
         if has_errors:
             row.append(str(sum(cell["errors"] for cell in by_level.values())))
         rows.append(row)
     return columns + (["errors"] if has_errors else []), rows
+
+
+def _share(cell: dict[str, Any]) -> str:
+    """Share of right answers, and how much of the structure came back where not all were right."""
+    f1 = cell["json_structural_f1"]
+    partial = f" (F1 {f1:.2f})" if f1 is not None and cell["accuracy"] < 1 else ""
+    return percent(cell["accuracy"]) + partial
 
 
 def _orders(config: ExperimentConfig) -> dict[str, dict[str, int]]:
@@ -82,6 +90,8 @@ def _explain(report: RunReport, config: ExperimentConfig, found: list[dict[str, 
     click.echo(f"tokens: what the codec's pages or text cost before augmentation ({config.tokens.family} rule)")
     click.echo("ratio:  reference text tokens of the context / tokens")
     click.echo(f"{', '.join(part.label for part in config.augmentations)}: share of right answers, {n} trials a cell")
+    if any(cell["json_structural_f1"] is not None and cell["accuracy"] < 1 for cell in found):
+        click.echo("F1:     structural F1 of the JSON, where not every document came back exactly")
     if any(part.name == "channel" for part in config.models):
         click.echo("model channel: no neural model; a perfect reader of what each codec's own decoder recovers from the pixels")
     click.echo()
