@@ -14,8 +14,8 @@ from ctxbench_json_restore.structure import Shape, depth_of, keys_in
 from ctxbench_json_restore.values import Entropy, Source
 
 QUESTIONS = {
-    "en": "Output the JSON document exactly as it is, with the same keys, values and order. Output nothing but the JSON.",
-    "zh": "原样输出这个JSON文档,键、值和顺序都不变。只输出JSON。",
+    "en": "Write out the JSON document exactly as it is. Answer with the JSON only.",
+    "zh": "请原样写出这份 JSON 文档。只回答 JSON。",
 }
 """Stable: models are trained on these words."""
 

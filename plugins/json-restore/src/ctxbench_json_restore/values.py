@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 import string
+import uuid
 from collections.abc import Callable, Container
 from typing import Any, Literal
 
@@ -141,6 +142,12 @@ class Source:
         count = self.rng.randint(low, high)
         return "".join(self.rng.choice(chinese if chinese and self.rng.random() < 0.34 else ALPHANUMERIC) for _ in range(count))
 
+    def _random_string(self) -> str:
+        form = self.rng.randrange(4)
+        if form == 0:
+            return str(uuid.UUID(int=self.rng.getrandbits(128), version=4))
+        return f"{self.rng.getrandbits(64):016x}" if form == 1 else self.characters(4, 24)
+
     def word(self) -> str:
         """A word, or a string of random characters at high entropy."""
         return self.characters(3, 8) if self.entropy == "random" else self.pick(self.lexicon.words)
@@ -171,7 +178,7 @@ class Source:
     def _plain(self, kind: Kind) -> Any:
         wild = self.entropy == "random"
         if kind == "string":
-            return self.characters(4, 24) if wild else self.words(self.rng.randint(1, 3))
+            return self._random_string() if wild else self.words(self.rng.randint(1, 3))
         if kind == "integer":
             return self.rng.randrange(-(2**31), 2**31) if wild else self.rng.randrange(0, 100)
         if kind == "number":

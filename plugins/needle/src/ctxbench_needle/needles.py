@@ -1,4 +1,7 @@
-"""Needles, the questions about them, and finding them again as a perfect reader would."""
+"""Needles, the questions about them, and how a perfect reader finds them again.
+
+The wording of statements and questions is stable: models are trained on it.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,11 @@ import uuid
 
 import attrs
 
-from ctxbench_needle.words import VOCABULARIES
+from ctxbench_needle.words import LANGUAGES
 
 NOT_FOUND = {"en": "not found", "zh": "未找到"}
 
-_NOUNS = {
+NOUNS = {
     "en": {"word": "word", "number": "number", "uuid": "UUID", "code": "code"},
     "zh": {"word": "词语", "number": "数字", "uuid": "UUID", "code": "代码"},
 }
@@ -28,17 +31,26 @@ class Needle:
 
 
 def draw_keys(rng: random.Random, language: str, count: int) -> list[str]:
-    """Different keys, two words each."""
-    words = VOCABULARIES[language]
-    space = " " if language == "en" else ""
-    pairs = [f"{color}{space}{animal}" for color in words.colors for animal in words.animals]
-    return rng.sample(pairs, count)
+    """Different keys, a color and an animal each."""
+    words = LANGUAGES[language]
+    keys = [f"{color}{words.join}{animal}" for color in words.colors for animal in words.animals]
+    rng.shuffle(keys)
+    return keys[:count]
 
 
-def draw_value(rng: random.Random, language: str, kind: str) -> str:
-    """A value of a kind: ``word``, ``number``, ``uuid`` or ``code``."""
+def draw_values(rng: random.Random, language: str, kind: str, count: int) -> list[str]:
+    """Different values of a kind: ``word``, ``number`` (seven digits), ``uuid`` (version 4) or ``code`` (like ``K7QM-2XWD``)."""
+    values: list[str] = []
+    while len(values) < count:
+        value = _draw_value(rng, language, kind)
+        if value not in values:
+            values.append(value)
+    return values
+
+
+def _draw_value(rng: random.Random, language: str, kind: str) -> str:
     if kind == "word":
-        return rng.choice(VOCABULARIES[language].secret_words)
+        return rng.choice(LANGUAGES[language].secrets)
     if kind == "number":
         return str(rng.randrange(1_000_000, 10_000_000))
     if kind == "uuid":
@@ -48,21 +60,19 @@ def draw_value(rng: random.Random, language: str, kind: str) -> str:
 
 def statement(needle: Needle, kind: str, language: str) -> str:
     """The sentence that hides a needle."""
-    noun = _NOUNS[language][kind]
+    noun = NOUNS[language][kind]
     if language == "zh":
         return f"{needle.key}的秘密{noun}是{needle.value}。"
     return f"The secret {noun} of the {needle.key} is {needle.value}."
 
 
-def question(keys: list[str], kind: str, language: str, several_values: bool) -> str:
-    """The question about one or more keys, which also says how to answer."""
-    noun = _NOUNS[language][kind]
-    missing = NOT_FOUND[language]
+def question(keys: list[str], kind: str, language: str, *, several_values: bool) -> str:
+    """The question about one or more keys, which also says how to answer and what to say if it is not given."""
+    noun, missing = NOUNS[language][kind], NOT_FOUND[language]
     if language == "zh":
-        whose = "和".join(keys)
-        every = "所有" if several_values else ""
-        how = "只回答答案,用逗号加空格分隔" if several_values or len(keys) > 1 else "只回答答案"
-        return f"{whose}的{every}秘密{noun}是什么?{how}。如果没有提到,请回答:{missing}"
+        ask = f"{'和'.join(keys)}的{'所有' if several_values else ''}秘密{noun}是什么？"
+        how = "只回答答案，按顺序用逗号加空格分隔" if several_values or len(keys) > 1 else "只回答答案"
+        return f"{ask}{how}。如果没有提到，请回答：{missing}"
     whose = " and ".join(f"the {key}" for key in keys)
     if several_values:
         ask, how = f"What are all the secret {noun}s of {whose}?", "Answer with them only, separated by commas"
@@ -73,28 +83,31 @@ def question(keys: list[str], kind: str, language: str, several_values: bool) ->
     return f"{ask} {how}. If it is not given, answer: {missing}"
 
 
-_KEY_IN_QUESTION = {
-    "en": re.compile(r"the (\w+ \w+?)(?= and the |\?)"),
-    "zh": re.compile(r"^(.*?)的(?:所有)?秘密"),
+_QUESTION = {
+    "en": re.compile(r"What (?:is|are(?: all)?) the secret (?P<noun>\w+?)s? of the (?P<keys>[^?]+)\?"),
+    "zh": re.compile(r"(?P<keys>[^？]+?)的(?:所有)?秘密(?P<noun>\w+?)是什么？"),
 }
-_STATEMENT = {
-    "en": r"The secret \w+ of the {key} is ([\w-]+)\.",
-    "zh": r"{key}的秘密(?:词语|数字|UUID|代码)是([\w-]+)。",
-}
+_BETWEEN_KEYS = {"en": " and the ", "zh": "和"}
 
 
 def solve(context: str, asked: str) -> str:
-    """What a perfect reader of ``context`` answers: the values in the order of the question and, for one key, of the context."""
+    """What a perfect reader of ``context`` answers to a question of :func:`question`.
+
+    The values in the order of the question and, for one key, of the context; the phrase for "not found" if there is none. White space
+    may have been lost, added or turned into line breaks.
+    """
     language = "en" if asked.isascii() else "zh"
+    match = _QUESTION[language].search(asked)
     found: list[str] = []
-    for key in _asked_keys(asked, language):
-        found += re.findall(_STATEMENT[language].format(key=re.escape(key)), context)
+    for key in match["keys"].split(_BETWEEN_KEYS[language]) if match else []:
+        found += _values(context, key, match["noun"] if match else "", language)
     return ", ".join(dict.fromkeys(found)) or NOT_FOUND[language]
 
 
-def _asked_keys(asked: str, language: str) -> list[str]:
-    if language == "en":
-        head = asked.partition("?")[0] + "?"
-        return _KEY_IN_QUESTION["en"].findall(head.partition(" of ")[2])
-    match = _KEY_IN_QUESTION["zh"].match(asked)
-    return match[1].split("和") if match else []
+def _values(context: str, key: str, noun: str, language: str) -> list[str]:
+    pattern = f"{key}的秘密{noun}是" if language == "zh" else f"The secret {noun} of the {key} is "
+    gap = r"\s*"
+    loose = gap.join(re.escape(character) for character in pattern if not character.isspace())
+    stop = LANGUAGES[language].stop
+    values = re.findall(rf"{loose}{gap}([^{stop}]{{1,60}}?){gap}{re.escape(stop)}", context)
+    return ["".join(value.split()) for value in values]
