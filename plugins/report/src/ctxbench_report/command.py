@@ -1,0 +1,64 @@
+"""``ctxbench plot``"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+KIND_NAMES = ("cost-accuracy", "ratio-accuracy", "robustness", "depth-length")
+
+
+def _formats(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
+    wanted = tuple(dict.fromkeys(part.strip().lower() for part in value.split(",") if part.strip()))
+    bad = [part for part in wanted if part not in ("png", "svg")]
+    if bad or not wanted:
+        raise click.BadParameter(f"{bad[0] if bad else value!r} is no format; choose png, svg or png,svg")
+    return wanted
+
+
+@click.command("plot")
+@click.argument("kinds", metavar="[KIND]...", nargs=-1, type=click.Choice(KIND_NAMES))
+@click.option("--store", type=click.Path(), default="ctxbench.duckdb", show_default=True, help="The store to draw from.")
+@click.option(
+    "-o", "--output", type=click.Path(file_okay=False, path_type=Path), default="plots", show_default=True, help="Folder to write to."
+)
+@click.option("--format", "formats", default="png,svg", show_default=True, callback=_formats, help="png, svg or both.")
+@click.option("-m", "--model", "models", multiple=True, help="Draw only this model. Repeatable, as are the next four.")
+@click.option("-t", "--task", "tasks", multiple=True, help="Draw only this task.")
+@click.option("-c", "--codec", "codecs", multiple=True, help="Draw only this codec.")
+@click.option("-a", "--augment", "augmentations", multiple=True, help="Draw only this augmentation.")
+@click.option("-b", "--bucket", "buckets", multiple=True, type=click.IntRange(1), help="Draw only this context length in tokens.")
+def command(
+    kinds: tuple[str, ...],
+    store: str,
+    output: Path,
+    formats: tuple[str, ...],
+    models: tuple[str, ...],
+    tasks: tuple[str, ...],
+    codecs: tuple[str, ...],
+    augmentations: tuple[str, ...],
+    buckets: tuple[int, ...],
+) -> None:
+    """Draw stored results, and print the path of every file written.
+
+    KIND is cost-accuracy, ratio-accuracy, robustness (accuracy over augmentation levels) or depth-length (the needle's depth by the
+    context's length); without one, every plot that the store has rows for.
+    """
+    from ctxbench.store import Store
+    from ctxbench_report.data import Filters, NothingToPlot, check
+    from ctxbench_report.plots import draw
+
+    filters = Filters(models, tasks, codecs, augmentations, buckets)
+    with Store.open_read_only(store) as opened:
+        check(opened, filters)
+        for kind in kinds or KIND_NAMES:
+            try:
+                paths = draw(opened, kind, [output / f"{kind}.{ending}" for ending in formats], filters)
+            except NothingToPlot as reason:
+                if kinds:
+                    raise
+                click.echo(f"{kind}: not drawn: {reason}", err=True)
+                continue
+            for path in paths:
+                click.echo(path)

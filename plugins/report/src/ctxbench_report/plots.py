@@ -1,0 +1,50 @@
+"""The kinds of plot, and drawing one of them into a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from ctxbench import UsageError
+from ctxbench.store import Store
+from ctxbench_report import curves, heatmap
+from ctxbench_report.data import Filters, check
+from ctxbench_report.style import save, settings
+
+KINDS: dict[str, Callable[[Store, Filters], Figure]] = {
+    "cost-accuracy": curves.cost_accuracy,
+    "ratio-accuracy": curves.ratio_accuracy,
+    "robustness": curves.robustness,
+    "depth-length": heatmap.depth_length,
+}
+
+FORMATS = ("png", "svg")
+
+
+def plot(store: Store | Path | str, kind: str, path: Path, filters: Filters | None = None) -> Path:
+    """See :func:`ctxbench_report.plot`."""
+    if path.suffix[1:].lower() not in FORMATS:
+        raise UsageError(f"{path}: a plot is written as {' or '.join(FORMATS)}; end the file name in .png or .svg")
+    if isinstance(store, Store):
+        return draw(store, kind, [path], filters or Filters())[0]
+    with Store.open_read_only(store) as opened:
+        return draw(opened, kind, [path], filters or Filters())[0]
+
+
+def draw(store: Store, kind: str, paths: list[Path], filters: Filters) -> list[Path]:
+    """Draw one plot and write it to every path.
+
+    Raises:
+        UsageError: no such kind.
+        NothingToPlot: the store has no rows for it.
+    """
+    if kind not in KINDS:
+        raise UsageError(f"no plot named {kind!r}; there are: {', '.join(KINDS)}")
+    check(store, filters)
+    with settings():
+        figure = KINDS[kind](store, filters)
+        for path in paths:
+            save(figure, path)
+    return paths

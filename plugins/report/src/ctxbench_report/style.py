@@ -1,0 +1,177 @@
+"""How every plot looks: colours and markers of codecs, panels in a grid, and files that are the same bytes each time."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import attrs
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, PercentFormatter
+
+from ctxbench import CtxbenchError, UsageError
+
+COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D1F")
+"""Okabe and Ito's palette (Color universal design, 2008), which the common kinds of colour blindness keep apart; yellow, too faint on
+white, is made darker."""
+
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+MAX_PANELS = 60
+
+RC: dict[Any, Any] = {
+    "figure.dpi": 150,
+    "savefig.dpi": 150,
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.labelsize": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#E4E4E4",
+    "grid.linewidth": 0.7,
+    "legend.frameon": False,
+    "text.parse_math": False,
+    "svg.hashsalt": "ctxbench",
+}
+"""``parse_math`` off: a dollar sign in a name is a dollar sign. The salt makes the ids in an SVG the same each time."""
+
+
+@attrs.frozen
+class Look:
+    """Colour and marker of each codec."""
+
+    codecs: Sequence[str]
+
+    def of(self, codec: str) -> dict[str, Any]:
+        """Colour and marker of a codec, as keyword arguments of ``plot``."""
+        place = list(self.codecs).index(codec)
+        return {"color": COLOURS[place % len(COLOURS)], "marker": MARKERS[(place + place // len(COLOURS)) % len(MARKERS)]}
+
+    def legend(self, figure: Figure, shown: Sequence[str]) -> None:
+        """One legend below all panels, where it covers nothing."""
+        names = [codec for codec in self.codecs if codec in shown]
+        handles = [Line2D([], [], markersize=6, linewidth=1.4, **self.of(codec)) for codec in names]
+        labels = [codec if not codec.startswith("_") else f" {codec}" for codec in names]
+        figure.legend(handles, labels, loc="outside lower center", ncols=min(len(names), 6))
+
+
+@contextmanager
+def settings() -> Iterator[None]:
+    """Matplotlib's defaults and ours, whatever the user's own settings are, and theirs again afterwards."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(RC)
+        yield
+
+
+def panels(
+    rows: Sequence[str], columns: Sequence[str], title: str, size: tuple[float, float], **share: Any
+) -> tuple[Figure, list[list[Axes]]]:
+    """A figure of panels with a heading over each column and a label at the right of each row; ``size`` of a panel in inches.
+
+    Raises:
+        UsageError: there would be too many panels to read.
+    """
+    if len(rows) * len(columns) > MAX_PANELS:
+        raise UsageError(f"{len(rows)} x {len(columns)} panels are too many to read; choose with --model, --task, --codec or --augment")
+    width, height = max(size[0] * len(columns) + 0.7, 5.2), size[1] * len(rows) + 1.5
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots(len(rows), len(columns), squeeze=False, **share)
+    for column, heading in enumerate(columns):
+        axes[0][column].set_title(wrapped(heading, int(size[0] * 12)))
+    for row, label in enumerate(rows):
+        right = axes[row][-1]
+        right.annotate(
+            wrapped(label, int(size[1] * 12)),
+            (1, 0.5),
+            (8, 0),
+            xycoords="axes fraction",
+            textcoords="offset points",
+            rotation=270,
+            va="center",
+            ha="left",
+        )
+    heading, _, note = title.partition("\n")
+    figure.suptitle(f"{heading}\n{wrapped(note, int(width * 12))}", fontsize=10, linespacing=1.35)
+    return figure, [list(row) for row in axes]
+
+
+def axis_labels(axes: list[list[Axes]], x: str, y: str) -> None:
+    """Label the lowest panel of each column and the left one of each row."""
+    for panel in axes[-1]:
+        panel.set_xlabel(x)
+    for row in axes:
+        row[0].set_ylabel(y)
+
+
+def accuracy_axis(axes: Axes) -> None:
+    """Accuracy in per cent, with room for markers at 0 and 100 %."""
+    axes.set_ylim(-0.05, 1.05)
+    axes.yaxis.set_major_locator(FixedLocator([0, 0.25, 0.5, 0.75, 1]))
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
+
+
+def log_axis(axes: Axes, values: Sequence[float], form: Callable[[float], str]) -> None:
+    """A logarithmic x axis over ``values`` with at least two round numbers written out."""
+    low, high = min(values) / 1.25, max(values) * 1.25
+    axes.set_xscale("log")
+    axes.set_xlim(low, high)
+    axes.xaxis.set_major_locator(FixedLocator(round_numbers(low, high)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: form(value)))
+
+
+def round_numbers(low: float, high: float) -> list[float]:
+    """Two to seven round numbers between two positive bounds, even on a logarithmic scale."""
+    found: list[float] = []
+    for digits in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 5, 7), tuple(x / 10 for x in range(10, 100))):
+        candidates = [float(f"{digit}e{power}") for power in range(-6, 12) for digit in digits]
+        inside = [value for value in candidates if low <= value <= high]
+        if len(inside) > 7 and len(found) >= 2:
+            break
+        found = inside
+        if len(found) >= 4:
+            break
+    return found if len(found) <= 7 else found[:: -(-len(found) // 7)]
+
+
+def wrapped(text: str, width: int) -> str:
+    """A label on as many lines as it needs, broken after spaces and the punctuation of names if it can be."""
+    lines = [""]
+    for part in re.split(r"(?<=[\s:,/+@=])", text):
+        fits = len(part.rstrip(" ,")) <= width
+        for piece in [part] if fits else [part[i : i + width] for i in range(0, len(part), width)]:
+            if lines[-1] and len(lines[-1]) + len(piece.rstrip(" ,")) > width:
+                lines.append("")
+            lines[-1] += piece
+    return "\n".join(line.strip() for line in lines)
+
+
+def count_range(counts: Sequence[int]) -> str:
+    """``24``, or ``6 to 24``."""
+    low, high = min(counts), max(counts)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure whole or not at all; the ending of ``path`` is the format."""
+    buffer = io.BytesIO()
+    kind = path.suffix[1:].lower()
+    figure.savefig(buffer, format=kind, metadata={"Date": None} if kind == "svg" else {"Software": None})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_bytes(buffer.getvalue())
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise CtxbenchError(f"{path}: {error.strerror or error}") from None

@@ -1,0 +1,285 @@
+"""The plots show what the store holds: right numbers in the right panel, and files that are the same each time."""
+
+from __future__ import annotations
+
+import sys
+import xml.etree.ElementTree as ET
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from PIL import Image
+
+import ctxbench
+import ctxbench_report
+from ctxbench import UsageError
+from ctxbench.results import TrialResult
+from ctxbench.store import Store
+from ctxbench_cli.main import Cli
+from ctxbench_report import curves, heatmap
+from ctxbench_report.data import Filters, NothingToPlot, wilson
+from ctxbench_report.style import round_numbers, settings, wrapped
+
+KINDS = ("cost-accuracy", "ratio-accuracy", "robustness", "depth-length")
+
+
+def trial(number: int, right: bool = True, **columns) -> TrialResult:
+    empty = {f"{part}_config": {} for part in ("model", "task", "codec", "augmentation")}
+    base = {
+        **empty,
+        "trial_id": f"t{number}",
+        "model": "channel",
+        "adapter": None,
+        "model_fingerprint": "",
+        "adapter_fingerprint": "",
+        "task": "needle",
+        "bucket": 512,
+        "language": "en",
+        "sample_index": number,
+        "sample_seed": 1,
+        "codec": "text",
+        "augmentation": "clean",
+        "augmentation_seed": 1,
+        "status": "ok",
+        "outcome": "correct" if right else "confabulated",
+        "sample_metadata": {"depth": 0.5},
+        "carrier_tokens": 512,
+        "compression_ratio": 1.0,
+    }
+    return TrialResult(**{**base, **columns})
+
+
+def make(path, trials):
+    with Store.open(path) as store:
+        store.append("run", trials)
+    return path
+
+
+@pytest.fixture
+def store(tmp_path):
+    """Codec text: 3 of 4 right at 512 tokens, 1 of 2 at 1024. Codec book: 1 of 4 right, under two levels, one flagged, one an error."""
+    trials = [trial(i, i != 0) for i in range(4)]
+    trials += [trial(10 + i, i == 0, bucket=1024, carrier_tokens=1024, sample_metadata={"depth": 0.25}) for i in range(2)]
+    book = {"codec": "book", "model": "hf:$x$ & <b>", "adapter": "mine"}
+    for i, tokens in enumerate((100, 140)):
+        trials.append(trial(20 + i, i == 0, **book, carrier_tokens=tokens, compression_ratio=512 / tokens))
+    trials.append(trial(22, False, **book, augmentation="heavy", carrier_tokens=200, compression_ratio=2.56, token_flag="budget_scaled"))
+    failed = {"status": "error", "outcome": None, "carrier_tokens": None, "compression_ratio": None, "error_type": "DecodeError"}
+    trials.append(trial(23, False, **book, **failed))
+    with Store.open_read_only(make(tmp_path / "s.duckdb", trials)) as opened:
+        yield opened
+
+
+def drawn(axes):
+    """Label-free content of a panel: (x, y) of every line with markers."""
+    return [(line.get_xdata().tolist(), line.get_ydata().tolist()) for line in axes.lines if line.get_marker() not in ("None", "_", "|")]
+
+
+def figure(function, store, **filters):
+    with settings():
+        return function(store, Filters(**filters))
+
+
+def panel_titles(fig):
+    return [axes.get_title() for axes in fig.axes if axes.get_title()]
+
+
+@pytest.mark.parametrize(
+    ("correct", "n", "low", "high"), [(0, 10, 0, 0.2775), (8, 10, 0.4902, 0.9433), (3, 3, 0.4385, 1), (1, 1, 0.2065, 1)]
+)
+def test_wilson_interval(correct, n, low, high):
+    """Known values; the normal approximation would give (1, 1) for 3 of 3."""
+    assert wilson(correct, n) == pytest.approx((low, high), abs=1e-4)
+
+
+def test_cost_plot_shows_means_and_counts_errors_as_wrong(store):
+    fig = figure(curves.cost_accuracy, store)
+    assert panel_titles(fig) == ["clean", "heavy"]
+    text, empty, book, heavy = fig.axes
+    assert drawn(text) == [([512, 1024], [0.75, 0.5])]
+    assert drawn(empty) == []
+    assert drawn(book) == [([120], [pytest.approx(1 / 3)])]  # the error has no cost and is not right
+    assert drawn(heavy) == [([200], [0])]
+    assert text.get_xscale() == "log"
+    assert "n = 1 to 4 trials a point" in fig.get_suptitle()
+    assert "512, 1,024 tokens" in fig.get_suptitle()
+
+
+def test_cost_plot_intervals_are_wilsons(store):
+    text = figure(curves.cost_accuracy, store).axes[0]
+    (bars,) = [collection for collection in text.collections if len(collection.get_segments()) == 2]
+    low, high = wilson(3, 4)
+    assert np.asarray(bars.get_segments()[0]) == pytest.approx(np.array([[512, low], [512, high]]))
+
+
+def test_ratio_plot_leaves_flagged_token_counts_out(store):
+    fig = figure(curves.ratio_accuracy, store)
+    assert panel_titles(fig) == ["clean"]  # the only heavy trial is flagged
+    assert drawn(fig.axes[1]) == [([pytest.approx((5.12 + 512 / 140) / 2)], [pytest.approx(1 / 3)])]
+    low, high = fig.axes[0].get_xlim()
+    assert low < 1 < high  # where an image costs as much as the text
+
+
+def test_robustness_pools_lengths_and_orders_levels_by_strength(store, tmp_path):
+    fig = figure(curves.robustness, store)
+    assert [tick.get_text() for tick in fig.axes[-1].get_xticklabels()] == ["clean", "heavy"]
+    assert [y for _, y in drawn(fig.axes[0])] == [[pytest.approx(4 / 6)]]
+    assert [y for _, y in drawn(fig.axes[1])] == [[pytest.approx(1 / 3), 0]]
+    levels = ["stress:9", "heavy", "light", "clean"]
+    path = make(tmp_path / "o.duckdb", [trial(i, augmentation=level) for i, level in enumerate(levels)])
+    with Store.open_read_only(path) as other:
+        axes = figure(curves.robustness, other).axes[0]
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["clean", "light", "heavy", "stress:9"]
+
+
+def test_heatmap_puts_depth_down_and_length_across(store):
+    fig = figure(heatmap.depth_length, store, codecs=("text",))
+    (axes,) = fig.axes
+    values = np.asarray(axes.images[0].get_array().filled(-1))
+    assert values.tolist() == [[-1, 50], [75, -1]]  # depth 25 % only at 1,024 tokens, 50 % only at 512
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["25", "50"]
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["512", "1,024"]
+    low, high = wilson(3, 4)
+    assert f"{100 * low:.0f}-{100 * high:.0f}" in [text.get_text() for text in axes.texts]
+
+
+def test_many_depths_are_binned_into_tenths(tmp_path):
+    path = make(tmp_path / "d.duckdb", [trial(i, sample_metadata={"depth": i / 40}) for i in range(41)])
+    with Store.open_read_only(path) as opened:
+        (axes,) = figure(heatmap.depth_length, opened).axes
+    labels = [tick.get_text() for tick in axes.get_yticklabels()]
+    assert labels == [f"{10 * i}-{10 * i + 10}" for i in range(10)]
+    assert "n = 4 to 5 trials" in axes.figure.get_suptitle()
+
+
+@pytest.mark.parametrize("function", [curves.cost_accuracy, curves.ratio_accuracy, curves.robustness, heatmap.depth_length])
+def test_nothing_covers_anything(store, function):
+    """Legend, axis labels, titles and panels do not overlap, and all of it lies on the figure."""
+    fig = figure(function, store)
+    canvas = FigureCanvasAgg(fig)
+    with settings():
+        canvas.draw()
+    renderer = canvas.get_renderer()
+    boxes = [axes.get_tightbbox(renderer) for axes in fig.axes] + [legend.get_window_extent() for legend in fig.legends]
+    boxes.append(fig._suptitle.get_window_extent())
+    for i, box in enumerate(boxes):
+        assert box.x0 >= -1
+        assert box.y0 >= -1
+        assert box.x1 <= fig.bbox.x1 + 1
+        assert box.y1 <= fig.bbox.y1 + 1
+        for other in boxes[i + 1 :]:
+            assert min(box.x1, other.x1) - max(box.x0, other.x0) < 2 or min(box.y1, other.y1) - max(box.y0, other.y0) < 2
+
+
+def test_codecs_keep_their_colour_whatever_is_filtered(store):
+    both, one = figure(curves.cost_accuracy, store), figure(curves.cost_accuracy, store, codecs=("book",))
+
+    def colour(fig):
+        return {t.get_text(): h.get_color() for t, h in zip(fig.legends[0].get_texts(), fig.legends[0].legend_handles, strict=True)}
+
+    assert colour(one)["book"] == colour(both)["book"] != colour(both)["text"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_files_are_the_same_bytes_each_time_and_can_be_read(store, tmp_path, kind):
+    for ending in ("svg", "png"):
+        first = ctxbench_report.plot(store, kind, tmp_path / f"a.{ending}")
+        second = ctxbench_report.plot(store.path, kind, tmp_path / "new" / f"b.{ending}")
+        assert first.read_bytes() == second.read_bytes()
+    assert ET.parse(tmp_path / "a.svg").getroot().tag.endswith("svg")
+    assert b"<dc:date>" not in (tmp_path / "a.svg").read_bytes()
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.width > 700
+        assert len(image.convert("RGB").getcolors(1 << 24)) > 10
+    assert sorted(p.name for p in tmp_path.glob("*.partial")) == []
+
+
+def test_the_users_matplotlib_is_left_alone(store, tmp_path):
+    mpl.rcParams["lines.linewidth"] = 7.5
+    try:
+        before = dict(mpl.rcParams)
+        path = ctxbench_report.plot(store, "robustness", tmp_path / "a.svg")
+        mpl.rcParams["lines.linewidth"] = 1.5
+        assert ctxbench_report.plot(store, "robustness", tmp_path / "b.svg").read_bytes() == path.read_bytes()
+        mpl.rcParams["lines.linewidth"] = 7.5
+        assert dict(mpl.rcParams) == before
+    finally:
+        mpl.rcdefaults()
+    assert "matplotlib.pyplot" not in {name for name in sys.modules if name.startswith("ctxbench_report")}
+
+
+def test_what_cannot_be_drawn_says_so(store, tmp_path):
+    with pytest.raises(UsageError, match="no plot named 'pie'; there are: cost-accuracy, ratio-accuracy, robustness, depth-length"):
+        ctxbench_report.plot(store, "pie", tmp_path / "a.png")
+    with pytest.raises(UsageError, match=r"a.pdf: a plot is written as png or svg"):
+        ctxbench_report.plot(store, "robustness", tmp_path / "a.pdf")
+    with pytest.raises(NothingToPlot, match=r"no trial has task \"x' OR 1=1 --\"; there are: needle"):
+        ctxbench_report.plot(store, "robustness", tmp_path / "a.png", filters=Filters(tasks=("x' OR 1=1 --",)))
+    with pytest.raises(NothingToPlot, match="no trial has bucket 7; there are: 512, 1024"):
+        ctxbench_report.plot(store, "robustness", tmp_path / "a.png", filters=Filters(buckets=(7,)))
+    many = [trial(i, model=f"m{i}", augmentation=level) for i, level in enumerate(["clean", "light"] * 40)]
+    with pytest.raises(UsageError, match="80 x 2 panels are too many to read; choose with --model"):
+        ctxbench_report.plot(make(tmp_path / "many.duckdb", many), "cost-accuracy", tmp_path / "a.png")
+
+
+def run(*args):
+    registry = ctxbench.load_plugins()
+    cli = Cli("ctxbench")
+    registry.manager.add_commands(cli)
+    return CliRunner().invoke(cli, ["plot", *map(str, args)])
+
+
+def test_command_draws_all_that_the_store_has_rows_for(store, tmp_path):
+    done = run("--store", store.path, "-o", tmp_path / "out")
+    written = [str(tmp_path / "out" / f"{kind}.{ending}") for kind in KINDS for ending in ("png", "svg")]
+    assert (done.exit_code, done.stdout.splitlines(), done.stderr) == (0, written, "")
+    assert sorted(map(str, (tmp_path / "out").iterdir())) == sorted(written)
+
+
+def test_command_skips_a_plot_without_rows_unless_it_was_asked_for(tmp_path):
+    path = make(tmp_path / "j.duckdb", [trial(0, task="json_restore", sample_metadata={})])
+    done = run("--store", path, "--format", "svg", "-o", tmp_path / "p")
+    assert done.exit_code == 0
+    assert len(done.stdout.splitlines()) == 3
+    assert done.stderr.startswith("depth-length: not drawn: ")
+    done = run("depth-length", "--store", path)
+    assert done.exit_code == 1
+    assert done.stderr == f"error: {path}: no trial has a needle depth; run a task that hides one: ctxbench run -t needle --store {path}\n"
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "message"),
+    [
+        (("pie",), 2, "'pie' is not one of 'cost-accuracy'"),
+        (("--format", "pdf"), 2, "'pdf' is no format; choose png, svg or png,svg"),
+        (("--store", "/nowhere/missing.duckdb"), 1, "missing.duckdb: no such store"),
+        (("-m", "gpt"), 1, "no trial has model 'gpt'; there are: channel, hf:$x$ & <b>"),
+    ],
+)
+def test_command_explains_mistakes_in_one_line(store, args, code, message):
+    done = run("--store", store.path, *args)
+    assert done.exit_code == code
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_command_on_an_empty_store(tmp_path):
+    path = make(tmp_path / "e.duckdb", [])
+    done = run("--store", path)
+    assert (done.exit_code, done.stderr) == (1, f"error: {path}: the store is empty; run first: ctxbench run --store {path}\n")
+
+
+@pytest.mark.parametrize("bounds", [(90, 130), (0.5, 2), (100, 5000), (0.9, 1.1), (1, 1e6), (300, 340)])
+def test_log_axes_have_a_readable_number_of_round_ticks(bounds):
+    ticks = round_numbers(*bounds)
+    assert 2 <= len(ticks) <= 7
+    assert all(bounds[0] <= tick <= bounds[1] for tick in ticks)
+
+
+def test_long_names_are_broken_where_names_have_joints():
+    assert wrapped("hf:Qwen/Qwen2-VL-2B-Instruct, needle", 20) == "hf:Qwen/\nQwen2-VL-2B-Instruct,\nneedle"
+    assert wrapped("heavy:noise_std=0.1,perspective=0.05", 14) == "heavy:\nnoise_std=0.1,\nperspective=\n0.05"
+    assert wrapped("short", 20) == "short"
+    assert wrapped("x" * 45, 20) == "\n".join(["x" * 20, "x" * 20, "x" * 5])
