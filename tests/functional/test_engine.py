@@ -288,6 +288,19 @@ def test_the_channel_model_says_why_it_is_silent(parts, tmp_path):
     assert found == [("abstained", "", False, 1.0, "a dot holds no text")] * 4
 
 
+def test_failures_keep_their_pages(parts, tmp_path):
+    """``images: failures`` keeps the pages of trials that failed or were answered wrong, once each, and none of the others."""
+    with run(config(tmp_path, models=[{"name": "picky", "how": "raise"}], run={"images": "failures"})) as store:
+        stored = {row[0] for row in store.query("SELECT path FROM pages").rows}
+    files = {str(path.relative_to(tmp_path / "s.duckdb.pages")) for path in (tmp_path / "s.duckdb.pages").rglob("*.png")}
+    assert None not in stored
+    assert stored == files
+    assert len(files) == 3  # two samples have one clean page between them, as both are one colour
+    (tmp_path / "right").mkdir()
+    with run(config(tmp_path / "right", run={"images": "failures"})) as store:
+        assert {row[0] for row in store.query("SELECT path FROM pages").rows} == {None}
+
+
 def test_switching_the_channel_off(parts, tmp_path):
     """Without the channel stage no decoder runs, unless a model cannot do without it."""
     with run(config(tmp_path, run={"channel": False})) as store:

@@ -41,6 +41,7 @@ def problem(text: str) -> str:
         ("samples: three", "sweep.yaml: samples: expected a whole number, got 'three'"),
         ("samples: true", "sweep.yaml: samples: expected a whole number, got True"),
         ("samples: 0", "sweep.yaml: samples: must be at least 1, got 0"),
+        ("seed: 9223372036854775808", "sweep.yaml: seed: must be at most 9223372036854775807, got 9223372036854775808"),
         ("buckets: [512, 1.5]", "sweep.yaml: buckets[1]: expected a whole number, got 1.5"),
         ("buckets: []", "sweep.yaml: buckets: the list is empty"),
         ("buckets: [64, 64]", "sweep.yaml: buckets[1]: 64 is given twice"),

@@ -38,7 +38,7 @@ class ExperimentConfig:
     """One experiment. Every combination of the lists is a cell; every cell has ``samples`` trials."""
 
     name: str = setting(String(), "A name for people.", "experiment")
-    seed: int = setting(Integer(0), "All randomness is derived from this number.", 0)
+    seed: int = setting(Integer(0, 2**63 - 1), "All randomness is derived from this number.", 0)
     samples: int = setting(Integer(1), "Samples in each cell.", 5)
     buckets: tuple[int, ...] = setting(ListOf(Integer(1)), "Context lengths in reference text tokens.", (512,))
     models: tuple[ComponentConfig, ...] = setting(ListOf(Component("model")), "Models that read.", factory=lambda: (named("channel"),))

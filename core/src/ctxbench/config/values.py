@@ -39,16 +39,20 @@ class Value(abc.ABC):
 @attrs.frozen
 class Integer(Value):
     minimum: int | None = None
+    maximum: int | None = None
 
     def parse(self, value: Any, path: str) -> int:
         if isinstance(value, bool) or not isinstance(value, int):
             raise fail(path, f"expected a whole number, got {show(value)}")
         if self.minimum is not None and value < self.minimum:
             raise fail(path, f"must be at least {self.minimum}, got {value}")
+        if self.maximum is not None and value > self.maximum:
+            raise fail(path, f"must be at most {self.maximum}, got {value}")
         return value
 
     def schema(self) -> dict[str, Any]:
-        return {"type": "integer"} | ({} if self.minimum is None else {"minimum": self.minimum})
+        bounds = {"minimum": self.minimum, "maximum": self.maximum}
+        return {"type": "integer"} | {key: bound for key, bound in bounds.items() if bound is not None}
 
 
 @attrs.frozen

@@ -13,7 +13,7 @@ from ctxbench.engine.prepare import Failure, Prepared, Variant
 from ctxbench.interfaces import Metric, Task
 from ctxbench.outcome import classify
 from ctxbench.plan import Experiment, Part, Trial, metric_version
-from ctxbench.records import Reading, Sample, Scores
+from ctxbench.records import Reading, Sample, Scores, TokenUsage
 from ctxbench.results import PageRow, ScoreRow, TrialResult
 
 
@@ -49,10 +49,12 @@ class Judge:
         return next((row.value for row in rows if row.name == self.primary), None)
 
 
-def failed(trial: Trial, prepared: Prepared | None, failure: Failure) -> TrialResult:
+def failed(trial: Trial, prepared: Prepared, failure: Failure, variant: Variant | None = None) -> TrialResult:
     """The row of a trial that an exception ended, with all that was known by then."""
-    sample = prepared.sample if prepared else None
+    sample = prepared.sample
     known = _sample_columns(sample) if sample else {}
+    if variant is not None and variant.failure is None:
+        known |= {"pages": _pages(prepared, variant, None), "n_pages": len(variant.pages), **_channel_columns(variant)}
     error: dict[str, Any] = {"error_stage": failure.stage, "error_type": failure.type, "error_message": failure.message}
     return TrialResult(**_trial_columns(trial, sample), status="error", **error, **known)
 
@@ -64,12 +66,12 @@ def finished(
     assert prepared.sample is not None
     assert prepared.counts is not None
     if reading.error is not None:
-        return failed(trial, prepared, Failure("read", *reading.error))
+        return failed(trial, prepared, Failure("read", *reading.error), variant)
     start = time.perf_counter()
     try:
         scores = judge.score(reading.text, prepared.sample)
     except Exception as error:
-        return attrs.evolve(failed(trial, prepared, Failure.of("score", error)), prediction=reading.text)
+        return attrs.evolve(failed(trial, prepared, Failure.of("score", error), variant), prediction=reading.text)
     score_seconds = time.perf_counter() - start
     value = judge.primary_value(scores)
     extraction = next((row.extraction for row in scores if row.name == judge.primary), None)
@@ -97,7 +99,7 @@ def finished(
         generate_seconds=reading.generate_seconds,
         score_seconds=score_seconds,
         scores=scores,
-        pages=_pages(prepared, variant, reading),
+        pages=_pages(prepared, variant, reading.usage),
     )
 
 
@@ -145,8 +147,7 @@ def _channel_columns(variant: Variant) -> dict[str, Any]:
     }
 
 
-def _pages(prepared: Prepared, variant: Variant, reading: Reading) -> tuple[PageRow, ...]:
-    usage = reading.usage
+def _pages(prepared: Prepared, variant: Variant, usage: TokenUsage | None) -> tuple[PageRow, ...]:
     rows = []
     for i, (encoded, sent, sha) in enumerate(zip(prepared.encoded, variant.costs, variant.sha256, strict=True)):
         visual = usage.pages[i] if usage and len(usage.pages) == len(variant.costs) else sent.tokens.tokens

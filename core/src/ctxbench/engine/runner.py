@@ -209,6 +209,6 @@ def _row(experiment: Experiment, judges: dict[str, Judge], answer: Answered) -> 
     trial, prepared, variant = answer.question.trial, answer.question.prepared, answer.question.variant
     if answer.reading is None:
         assert answer.failure is not None
-        return failed(trial, prepared, answer.failure), variant.pages
+        return failed(trial, prepared, answer.failure, variant), variant.pages
     row = finished(trial, experiment, judges[trial.task.label], prepared, variant, answer.reading, answer.seconds)
     return row, variant.pages
