@@ -7,15 +7,15 @@ from typing import Any, ClassVar, Literal
 
 import attrs
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from ctxbench import Carrier, Codec, DecodeError, require_text
-from ctxbench_render.fonts import GlyphSource
-from ctxbench_render.layout import Line, lines
+from ctxbench_render.fonts import GlyphSource, Ink
+from ctxbench_render.layout import Line, break_lines, cells
 
 GRID = 28  # px; pages are whole visual tokens of Qwen2-VL
 MIN_SIDE = 56  # px; a smaller page would be scaled up by the processor
+COLUMNS = 108  # at 7 px a cell and a margin of 14 px a page of 784 px, 28 visual tokens
 MAX_SIDE = 3584  # px; 3584 x 3584 px is the largest page that Qwen2-VL's processor leaves as it is
 
 
@@ -41,7 +41,7 @@ class RenderCodec(Codec):
     Attributes:
         font: path of a font file; ``None`` is DejaVu Sans Mono.
         font_size: in px.
-        columns: cells in a line.
+        columns: cells in a line, which sets the page's width; ``None`` is at most 108 and no wider than the longest line needs.
         line_spacing: line pitch over font size.
         margin: white border in px.
         page_height: longest page in px.
@@ -52,19 +52,17 @@ class RenderCodec(Codec):
     fidelity: ClassVar[Literal["exact", "approximate"]] = "approximate"
 
     font: str | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.instance_of(str)))
-    font_size: int = attrs.field(default=14, validator=_between(5, 200))
-    columns: int = attrs.field(default=66, validator=_between(2, 500))
+    font_size: int = attrs.field(default=12, validator=_between(5, 200))
+    columns: int | None = attrs.field(default=None, validator=attrs.validators.optional(_between(2, 500)))
     line_spacing: float = attrs.field(default=1.15, validator=_between(0.8, 5.0))
     margin: int = attrs.field(default=14, validator=_between(0, 400))
-    page_height: int = attrs.field(default=980, validator=_between(56, MAX_SIDE))
+    page_height: int = attrs.field(default=1120, validator=_between(56, MAX_SIDE))
     antialias: bool = attrs.field(default=True, validator=attrs.validators.instance_of(bool))
     tab: int = attrs.field(default=4, validator=_between(1, 16))
 
     def __attrs_post_init__(self) -> None:
         if self.width > MAX_SIDE:
-            raise ValueError(
-                f"{self.columns} columns of {self.glyphs.cell} px make a page wider than {MAX_SIDE} px; lower columns or font_size"
-            )
+            raise ValueError(f"{self.limit} columns of {self.cell} px make a page wider than {MAX_SIDE} px; lower columns or font_size")
         if self.lines_on_a_page < 1:
             raise ValueError(f"page_height {self.page_height} px holds no line of {self.pitch} px; raise it or lower font_size")
 
@@ -74,14 +72,27 @@ class RenderCodec(Codec):
         return GlyphSource(self.font, self.font_size, self.antialias)
 
     @property
+    def cell(self) -> int:
+        """Width of a cell in px."""
+        return self.glyphs.cell
+
+    @property
+    def limit(self) -> int:
+        """The most cells that a line may have."""
+        return COLUMNS if self.columns is None else self.columns
+
+    @property
     def pitch(self) -> int:
         """Distance from line to line in px."""
         return max(1, round(self.font_size * self.line_spacing))
 
     @property
     def width(self) -> int:
-        """Page width in px."""
-        return max(MIN_SIDE, GRID * math.ceil((self.columns * self.glyphs.cell + 2 * self.margin) / GRID))
+        """Width in px of the widest page."""
+        return self._width(self.limit)
+
+    def _width(self, cells: int) -> int:
+        return max(MIN_SIDE, GRID * math.ceil((cells * self.cell + 2 * self.margin) / GRID))
 
     @property
     def lines_on_a_page(self) -> int:
@@ -99,11 +110,14 @@ class RenderCodec(Codec):
             EncodeError: a lone surrogate, or a character that no font has; the message names it and its position.
         """
         pages = self._pages(text)
-        return Carrier(pages=[self._draw(page) for page in pages])
+        width = self._fitted_width(pages)
+        return Carrier(pages=[self._draw(page, width) for page in pages])
 
     def page_sizes(self, text: str) -> list[tuple[int, int]]:
         """Sizes of the pages, without drawing them."""
-        return [(self.width, self.height(len(page))) for page in self._pages(text)]
+        pages = self._pages(text)
+        width = self._fitted_width(pages)
+        return [(width, self.height(len(page))) for page in pages]
 
     def decode(self, carrier: Carrier) -> str:
         """What optical character recognition makes of the pages; see :mod:`ctxbench_render.ocr`.
@@ -115,11 +129,13 @@ class RenderCodec(Codec):
 
         if not carrier.pages:
             raise DecodeError("this carrier holds no page")
-        text = ""
-        for page in carrier.pages:
-            found, continued = read_page(page, self)
-            text += found + ("" if continued else "\n")
-        return text.removesuffix("\n")
+        lines = [line for page in carrier.pages for line in read_page(page, self)]
+        return "".join(line + (self._lost_spaces(line) if goes_on else "\n") for line, goes_on in lines).removesuffix("\n")
+
+    def _lost_spaces(self, line: str) -> str:
+        """Spaces at the end of a line that goes on. One cell is free without a space where a wide character did not fit."""
+        free = self.limit - cells(line)
+        return " " * free if free > 1 or cells(line) == len(line) else ""
 
     def hint(self, language: str) -> str:
         """Says that the images show the text."""
@@ -128,33 +144,38 @@ class RenderCodec(Codec):
     def _pages(self, text: str) -> list[list[Line]]:
         text = require_text(text).replace("\r\n", "\n").replace("\r", "\n")
         self.glyphs.check(text)
-        made = lines(text, self.columns, self.tab)
+        made = break_lines(text, self.limit, self.tab)
         size = self.lines_on_a_page
         return [made[i : i + size] for i in range(0, len(made), size)] or [[]]
 
-    def _draw(self, page: list[Line]) -> Image.Image:
-        glyphs, pitch = self.glyphs, self.pitch
-        baseline = round(pitch / 2 + self.font_size * 0.36)  # capitals, 0.73 em high, stand in the middle of the line
-        paper = np.zeros((self.height(len(page)), self.width), np.uint8)
+    def _fitted_width(self, pages: list[list[Line]]) -> int:
+        """Width in px of every page of a text: what its longest line needs, unless ``columns`` is given or a line was broken."""
+        widest = max((line.cells for page in pages for line in page), default=0)
+        if self.columns is not None or any(line.continued for page in pages for line in page):
+            return self.width
+        return self._width(widest)
+
+    def _draw(self, page: list[Line], width: int) -> Image.Image:
+        paper = np.zeros((self.height(len(page)), width), np.uint8)
         for row, line in enumerate(page):
-            top = self.margin + row * pitch
+            top = self.margin + row * self.pitch
             for cell, cluster in line.clusters:
-                ink = glyphs.ink(cluster, pitch, baseline)
-                left = self.margin + cell * glyphs.cell
-                area = paper[top : top + pitch, left : left + ink.shape[1]]
+                ink = self.ink(cluster)
+                left = self.margin + cell * self.cell
+                area = paper[top : top + self.pitch, left : left + ink.shape[1]]
                 np.maximum(area, ink[: area.shape[0], : area.shape[1]], out=area)
             if line.continued:
-                paper[top + 2 : top + pitch - 2, self.bar] = 255
+                paper[top + 2 : top + self.pitch - 2, self.bar] = 255
         return Image.fromarray(255 - paper).convert("RGB")
+
+    def ink(self, cluster: str) -> Ink:
+        """Ink of one character with its combining marks, (line pitch, cells in px)."""
+        baseline = round(self.pitch / 2 + self.font_size * 0.36)  # capitals, 0.73 em high, stand in the middle of the line
+        return self.glyphs.ink(cluster, self.pitch, baseline)
 
     @property
     def bar(self) -> slice:
         """Columns in px of the mark of a line that goes on."""
-        middle = self.margin + self.columns * self.glyphs.cell + max(2, self.margin // 2)
+        middle = self.margin + self.limit * self.cell + max(2, self.margin // 2)
         middle = min(middle, self.width - 2)
         return slice(middle - 1, middle + 1)
-
-
-def page_array(page: Image.Image) -> npt.NDArray[np.uint8]:
-    """A page as grey levels, (height, width)."""
-    return np.asarray(page.convert("L"))

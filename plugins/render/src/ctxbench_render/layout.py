@@ -16,6 +16,11 @@ class Line:
     clusters: tuple[tuple[int, str], ...]
     continued: bool
 
+    @property
+    def cells(self) -> int:
+        """Cells up to the end of the last character."""
+        return self.clusters[-1][0] + max(1, width(self.clusters[-1][1][0])) if self.clusters else 0
+
 
 def clusters(text: str) -> Iterator[str]:
     """Characters, each with the combining characters that follow it."""
@@ -31,7 +36,12 @@ def clusters(text: str) -> Iterator[str]:
         yield current
 
 
-def lines(text: str, columns: int, tab: int) -> list[Line]:
+def cells(text: str) -> int:
+    """Cells that a text without tabs and newlines takes."""
+    return sum(max(1, width(cluster[0])) for cluster in clusters(text))
+
+
+def break_lines(text: str, columns: int, tab: int) -> list[Line]:
     """The lines of a text: broken at every newline, and where the next character would not fit.
 
     A tab moves to the next multiple of ``tab`` cells. A line that goes on below is marked as such, so that a break of the layout is not

@@ -1,199 +1,128 @@
-"""Optical character recognition of rendered pages with rapidocr.
+"""The classical decoder: a page is brought back to the codec's own grid, cut into lines, recognised, and laid out again.
 
-Recognition models read words and lose spaces, so both ways below take the layout from the pixels and only the characters from the model:
-a *clean* page is cut into its lines and cells, which are known exactly; a *damaged* page is turned upright first, its lines found by a
-text detector, and its character width estimated from them.
+Recognition models read words and are careless about spaces, so the layout comes from the pixels: a cell without ink is a space, a bar in
+the margin is a line that goes on, and only the characters come from the model. A tab cannot be told from spaces.
 """
 
 from __future__ import annotations
 
-import functools
-import logging
-import os
-import statistics
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import attrs
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from ctxbench import DecodeError
+from ctxbench_render.fonts import width
+from ctxbench_render.recognise import HEIGHT, Found, recognise
+from ctxbench_render.registration import find_pose
 
 if TYPE_CHECKING:
     from ctxbench_render.codec import RenderCodec
 
 Grey = npt.NDArray[np.uint8]
-INK = 128  # grey level below which a pixel of a clean page is ink
+Cells = npt.NDArray[np.bool_]
+
+CELL = 17
+"""Width in px of a cell in the recognised strips: two steps of the model a character, the fewest at which repeated letters stay apart."""
+
+LINE = 40
+"""Height in px of a line in them; the rest of the model's 48 px is paper, which it reads better than a full strip."""
+
+INKED = 0.25
+"""Darkness, as a share of the page's ink, from which a part of a cell is ink."""
 
 
-@functools.lru_cache(maxsize=1)
-def _engine() -> Any:
-    """The OCR engine, one for each process.
+def read_page(page: Image.Image, codec: RenderCodec) -> list[tuple[str, bool]]:
+    """(text, whether the next line goes on with it) of each line of a page, down to the last one that holds something.
 
     Raises:
-        DecodeError: rapidocr is not installed.
+        DecodeError: the extra ``ocr`` is not installed.
     """
-    try:
-        from rapidocr import RapidOCR  # type: ignore[import-untyped,unused-ignore]
-    except ImportError:
-        raise DecodeError("reading rendered pages needs OCR: pip install 'ctxbench-render[ocr]'") from None
-    logging.getLogger("RapidOCR").setLevel(logging.ERROR)
-    threads = int(os.environ.get("OMP_NUM_THREADS", "0")) or os.cpu_count() or 1
-    return RapidOCR(
-        params={
-            "Global.log_level": "error",
-            "Global.text_score": 0.0,
-            "Global.max_side_len": 4000,
-            "Det.limit_type": "max",
-            "Det.limit_side_len": 2016,
-            "EngineConfig.onnxruntime.intra_op_num_threads": threads,
-            "EngineConfig.onnxruntime.inter_op_num_threads": 1,
-        }
-    )
-
-
-def read_page(page: Image.Image, codec: RenderCodec) -> tuple[str, bool]:
-    """(text, whether its last line goes on) of one page."""
-    grey = np.asarray(page.convert("L"))
-    if _is_clean(grey, codec):
-        return _read_clean(grey, codec)
-    return _read_damaged(grey, codec), False
-
-
-def _is_clean(grey: Grey, codec: RenderCodec) -> bool:
-    """The page has this codec's width and nothing but paper around and, at first sight, between its lines."""
-    if grey.shape[1] != codec.width or grey.shape[0] % 28:
-        return False
-    edge = max(1, codec.margin // 2)
-    border = np.concatenate([grey[:edge].ravel(), grey[-edge:].ravel(), grey[:, :edge].ravel()])
-    return bool((border == 255).all())
-
-
-# ---- clean pages
-
-
-def _read_clean(grey: Grey, codec: RenderCodec) -> tuple[str, bool]:
-    rows = (grey.shape[0] - 2 * codec.margin) // codec.pitch
-    left, cell = codec.margin, codec.glyphs.cell
-    strips = [grey[codec.margin + i * codec.pitch : codec.margin + (i + 1) * codec.pitch] for i in range(rows)]
-    inked = [_inked_cells(strip[:, left : left + codec.columns * cell], cell) for strip in strips]
-    filled = [i for i, cells in enumerate(inked) if cells.any()]
-    if not filled:
-        return "", False
-    texts = dict(zip(filled, _recognise([_crop(strips[i], inked[i], left, cell) for i in filled]), strict=True))
-    out, continued = [], False
-    for i in range(filled[-1] + 1):
-        line = _place(texts.get(i, ""), inked[i])
-        continued = bool((strips[i][:, codec.bar] < INK).mean() > 0.5)
-        out.append(line.ljust(codec.columns) if continued else line + "\n")
-    return "".join(out).removesuffix("\n"), continued
-
-
-def _inked_cells(strip: Grey, cell: int) -> npt.NDArray[np.bool_]:
-    """Which cells of a line hold ink. The outermost columns of a cell may hold a neighbour's edge, so they do not count."""
-    cells = (strip < 200).any(0).reshape(-1, cell)
-    return np.asarray(cells[:, 1:-1].any(1) if cell > 4 else cells.any(1))
-
-
-def _crop(strip: Grey, inked: npt.NDArray[np.bool_], left: int, cell: int) -> Grey:
-    """The inked part of a line, with a cell of paper at each end."""
-    first, last = int(inked.argmax()), len(inked) - int(inked[::-1].argmax())
-    start, end = left + first * cell - cell, left + last * cell + cell
-    return np.pad(strip, ((2, 2), (cell, cell)), constant_values=255)[:, start + cell : end + cell]
-
-
-def _place(text: str, inked: npt.NDArray[np.bool_]) -> str:
-    """The recognised characters on the inked cells; where their number differs, word by word with the spaces of the model."""
-    characters = "".join(text.split())
-    cells = np.flatnonzero(inked)
-    if len(cells) == 0:
-        return ""
-    if len(characters) == len(cells):
-        line = [" "] * (int(cells[-1]) + 1)
-        for position, character in zip(cells, characters, strict=True):
-            line[position] = character
-        return "".join(line)
-    return " " * int(cells[0]) + text.strip()
-
-
-def _recognise(crops: list[Grey]) -> list[str]:
-    """The text of each crop."""
-    engine = _engine()
-    results = [engine(np.repeat(crop[:, :, None], 3, 2), use_det=False, use_cls=False, use_rec=True) for crop in crops]
-    return [str(result.txts[0]) if result.txts else "" for result in results]
-
-
-# ---- damaged pages
-
-
-@attrs.frozen
-class _Box:
-    """A piece of text that the detector found: left, right and middle in px of the upright page."""
-
-    left: float
-    right: float
-    middle: float
-    height: float
-    text: str
-
-
-def _read_damaged(grey: Grey, codec: RenderCodec) -> str:
-    boxes = _detect(_upright(grey))
-    if not boxes:
-        return ""
-    return _compose(boxes, codec)
-
-
-def _upright(grey: Grey) -> Grey:
-    """The page turned by the angle at which its lines are sharpest in the row sums (projection profile; Postl, 1986)."""
-    small = Image.fromarray(grey)
-    small.thumbnail((500, 500))
-    base = 255 - np.asarray(small, np.float32)
-
-    def sharpness(angle: float) -> float:
-        turned = Image.fromarray(base).rotate(angle, Image.Resampling.BILINEAR)
-        rows = np.asarray(turned).sum(1)
-        return float(((rows[1:] - rows[:-1]) ** 2).sum())
-
-    best = max(np.arange(-20, 20.5, 1.0), key=sharpness)
-    best = max(np.arange(best - 1, best + 1.05, 0.1), key=sharpness)
-    if abs(best) < 0.05:
-        return grey
-    return np.asarray(Image.fromarray(grey).rotate(float(best), Image.Resampling.BICUBIC, expand=True, fillcolor=255))
-
-
-def _detect(grey: Grey) -> list[_Box]:
-    result = _engine()(np.repeat(grey[:, :, None], 3, 2), use_det=True, use_cls=False, use_rec=True)
-    if result.boxes is None:
+    grey = page.convert("L")
+    pose = find_pose(grey, codec)
+    if pose is None:
         return []
-    found = []
-    for corners, text in zip(np.asarray(result.boxes, float), result.txts, strict=True):
-        x, y = corners[:, 0], corners[:, 1]
-        found.append(_Box(float(x.min()), float(x.max()), float(y.mean()), float(y.max() - y.min()), str(text)))
-    return found
+    across, down = CELL / codec.cell, LINE / codec.pitch
+    size = (codec.width, 2 * codec.margin + codec.lines_on_a_page * codec.pitch)
+    flat = _stretch(pose.rectify(grey, size, across, down))
+    top, left = round(codec.margin * down), round(codec.margin * across)
+    strips = [flat[top + i * LINE : top + (i + 1) * LINE] for i in range(codec.lines_on_a_page)]
+    strips = [strip for strip in strips if len(strip) == LINE]
+    middle = round((codec.bar.start + codec.bar.stop) / 2 * across)
+    cells = [_inked(strip[:, left : left + codec.limit * CELL]) for strip in strips]
+    bars = [_is_bar(strip[:, middle - 4 : middle + 4]) for strip in strips]
+    filled = [i for i, inked in enumerate(cells) if inked.any()]
+    crops = [_crop(strips[i], cells[i], left) for i in filled]
+    texts = dict(zip(filled, recognise(crops), strict=True))
+    last = max((i for i in range(len(strips)) if bars[i] or cells[i].any()), default=-1)
+    return [(_lay_out(texts.get(i, []), cells[i]), bars[i]) for i in range(last + 1)]
 
 
-def _compose(boxes: list[_Box], codec: RenderCodec) -> str:
-    """Lines from boxes: a box belongs to a line if its middle is near; gaps become spaces by the estimated width of a cell."""
-    boxes = sorted(boxes, key=lambda box: box.middle)
-    height = statistics.median(box.height for box in boxes)
-    rows: list[list[_Box]] = []
-    for box in boxes:
-        if rows and box.middle - statistics.mean(b.middle for b in rows[-1]) < height * 0.5:
-            rows[-1].append(box)
-        else:
-            rows.append([box])
-    wide = [(box.right - box.left) / len(box.text) for box in boxes if len(box.text) >= 8]
-    cell = statistics.median(wide) if wide else height / 2
-    left = min(box.left for box in boxes)
-    end = left + codec.columns * cell
-    text = ""
-    for row in rows:
-        line = ""
-        for box in sorted(row, key=lambda b: b.left):
-            gap = round((box.left - left) / cell) - len(line)
-            line += " " * max(0, gap) + box.text
-        full = row and max(box.right for box in row) > end - 1.5 * cell
-        text += line + ("" if full else "\n")
-    return text.removesuffix("\n")
+def _stretch(grey: Grey) -> Grey:
+    """Full contrast: the paper white, the darkest hundredth of the page black."""
+    paper = float(np.median(grey))
+    ink = float(np.percentile(grey[grey < paper], 2)) if (grey < paper).any() else 0.0
+    scaled = (grey.astype(np.float32) - ink) * (255 / max(1.0, paper - ink))
+    return np.asarray(np.clip(scaled, 0, 255), np.uint8)
+
+
+def _inked(strip: Grey) -> Cells:
+    """Which cells of a line hold ink: in blocks of 4 x 4 px of their inner columns, so that neither noise nor a neighbour counts."""
+    cells = strip.shape[1] // CELL
+    inner = 255.0 - strip[:, : cells * CELL].reshape(LINE, cells, CELL)[:, :, 2:14].astype(np.float32)
+    blocks = inner.reshape(LINE // 4, 4, cells, 3, 4).mean((1, 4))
+    return np.asarray(blocks.max((0, 2)) > INKED * 255)
+
+
+def _is_bar(strip: Grey) -> bool:
+    """A column of ink through the whole line."""
+    dark = 255.0 - strip[8:-8].astype(np.float32)
+    return dark.size > 0 and float(np.percentile(dark, 30, axis=0).max(initial=0.0)) > INKED * 255
+
+
+def _crop(strip: Grey, inked: Cells, left: int) -> Grey:
+    """The line from its first inked cell to its last, with a cell of paper at each end, on a strip of the model's height."""
+    first, last = int(inked.argmax()), len(inked) - int(inked[::-1].argmax())
+    inner = strip[:, left + first * CELL : left + last * CELL]
+    rest = HEIGHT - LINE
+    return np.pad(inner, ((rest // 2, rest - rest // 2), (CELL, CELL)), constant_values=255)
+
+
+def _lay_out(found: list[Found], inked: Cells) -> str:
+    """The characters on the cells that hold ink.
+
+    Where there are as many of one as of the other, each takes its cell. Otherwise a character stands in the inked cell that is nearest to
+    where the model saw it, and between two of them are as many spaces as there are cells without ink.
+    """
+    taken = np.flatnonzero(inked)
+    if not len(taken) or not found:
+        return ""
+    if len(found) == len(taken):
+        line = [" "] * (int(taken[-1]) + 1)
+        for cell, one in zip(taken, found, strict=True):
+            line[cell] = _narrow(one.character)
+        return "".join(line)
+    where = [(one.x - CELL) / CELL + int(taken[0]) - width(one.character) / 2 for one in found]
+    nearest = [int(taken[np.abs(taken - position).argmin()]) for position in where]
+    if len(found) > len(taken):
+        found, nearest = _drop_doubtful(found, nearest)
+    text, end = "", 0
+    for one, at in zip(found, nearest, strict=True):
+        text += " " * int((~inked[end:at]).sum()) + one.character
+        end = max(end, at + max(1, width(one.character)))
+    return text
+
+
+def _drop_doubtful(found: list[Found], cells: list[int]) -> tuple[list[Found], list[int]]:
+    """Of several narrow characters in one cell, the one that the model is surest of."""
+    best: dict[int, Found] = {}
+    for one, cell in zip(found, cells, strict=True):
+        if cell not in best or one.confidence > best[cell].confidence:
+            best[cell] = one
+    return list(best.values()), list(best)
+
+
+def _narrow(character: str) -> str:
+    """The ASCII character that a full-width one stands for: it cannot be full-width if it has one cell."""
+    code = ord(character)
+    return chr(code - 0xFEE0) if 0xFF01 <= code <= 0xFF5E else character
