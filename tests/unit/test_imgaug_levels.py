@@ -29,7 +29,8 @@ def test_levels_have_the_published_strengths(level, scale, rotation, quality, si
 @pytest.mark.parametrize("level", [Custom(), Light(order="camera"), Heavy(scale=[0.5, 2], rotation=3, fill=7, jpeg_quality=None)])
 def test_config_survives_json_and_makes_an_equal_level(level):
     """A stored config must name the same augmentation when it is read back, lists instead of tuples included."""
-    assert type(level)(**json.loads(json.dumps(level.config))) == level
+    assert json.loads(json.dumps(level.config)) == level.config
+    assert type(level)(**level.config) == level
     assert len(level.config) == 12
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 import numpy as np
 from PIL import Image
@@ -56,6 +58,11 @@ class Custom(Augmenter):
     interpolation: str = attrs.field(default="cubic", validator=options.one_of("linear", "cubic", "lanczos"))
     antialias: bool = attrs.field(default=True, validator=options.boolean)
     jpeg_subsampling: str = attrs.field(default="4:2:0", validator=options.one_of("4:2:0", "4:2:2", "4:4:4"))
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """All twelve options, pairs and colours as lists, as JSON has them."""
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in attrs.asdict(self).items()}
 
     def apply(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
         """Return an augmented RGB copy of ``image``.

@@ -1,0 +1,55 @@
+"""The augmenters and metrics of the project pass the contracts that strangers' are told to pass."""
+
+from __future__ import annotations
+
+import pytest
+
+from ctxbench import Sample, load_plugins
+from ctxbench.testing import AugmenterContract, MetricContract
+
+AUGMENTERS = {
+    "clean": ("clean", {}),
+    "light": ("light", {}),
+    "heavy": ("heavy", {}),
+    "custom": ("custom", {}),
+    "camera": ("heavy", {"order": "camera", "perspective": 0.1, "noise_per_channel": False, "fill": [9, 9, 9]}),
+    "blur": ("custom", {"blur_sigma": 3.0, "interpolation": "lanczos", "scale": 0.5, "antialias": False}),
+}
+METRICS = ("json_exact_match", "json_structural_f1", "hit_at_1", "exact_match", "character_error_rate")
+
+
+class TestAugmenters(AugmenterContract):
+    """Every level, and options that change the path through the pipeline."""
+
+    @pytest.fixture(params=AUGMENTERS.values(), ids=AUGMENTERS)
+    def augmenter(self, request):
+        name, options = request.param
+        return load_plugins().augmenter(name, **options)
+
+
+class TestMetrics(MetricContract):
+    """Every metric, on an answer that is JSON."""
+
+    @pytest.fixture(params=METRICS)
+    def metric(self, request):
+        return load_plugins().metric(request.param)
+
+
+class TestMetricsOfText(MetricContract):
+    """Metrics of plain answers, on one in Chinese."""
+
+    sample = Sample("...", "?", "灯塔", 64, "zh", {"answers": ["灯塔"], "answerable": True, "not_found": "未找到"})
+
+    @pytest.fixture(params=["hit_at_1", "exact_match", "character_error_rate"])
+    def metric(self, request):
+        return load_plugins().metric(request.param)
+
+
+class TestMetricsOfAbsence(MetricContract):
+    """Saying that there is nothing to find is the right answer."""
+
+    sample = Sample("...", "?", "not found", 64, "en", {"answers": [], "answerable": False, "not_found": "not found"})
+
+    @pytest.fixture(params=["hit_at_1", "exact_match", "character_error_rate"])
+    def metric(self, request):
+        return load_plugins().metric(request.param)
