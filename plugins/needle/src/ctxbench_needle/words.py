@@ -52,9 +52,9 @@ EN = Language(
         ),
         "thing": _split(
             "a box of lenses|the broken pump|a stack of letters|the spare key|a crate of apples|the long ladder|a brass bell"
-            "|a roll of canvas|the weather log|the second lamp|a chest of tools|the new timetable|a bundle of nets|the painted sign|a bag of lime"
-            "|the account book|a coil of rope|the blue curtain|a pair of scales|the window frame|the wooden bench|a jar of nails"
-            "|the torn flag|a sack of flour|the iron stove|a tray of seedlings|the music stand|a pile of bricks"
+            "|a roll of canvas|the weather log|the second lamp|a chest of tools|the new timetable|a bundle of nets|the painted sign"
+            "|a bag of lime|the account book|a coil of rope|the blue curtain|a pair of scales|the window frame|the wooden bench"
+            "|a jar of nails|the torn flag|a sack of flour|the iron stove|a tray of seedlings|the music stand|a pile of bricks"
         ),
         "quality": _split(
             "quiet|crowded|damp|bright|cold|dusty|orderly|windy|empty|noisy|warm|dim|narrow|cheerful|grey|calm|muddy|slippery|fragrant|bare"
