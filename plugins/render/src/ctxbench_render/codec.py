@@ -29,14 +29,23 @@ def _between(low: float, high: float) -> Any:
     return check
 
 
+def _one_of(*choices: str) -> Any:
+    def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        if value not in choices:
+            raise ValueError(f"{attribute.name} must be one of {', '.join(choices)}, got {value!r}")
+
+    return check
+
+
 @attrs.frozen
 class RenderCodec(Codec):
     """Monospace pages, dark on white, read from left to right and top to bottom.
 
     A line that is too long goes on in the next one; a bar in the right margin marks where it does, so that the break can be told from a
-    newline. Wide characters take two cells. A tab is space up to the next multiple of ``tab`` cells; every kind of line end is the same.
-    Other control characters are refused. Right-to-left text is drawn in the order of its characters, without joining forms, and characters
-    without ink (joiners, direction marks) leave none.
+    newline. Wide characters take two cells, combining marks none. A tab is space up to the next multiple of ``tab`` cells; ``\\r\\n`` and
+    ``\\r`` are drawn as newlines are. Right-to-left text is drawn in the order of its characters, from left to right and without joining
+    forms, as on a terminal. A character that no font has (emoji, as a rule) or that leaves no ink (control characters, joiners, direction
+    marks, the byte order mark) is refused, or drawn as its code: ``<U+200D>``.
 
     Attributes:
         font: path of a font file; ``None`` is DejaVu Sans Mono.
@@ -47,6 +56,9 @@ class RenderCodec(Codec):
         page_height: longest page in px.
         antialias: grey edges, or black and white only.
         tab: cells between tab stops.
+        wrap: where a line is broken: ``char``, when it is full, or ``word``, before the last space that fits, if there is one in its
+            second half.
+        undrawable: ``error``, or ``escape`` to draw the code of what cannot be drawn.
     """
 
     fidelity: ClassVar[Literal["exact", "approximate"]] = "approximate"
@@ -59,8 +71,12 @@ class RenderCodec(Codec):
     page_height: int = attrs.field(default=1120, validator=_between(56, MAX_SIDE))
     antialias: bool = attrs.field(default=True, validator=attrs.validators.instance_of(bool))
     tab: int = attrs.field(default=4, validator=_between(1, 16))
+    wrap: str = attrs.field(default="char", validator=_one_of("char", "word"))
+    undrawable: str = attrs.field(default="error", validator=_one_of("error", "escape"))
 
     def __attrs_post_init__(self) -> None:
+        if self.tab > self.limit:
+            raise ValueError(f"tab {self.tab} is wider than a line of {self.limit} columns")
         if self.width > MAX_SIDE:
             raise ValueError(f"{self.limit} columns of {self.cell} px make a page wider than {MAX_SIDE} px; lower columns or font_size")
         if self.lines_on_a_page < 1:
@@ -134,6 +150,8 @@ class RenderCodec(Codec):
 
     def _lost_spaces(self, line: str) -> str:
         """Spaces at the end of a line that goes on. One cell is free without a space where a wide character did not fit."""
+        if self.wrap == "word":  # the space stands at the start of the next line
+            return ""
         free = self.limit - cells(line)
         return " " * free if free > 1 or cells(line) == len(line) else ""
 
@@ -143,8 +161,10 @@ class RenderCodec(Codec):
 
     def _pages(self, text: str) -> list[list[Line]]:
         text = require_text(text).replace("\r\n", "\n").replace("\r", "\n")
+        if self.undrawable == "escape":
+            text = text.translate({ord(c): f"<U+{ord(c):04X}>" for c in self.glyphs.missing(text)})
         self.glyphs.check(text)
-        made = break_lines(text, self.limit, self.tab)
+        made = break_lines(text, self.limit, self.tab, self.wrap == "word")
         size = self.lines_on_a_page
         return [made[i : i + size] for i in range(0, len(made), size)] or [[]]
 
@@ -160,6 +180,8 @@ class RenderCodec(Codec):
         for row, line in enumerate(page):
             top = self.margin + row * self.pitch
             for cell, cluster in line.clusters:
+                if cluster.isspace():
+                    continue
                 ink = self.ink(cluster)
                 left = self.margin + cell * self.cell
                 area = paper[top : top + self.pitch, left : left + ink.shape[1]]

@@ -59,11 +59,17 @@ def font_files(font: str | None) -> tuple[Path, ...]:
     return found
 
 
+@functools.cache
 def width(character: str) -> int:
     """Cells that a character takes: 2 if it is wide (Chinese, Japanese, Korean, emoji), 0 if it combines with the one before it."""
-    if unicodedata.category(character) in ("Mn", "Me", "Cf"):
+    if unicodedata.category(character) in ("Mn", "Me"):
         return 0
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def inkless(character: str) -> bool:
+    """Controls, joiners, direction marks and other characters that stand for something and show nothing."""
+    return unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp", "Co", "Cs", "Cn")
 
 
 @attrs.frozen
@@ -79,32 +85,35 @@ class GlyphSource:
         """Width of a cell in px: the advance of ``0``, rounded."""
         return max(1, round(_load(font_files(self.font)[0], self.size).getlength("0")))
 
+    def missing(self, text: str) -> dict[str, int]:
+        """Characters of ``text`` that cannot be drawn, each with its first position; newlines and tabs are layout."""
+        found = (c for c in set(text) if c not in "\n\t" and self.file(c) is None)
+        return dict(sorted(((c, text.index(c)) for c in found), key=lambda item: item[1]))
+
     def check(self, text: str) -> None:
         """Refuse what cannot be drawn.
 
         Raises:
-            EncodeError: names the first character that no font has, and its position.
+            EncodeError: names the first such character and its position.
         """
-        for character in sorted(set(text)):
-            if character not in "\n\t" and self._file(character) is None:
-                position = text.index(character)
-                name = unicodedata.name(character, "unnamed character")
-                raise EncodeError(
-                    f"no font has U+{ord(character):04X} ({name}), the character at position {position}" + self._advice(character)
-                )
+        for character, position in self.missing(text).items():
+            name = unicodedata.name(character, "a control character" if unicodedata.category(character) == "Cc" else "unnamed")
+            what = f"U+{ord(character):04X} ({name}) at character {position}"
+            if inkless(character):
+                raise EncodeError(f"{what} leaves no ink on a page; remove it, or draw its code with undrawable: escape")
+            raise EncodeError(f"no font has {what}; {self._advice(character)}")
 
     @staticmethod
     def _advice(character: str) -> str:
-        if unicodedata.category(character) == "Cc":
-            return "; a control character cannot be drawn, remove it"
         wide = unicodedata.east_asian_width(character) in "WF"
         if wide and _package_file("noto_cjk_sans_jp_regular", "NotoSansCJKjp-Regular.otf") is None:
-            return "; Chinese needs the extra: pip install 'ctxbench-render[cjk]'"
-        return "; give a font that has it with the option font"
+            return "Chinese needs the extra: pip install 'ctxbench-render[cjk]'"
+        return "name a font file that has it with the option font, or draw its code with undrawable: escape"
 
-    def _file(self, character: str) -> Path | None:
-        if width(character) == 0 and unicodedata.category(character) == "Cf":
-            return font_files(self.font)[0]  # joiners and direction marks leave no ink
+    def file(self, character: str) -> Path | None:
+        """The font file that draws a character, or ``None`` if none does."""
+        if inkless(character):
+            return None
         return next((path for path in font_files(self.font) if ord(character) in _characters(path)), None)
 
     def ink(self, cluster: str, height: int, baseline: int) -> Ink:
@@ -126,12 +135,16 @@ def _draw(source: GlyphSource, cluster: str, height: int, baseline: int) -> Ink:
     image = Image.new("L", (cells * source.cell, height), 0)
     draw = ImageDraw.Draw(image)
     draw.fontmode = "L" if source.antialias else "1"
+    room = cells * source.cell
     for character in cluster:
-        path = source._file(character)
-        if path is None or unicodedata.category(character) == "Cf":
+        path = source.file(character)
+        if path is None:
             continue
         font = _load(path, source.size)
         advance = font.getlength(character)
-        shift = 0.0 if width(character) == 0 else max(0.0, (cells * source.cell - advance) / 2)
+        if advance > room + 1 and path != font_files(source.font)[0]:  # a fallback font is not made for these cells
+            font = _load(path, max(1, int(source.size * room / advance)))
+            advance = font.getlength(character)
+        shift = 0.0 if width(character) == 0 else max(0.0, (room - advance) / 2)
         draw.text((shift, baseline), character, font=font, fill=255, anchor="ls")
     return np.asarray(image)
