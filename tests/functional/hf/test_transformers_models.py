@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
+import ctxbench
 import ctxbench_transformers
 from ctxbench import ModelError, Prompt, load_plugins
 from ctxbench_transformers import sources
@@ -242,7 +243,7 @@ def test_a_disagreement_about_tokens_is_recorded(tiny_model: Folder, monkeypatch
     from ctxbench import tokens
 
     model = ctxbench_transformers.load(tiny_model("qwen2_vl"), max_new_tokens=4)
-    monkeypatch.setattr(tokens, "visual_tokens", lambda *_, **__: 99)
+    monkeypatch.setattr(tokens, "image_tokens", lambda *_, **__: ctxbench.ImageTokens(99, 1, 1))
     reading = model.read(PROMPTS[:1])[0]
     assert reading.metadata["token_disagreement"] == {
         "input_ids": 15,
@@ -250,6 +251,54 @@ def test_a_disagreement_about_tokens_is_recorded(tiny_model: Folder, monkeypatch
         "image_grid_thw": [8, 7],
         "formula": [99, 99],
     }
+
+
+REAL = {
+    "idefics3": {"tile": 364, "longest": 4 * 364, "seq": 169, "family": "idefics3"},
+    "smolvlm": {"tile": 512, "longest": 4 * 512, "seq": 64, "family": "smolvlm"},
+}
+
+
+@pytest.mark.parametrize("architecture", REAL)
+def test_the_published_rule_agrees_with_processors_of_the_real_size(architecture: str, tiny_model: Folder, tmp_path: Path) -> None:
+    """Counts by inputs and by formula, with the real models' tile sizes; the tiny models' own sizes have no published rule."""
+    import shutil
+
+    real = REAL[architecture]
+    folder = tmp_path / "real"
+    shutil.copytree(tiny_model(architecture), folder)
+    assert sources.token_family(folder) is None
+    config = json.loads((folder / "config.json").read_text())
+    config["vision_config"]["image_size"] = real["tile"]
+    (folder / "config.json").write_text(json.dumps(config))
+    processor = json.loads((folder / "processor_config.json").read_text())
+    processor["image_seq_len"] = real["seq"]
+    processor["image_processor"] |= {"size": {"longest_edge": real["longest"]}, "max_image_size": {"longest_edge": real["tile"]}}
+    (folder / "processor_config.json").write_text(json.dumps(processor))
+    model = ctxbench_transformers.load(folder)
+    assert model.family == real["family"]
+    encoder = model._encoder()
+    from ctxbench_transformers.usage import Counter
+
+    prompt = Prompt((page(700, 500), page(364, 364), page(200, 900)), "x")
+    encoded = encoder.encode_prompt(prompt)
+    counter = Counter(encoder.processor, encoder.image_token_id, model.family)
+    assert counter._by_formula(prompt) == list(encoded.page_tokens)
+    assert counter.disagreement(prompt, encoded) is None
+
+
+def test_an_adapter_of_another_architecture_is_refused(tiny_model: Folder, tmp_path: Path) -> None:
+    """peft warns about missing keys and goes on with random ones; the answers would be the base model's."""
+    from ctxbench_transformers import settings
+    from ctxbench_transformers.training.config import TrainConfig
+    from ctxbench_transformers.training.trainable import load_trainable, save_result
+
+    config = settings.make(TrainConfig, {"precision": "fp32", "lora": {"target_modules": ["q_proj"]}})
+    trained = load_trainable(config, tiny_model("llava"), torch.device("cpu"))
+    save_result(trained, config, tiny_model("llava"), tmp_path / "adapter")
+    model = ctxbench_transformers.load(tiny_model("idefics3"), tmp_path / "adapter")
+    with pytest.raises(ModelError, match="does not fit this model"):
+        model.read(PROMPTS[:1])
 
 
 def test_pixel_budget_and_resized_sizes(tiny_model: Folder) -> None:

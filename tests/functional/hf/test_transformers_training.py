@@ -19,8 +19,8 @@ from safetensors.torch import load_file
 
 import ctxbench
 from ctxbench import ConfigError, UsageError
-from ctxbench_transformers import provenance, settings
-from ctxbench_transformers.data import Dataset
+from ctxbench_transformers import provenance, settings, sources
+from ctxbench_transformers.data import DataConfig, Dataset
 from ctxbench_transformers.testing import QWEN2_VL_2B
 from ctxbench_transformers.training import checkpoint as ckpt
 from ctxbench_transformers.training.config import TrainConfig
@@ -98,6 +98,11 @@ def test_resuming_gives_the_weights_of_an_uninterrupted_run(method: str, trainin
     assert same(weights(whole), weights(broken))
     assert losses(whole) == losses(broken)
     assert losses(whole)[-1] < losses(whole)[0]
+    if method != "full":
+        configs = [json.loads((Path(c.output) / "adapter_config.json").read_text()) for c in (whole, broken)]
+        assert configs[0] == configs[1]
+        assert configs[0]["target_modules"] == sorted(configs[0]["target_modules"])
+        assert sources.adapter_fingerprint(Path(whole.output)) == sources.adapter_fingerprint(Path(broken.output))
 
 
 def environment(toys: Path) -> dict[str, str]:
@@ -342,6 +347,22 @@ def test_the_estimate_of_the_real_model(training: MakeTraining, tmp_path: Path) 
     qlora = estimate(training(method="qlora", **paper))
     assert 1.2e9 < qlora.weights_bytes < 1.7e9
     assert any("18,464,768" in line for line in lora.lines())
+
+
+CONFIGS = Path(__file__).parents[3] / "configs"
+
+
+def test_the_shipped_configs_are_the_seed_papers() -> None:
+    """Qwen2-VL-2B, r 16, alpha 32, dropout 0.05, 2e-4, batch 1 x 8, 3 epochs; 500 samples a codec, 0.7 / 0.3."""
+    config = settings.load(TrainConfig, CONFIGS / "train-qwen2vl.yaml")
+    assert (config.model, config.method) == ("Qwen/Qwen2-VL-2B-Instruct", "lora")
+    assert (config.lora.r, config.lora.alpha, config.lora.dropout) == (16, 32, 0.05)
+    assert (config.lr, config.batch_size, config.accumulation, config.epochs) == (2e-4, 1, 8, 3)
+    data = settings.load(DataConfig, CONFIGS / "data-qwen2vl.yaml")
+    assert data.output == config.data
+    assert (data.samples, data.task_weights) == (500, (0.7, 0.3))
+    assert [task.name for task in data.tasks] == ["json_restore", "needle"]
+    assert Schedule(config, 500).steps == 188
 
 
 def test_schedule_and_order(training: MakeTraining) -> None:

@@ -1,4 +1,4 @@
-"""Loads a model's processor (chat template, tokenizer, image processor), with torchvision or without it."""
+"""Loads a model's processor (chat template, tokenizer, image processor), the same way with torchvision and without it."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from ctxbench import ModelError
 def load_processor(folder: Path, *, min_pixels: int | None = None, max_pixels: int | None = None, trust_remote_code: bool = False) -> Any:
     """The processor in ``folder``, its pixel budget overridden where asked.
 
-    Without torchvision transformers has no video processor and no fast image processor. Nothing here needs video, so the
-    processor is then loaded without its video part and with the image processor's Pillow backend.
+    Nothing here needs video, and transformers' video processors need torchvision: the processor is loaded without its video part.
+    Its image processor is torchvision's where that is installed, else Pillow's.
 
     Raises:
         ModelError: the folder holds no processor, or the processor knows no pixel budget.
     """
     from transformers import AutoConfig, AutoProcessor
-    from transformers.utils import is_torchvision_available
 
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
-        if is_torchvision_available():
+        found = _processor_class(folder, config)
+        if found is None:
             processor = AutoProcessor.from_pretrained(folder, trust_remote_code=trust_remote_code)
         else:
-            processor = _without_video(_processor_class(folder, config)).from_pretrained(folder, trust_remote_code=trust_remote_code)
+            processor = _without_video(found).from_pretrained(folder, trust_remote_code=trust_remote_code)
     except ImportError as error:
         raise ModelError(f"the processor in {folder} needs a package that is missing: {' '.join(str(error).split())}") from None
     except (OSError, ValueError, TypeError, KeyError) as error:
@@ -43,7 +43,7 @@ def load_processor(folder: Path, *, min_pixels: int | None = None, max_pixels: i
 
 
 def _processor_class(folder: Path, config: Any) -> Any:
-    """The processor's class, by the name that the folder gives, else by the model's type."""
+    """transformers' own class, by the name that the folder gives, else by the model's type; ``None`` if it comes with code of its own."""
     import transformers
     from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 
@@ -53,10 +53,7 @@ def _processor_class(folder: Path, config: Any) -> Any:
         found = getattr(transformers, name, None) if name else None
         if found is not None:
             return found
-    try:
-        return PROCESSOR_MAPPING[type(config)]
-    except KeyError:
-        raise ModelError(f"transformers has no processor for the model type {config.model_type!r} in {folder}") from None
+    return PROCESSOR_MAPPING.get(type(config), None)
 
 
 def _without_video(base: Any) -> Any:

@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 from ctxbench import ModelError, stable_hash
 
@@ -83,16 +84,28 @@ def file_sha256(path: Path) -> str:
     return _digest(str(real), stat.st_size, stat.st_mtime_ns)
 
 
-FAMILIES = {"qwen2_vl": "qwen2-vl", "qwen2_5_vl": "qwen2.5-vl", "qwen3_vl": "qwen3-vl", "qwen3_vl_moe": "qwen3-vl"}
-"""Token counters by transformers' model type: those whose only free parameter, the pixel budget, the processor tells."""
+_QWEN = {"qwen2_vl": "qwen2-vl", "qwen2_5_vl": "qwen2.5-vl", "qwen3_vl": "qwen3-vl", "qwen3_vl_moe": "qwen3-vl"}
+_BY_IMAGE_SIZE: dict[tuple[str, Any], str] = {
+    ("idefics3", 364): "idefics3",
+    ("idefics3", 512): "smolvlm",
+    ("smolvlm", 512): "smolvlm",
+    ("llava", 336): "llava-1.5",
+}
+"""Families whose published rule holds for one size of the vision encoder's input, in pixels."""
 
 
 def token_family(folder: Path) -> str | None:
-    """The token counter whose rule a model's processor should follow, if it is known."""
+    """The token counter whose rule a model's processor should follow, if its type and the size of its vision encoder have one.
+
+    Raises:
+        ModelError: config.json cannot be read.
+    """
     try:
-        return FAMILIES.get(json.loads((folder / "config.json").read_text("utf-8")).get("model_type"))
+        config = json.loads((folder / "config.json").read_text("utf-8"))
+        kind, size = str(config.get("model_type")), (config.get("vision_config") or {}).get("image_size")
     except (OSError, ValueError, AttributeError) as error:
         raise ModelError(f"{folder / 'config.json'}: {error}") from None
+    return _QWEN.get(kind) or _BY_IMAGE_SIZE.get((kind, size))
 
 
 def model_fingerprint(folder: Path) -> str:

@@ -12,7 +12,6 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
     AutoConfig,
     PreTrainedTokenizerFast,
-    set_seed,
 )
 
 from ctxbench_transformers.weights import quiet
@@ -29,6 +28,8 @@ CHATML = (
     "{% if c['type'] == 'image' %}IMAGE{% else %}{{ c['text'] }}{% endif %}{% endfor %}{% endif %}<|im_end|>\n"
     "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
+QWEN_TOKENS = ("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
+QWEN_TEMPLATE = CHATML.replace("IMAGE", "<|vision_start|><|image_pad|><|vision_end|>")
 TEXT = {
     "hidden_size": HIDDEN,
     "intermediate_size": 128,
@@ -79,7 +80,7 @@ def _qwen(model_type: str, processor: str, image_processor: dict[str, Any], text
             **ids,
         )
         entry = {"processor_class": processor, "image_processor": image_processor}
-        return config, entry, CHATML.replace("IMAGE", "<|vision_start|><|image_pad|><|vision_end|>")
+        return config, entry, QWEN_TEMPLATE
 
     return build
 
@@ -152,7 +153,7 @@ _QWEN_IMAGES = {"image_processor_type": "Qwen2VLImageProcessor", "size": _PIXELS
 
 _BUILDERS: dict[str, tuple[tuple[str, ...], Callable[[Any], tuple[Any, dict[str, Any], str]]]] = {
     "qwen2_vl": (
-        ("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"),
+        QWEN_TOKENS,
         _qwen(
             "qwen2_vl",
             "Qwen2VLProcessor",
@@ -162,7 +163,7 @@ _BUILDERS: dict[str, tuple[tuple[str, ...], Callable[[Any], tuple[Any, dict[str,
         ),
     ),
     "qwen2_5_vl": (
-        ("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"),
+        QWEN_TOKENS,
         _qwen(
             "qwen2_5_vl",
             "Qwen2_5_VLProcessor",
@@ -180,7 +181,7 @@ _BUILDERS: dict[str, tuple[tuple[str, ...], Callable[[Any], tuple[Any, dict[str,
         ),
     ),
     "qwen3_vl": (
-        ("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"),
+        QWEN_TOKENS,
         _qwen(
             "qwen3_vl",
             "Qwen3VLProcessor",
@@ -243,7 +244,7 @@ def build(folder: Path | str, architecture: str = "qwen2_vl", *, seed: int = 0, 
     special, make = _BUILDERS[architecture]
     tokenizer = byte_tokenizer(special, merges=[("t", "h"), ("th", "e"), ("i", "n")])
     config, processor, template = make(tokenizer)
-    set_seed(seed)
+    torch.manual_seed(seed)
     with quiet():
         from transformers import AutoModelForImageTextToText
 
@@ -266,4 +267,4 @@ def write_processor(folder: Path, tokenizer: Any, processor: dict[str, Any], tem
     (folder / "processor_config.json").write_text(json.dumps(processor, indent=2), "utf-8")
 
 
-__all__ = ["ARCHITECTURES", "QWEN2_VL_2B", "build", "byte_tokenizer", "write_processor"]
+__all__ = ["ARCHITECTURES", "QWEN2_VL_2B", "QWEN_TEMPLATE", "QWEN_TOKENS", "build", "byte_tokenizer", "write_processor"]

@@ -58,8 +58,16 @@ class Counter:
     def _by_formula(self, prompt: Prompt) -> list[int] | None:
         if self.family is None:
             return None
-        low, high = pixel_budget(self.processor) or (None, None)
         try:
-            return [tokens.visual_tokens(*page.size, family=self.family, min_pixels=low, max_pixels=high) for page in prompt.pages]
-        except ConfigError:  # the plugin that knows the family is not installed
+            return [tokens.image_tokens(*page.size, family=self.family, **self._options()).tokens for page in prompt.pages]
+        except (ConfigError, ValueError):  # the plugin that knows the family is not installed, or its rule refuses the page
             return None
+
+    def _options(self) -> dict[str, int]:
+        """The family's free parameters as this processor has them."""
+        budget = pixel_budget(self.processor)
+        if budget is not None:
+            return {"min_pixels": budget[0], "max_pixels": budget[1]}
+        if self.family in ("idefics3", "smolvlm"):
+            return {"longest_edge": self.processor.image_processor.size["longest_edge"]}
+        return {}

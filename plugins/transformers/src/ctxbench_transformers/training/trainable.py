@@ -60,7 +60,9 @@ def _with_lora(model: Any, config: TrainConfig) -> Any:
     with quiet(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # peft's advice about modules that are not ours to choose
         adapted = get_peft_model(model, lora)
-    adapted.peft_config["default"].base_model_name_or_path = config.model
+    written = adapted.peft_config["default"]
+    written.base_model_name_or_path = config.model
+    written.target_modules = sorted(written.target_modules)  # a set, whose order would change the adapter's fingerprint from run to run
     return adapted
 
 
