@@ -179,6 +179,8 @@ def test_codecs_keep_their_colour_whatever_is_filtered(store):
     def colour(fig):
         return {t.get_text(): h.get_color() for t, h in zip(fig.legends[0].get_texts(), fig.legends[0].legend_handles, strict=True)}
 
+    assert list(colour(both)) == ["text", "book"]  # the baseline comes first, in black
+    assert colour(both)["text"] == "#000000"
     assert colour(one)["book"] == colour(both)["book"] != colour(both)["text"]
 
 

@@ -161,6 +161,16 @@ def test_an_answer_is_found_wherever_it_stands(prediction, how):
     assert JsonStructuralF1().score(prediction, sample(DOCUMENT)).extraction == how
 
 
+def test_of_two_answers_of_one_length_the_last_counts():
+    assert extract_json('First I read {"a": 1}, on second thoughts {"a": 2}.', "{").text == '{"a": 2}'
+
+
+@pytest.mark.parametrize("constant", ["NaN", "Infinity", "-Infinity"])
+def test_what_json_has_no_number_for_is_no_json(constant):
+    """Python's own parser takes them, and NaN is not even equal to itself."""
+    assert extract_json(f'{{"a": {constant}}}', "{").how == "none"
+
+
 def test_prose_around_an_expected_array_is_searched_for_arrays():
     found = extract_json('The list in {"x": 1} style is [1, 2, {"y": 3}].', "[")
     assert (found.how, found.text) == ("prose", '[1, 2, {"y": 3}]')
