@@ -1,0 +1,75 @@
+"""The header: 18 bytes, Reed-Solomon to 32, one bit a cell of the band.
+
+Big-endian: magic 0xCB, version 1, cell side in px, base-2 logarithm of the colours, parity bytes for each 255, compression, page number and
+pages (2 bytes each), bytes on this page (3), CRC-32 of the document's whole payload (4), which is also the document's id, and 1 byte that
+is 0. The CRC-32 of the page's bytes follows them in the payload.
+"""
+
+from __future__ import annotations
+
+import attrs
+import numpy as np
+
+from ctxbench_codebook.layout import HEADER_BYTES, Symbols
+
+MAGIC = 0xCB
+VERSION = 1
+SIZE = 18
+
+
+@attrs.frozen
+class Header:
+    """What a page says of itself."""
+
+    cell: int
+    bits: int
+    parity: int
+    compression: int
+    page: int
+    pages: int
+    length: int
+    document: int
+
+    def pack(self) -> bytes:
+        """The 18 bytes."""
+        return (
+            bytes([MAGIC, VERSION, self.cell, self.bits, self.parity, self.compression])
+            + self.page.to_bytes(2, "big")
+            + self.pages.to_bytes(2, "big")
+            + self.length.to_bytes(3, "big")
+            + self.document.to_bytes(4, "big")
+            + b"\0"
+        )
+
+
+def to_bits(header: Header) -> Symbols:
+    """The header with its parity, one bit an entry."""
+    import reedsolo
+
+    coded = bytes(reedsolo.RSCodec(HEADER_BYTES - SIZE).encode(header.pack()))
+    return np.unpackbits(np.frombuffer(coded, np.uint8))
+
+
+def from_bits(bits: Symbols) -> Header | None:
+    """The header that the bits hold, or ``None`` if they hold none: too many errors, or no value that a page can have."""
+    import reedsolo
+
+    coded = np.packbits(bits[: HEADER_BYTES * 8]).tobytes()
+    try:
+        data = bytes(reedsolo.RSCodec(HEADER_BYTES - SIZE).decode(coded)[0])
+    except reedsolo.ReedSolomonError:
+        return None
+    if len(data) != SIZE or data[0] != MAGIC or data[1] != VERSION or data[17]:
+        return None
+    header = Header(
+        cell=data[2],
+        bits=data[3],
+        parity=data[4],
+        compression=data[5],
+        page=int.from_bytes(data[6:8], "big"),
+        pages=int.from_bytes(data[8:10], "big"),
+        length=int.from_bytes(data[10:13], "big"),
+        document=int.from_bytes(data[13:17], "big"),
+    )
+    legal = 1 <= header.cell <= 28 and 1 <= header.bits <= 6 and 2 <= header.parity <= 200 and header.compression <= 3
+    return header if legal and header.page < header.pages else None

@@ -1,0 +1,121 @@
+"""Finding the page's black frame in a picture, to a fraction of a pixel.
+
+The frame's outline is the largest dark quadrilateral; each of its sides is then refined by looking for the half-way crossing between paper
+and ink along many short normals, and fitting a line through the crossings (total least squares, outliers left out).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Grey = npt.NDArray[np.float32]
+Corners = npt.NDArray[np.float64]
+SMALLEST_SIDE = 40  # px; a smaller quadrilateral cannot be a page that is still readable
+REACH = 3.0  # px looked at on each side of the outline
+
+
+def candidates(grey: Grey, most: int = 3) -> list[Corners]:
+    """Outer corners of what may be a frame, largest first: (4, 2) x and y in px from the picture's upper left edge, clockwise from the
+    corner nearest to it. ``grey`` is (height, width) from 0 to 1."""
+    import cv2
+
+    smooth = np.asarray(cv2.GaussianBlur(grey, (0, 0), 1.0), np.float32)
+    found: list[Corners] = []
+    for dark in _dark(smooth):
+        contours, _ = cv2.findContours(dark.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        outlines = sorted(contours, key=lambda c: -cv2.minAreaRect(c)[1][0] * cv2.minAreaRect(c)[1][1])[:most]
+        for outline in outlines:
+            rough = _quadrilateral(np.asarray(outline, np.int32))
+            if rough is None:
+                continue
+            corners = _refine(grey, rough)
+            if corners is not None and not any(np.abs(corners - other).max() < 2 for other in found):
+                found.append(corners)
+    return found
+
+
+def _dark(smooth: Grey) -> list[npt.NDArray[np.bool_]]:
+    """Dark pixels: below half of the paper's white; and, for uneven light, below half of the white nearby."""
+    import cv2
+
+    white = float(np.percentile(smooth, 98))
+    if white < 0.1:
+        return []
+    side = max(15, min(smooth.shape) // 8)
+    local = cv2.GaussianBlur(cv2.dilate(smooth, np.ones((side, side), np.uint8)), (0, 0), side / 3)
+    return [smooth < white / 2, smooth < local / 2]
+
+
+def _quadrilateral(outline: npt.NDArray[np.int32]) -> Corners | None:
+    import cv2
+
+    hull = cv2.convexHull(outline)
+    for share in (0.02, 0.03, 0.05, 0.08):
+        rough = cv2.approxPolyDP(hull, share * cv2.arcLength(hull, True), True)
+        if len(rough) == 4:
+            break
+    else:
+        rough = cv2.boxPoints(cv2.minAreaRect(outline))[:, None]
+    corners = rough[:, 0].astype(np.float64)
+    sides = np.hypot(*(corners - np.roll(corners, 1, 0)).T)
+    if sides.min() < SMALLEST_SIDE:
+        return None
+    centre = corners.mean(0)
+    corners = corners[np.argsort(np.arctan2(corners[:, 1] - centre[1], corners[:, 0] - centre[0]))]
+    return np.roll(corners, -int(np.argmin(corners.sum(1))), 0)
+
+
+def _refine(grey: Grey, rough: Corners) -> Corners | None:
+    """Corners where the fitted sides meet, in px from the picture's edge (pixel centres are at .5)."""
+    level = float(np.percentile(grey, 98)) / 2
+    sides = [_fit_side(grey, rough[k], rough[(k + 1) % 4], rough.mean(0), level) for k in range(4)]
+    if any(side is None for side in sides):
+        return None
+    corners = []
+    for k in range(4):
+        first, second = sides[k - 1], sides[k]
+        assert first is not None
+        assert second is not None
+        (p, d), (q, e) = first, second
+        matrix = np.stack([d, -e], 1)
+        if abs(np.linalg.det(matrix)) < 0.1:
+            return None
+        t = np.linalg.solve(matrix, q - p)
+        corners.append(p + t[0] * d)
+    return np.array(corners) + 0.5
+
+
+def _fit_side(grey: Grey, start: Corners, end: Corners, centre: Corners, level: float) -> tuple[Corners, Corners] | None:
+    """(point, direction) of one side."""
+    import cv2
+
+    along = end - start
+    length = float(np.hypot(*along))
+    along = along / length
+    normal = np.array([along[1], -along[0]])
+    if np.dot(normal, (start + end) / 2 - centre) < 0:
+        normal = -normal
+    u = np.linspace(0.04, 0.96, int(max(60, length // 2))) * length
+    v = np.arange(-REACH, REACH + 0.01, 0.25)
+    points = start + u[:, None, None] * along + v[None, :, None] * normal
+    profile = cv2.remap(
+        grey, points[..., 0].astype(np.float32), points[..., 1].astype(np.float32), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    above = profile > level
+    j = np.argmax(above, 1)
+    usable = (j > 0) & above.any(1)
+    if usable.sum() < 10:
+        return None
+    rows = np.flatnonzero(usable)
+    before, after = profile[rows, j[rows] - 1], profile[rows, j[rows]]
+    offset = v[j[rows] - 1] + 0.25 * (level - before) / np.maximum(after - before, 1e-6)
+    crossings = start + u[rows, None] * along + offset[:, None] * normal
+    for _ in range(3):
+        middle = crossings.mean(0)
+        axes = np.linalg.svd(crossings - middle, full_matrices=False)[2]
+        distance = np.abs((crossings - middle) @ axes[1])
+        crossings = crossings[distance <= max(0.15, 2.5 * float(np.median(distance)))]
+        if len(crossings) < 10:
+            return None
+    return middle, axes[0]

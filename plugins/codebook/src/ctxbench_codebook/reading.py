@@ -1,0 +1,176 @@
+"""Reading one picture: locate, rectify, equalise, classify, correct, with more effort as long as the checksum is wrong."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from ctxbench import DecodeError
+from ctxbench_codebook import correct, equalise, header, locate, rectify
+from ctxbench_codebook.classify import channels_of, classify, nearest, palette
+from ctxbench_codebook.correct import Blocks
+from ctxbench_codebook.document import Part
+from ctxbench_codebook.header import Header
+from ctxbench_codebook.layout import BAND_CELL, EDGE, Band, Layout, Symbols, pilots
+from ctxbench_codebook.rectify import Samples, View
+
+CRC_BYTES = 4
+_MARGIN = 2  # cells sampled around the grid, for the equaliser
+
+
+def read_page(page: Image.Image) -> Part:
+    """The header and bytes of the page in a picture.
+
+    Raises:
+        DecodeError: no frame, no header, or more errors than can be corrected.
+    """
+    import cv2
+
+    cv2.setNumThreads(1)
+    picture = np.asarray(page.convert("RGB"), np.float32) / np.float32(255)
+    grey: Samples = np.ascontiguousarray(picture.mean(2))
+    frames = locate.candidates(grey) if min(grey.shape) >= 3 else []
+    if not frames:
+        raise DecodeError("no frame of a codebook page is in the picture")
+    reason = "a frame was found, but no header could be read in it"
+    for corners in frames:
+        for view in rectify.views(grey, corners):
+            found = read_header(grey, view)
+            if found is None:
+                continue
+            try:
+                return Part(found, read_payload(picture, view, found))
+            except DecodeError as error:
+                reason = f"page {found.page + 1}: {error}"
+                break
+    raise DecodeError(reason)
+
+
+def read_header(grey: Samples, view: View) -> Header | None:
+    """The header of a view, if it is one."""
+    band = Band(view.width)
+    rows, columns = band.rows - 1, band.columns
+    xs = EDGE + (np.arange(-1, columns + 1) + 0.5) * BAND_CELL
+    ys = EDGE + BAND_CELL + (np.arange(-1, rows + 1) + 0.5) * BAND_CELL
+    cells = rectify.sample(grey, view.matrix, xs, ys)
+    mask, values = band.known()
+    known, truth = mask.ravel(), values.ravel().astype(np.float32)[:, None]
+    for radius in (1, 0):
+        inner = cells[1 - radius : cells.shape[0] - 1 + radius, 1 - radius : cells.shape[1] - 1 + radius]
+        features = equalise.windows(inner, radius)
+        weights = equalise.least_squares(features[known], truth[known], 1e-3)
+        bits = ((features @ weights)[:, 0] > 0.5).astype(np.uint8)
+        found = header.from_bits(bits[~known])
+        if found is not None:
+            return found
+    return None
+
+
+def read_payload(picture: Samples, view: View, found: Header) -> bytes:
+    """The page's bytes, whose CRC is right.
+
+    Raises:
+        DecodeError: the header does not fit the page, or there are too many errors.
+    """
+    layout = Layout(view.width, view.height, found.cell, 1 << found.bits)
+    blocks = Blocks(layout.raw_bytes, found.parity)
+    if layout.rows < 1 or found.length + CRC_BYTES > blocks.capacity:
+        raise DecodeError("the header names more bytes than the page can hold")
+    reason = "the checksum differs"
+    mask, _ = pilots(layout)
+    for symbols in attempts(picture, view, layout):
+        raw = to_bytes(symbols[~mask.ravel()], layout.bits)
+        try:
+            data = correct.decode(raw, blocks)
+        except DecodeError as error:
+            reason = str(error)
+            continue
+        payload, checksum = data[: found.length], data[found.length : found.length + CRC_BYTES]
+        if zlib.crc32(payload).to_bytes(CRC_BYTES, "big") == checksum:
+            return payload
+    raise DecodeError(reason)
+
+
+def to_bytes(symbols: Symbols, bits: int) -> npt.NDArray[np.uint8]:
+    """Symbols as the bytes whose bits they hold, most significant first."""
+    spread = (symbols[:, None] >> np.arange(bits - 1, -1, -1, dtype=np.uint8)) & 1
+    return np.packbits(spread.ravel())[: len(symbols) * bits // 8]
+
+
+def to_symbols(data: npt.NDArray[np.uint8], bits: int, cells: int) -> Symbols:
+    """The bits of bytes as symbols, filled up to ``cells`` with alternating bits, since large even areas are harder to read."""
+    stream = np.unpackbits(data)
+    filler = (np.arange(cells * bits - len(stream)) * 0x9E3779B1 >> 16 & 1).astype(np.uint8)
+    spread = np.concatenate([stream, filler]).reshape(cells, bits)
+    weights = 1 << np.arange(bits - 1, -1, -1)
+    return np.asarray((spread * weights).sum(1), np.uint8)
+
+
+def attempts(picture: Samples, view: View, layout: Layout) -> Iterator[Symbols]:
+    """Decisions on all grid cells, (rows * columns), each better and dearer than the one before."""
+    mask, values = pilots(layout)
+    known, truth = mask.ravel(), values.ravel()
+    table = palette(layout.colors)
+    cells = _cells(picture, view, layout)
+    inner = cells[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN].reshape(len(truth), -1)
+    symbols = _keep(nearest(_normalised(picture, view, inner), layout.colors), known, truth)
+    yield symbols
+
+    count = int(known.sum())
+    if count >= 5 * (cells.shape[2] + 1):
+        features = _features(cells, equalise.radius_for(count, cells.shape[2]))
+        weights = equalise.least_squares(features[known], table[truth[known]], 1e-4)
+        symbols = _keep(classify(features @ weights, truth, layout.colors, known), known, truth)
+        yield symbols
+
+    radius = equalise.radius_for(len(truth), cells.shape[2])
+    features = _features(cells, radius)
+    weights = equalise.least_squares(features, table[symbols], 1e-5)
+    symbols = _keep(classify(features @ weights, symbols, layout.colors), known, truth)
+    yield symbols
+    for _ in range(3 if radius == _MARGIN else 0):
+        seen = equalise.cancel_interference(features[:, :-1], table[symbols], mask.shape)
+        symbols = _keep(classify(seen, symbols, layout.colors), known, truth)
+        yield symbols
+
+
+def _features(cells: Samples, radius: int) -> Samples:
+    """The windows of the grid's cells."""
+    cut = _MARGIN - radius
+    return equalise.windows(cells[cut : cells.shape[0] - cut, cut : cells.shape[1] - cut], radius)
+
+
+def _normalised(picture: Samples, view: View, seen: Samples) -> Samples:
+    """Colours scaled so that the header's known black and white cells are 0 and 1, channel by channel."""
+    band = Band(view.width)
+    xs = EDGE + (np.arange(band.columns) + 0.5) * BAND_CELL
+    ys = EDGE + BAND_CELL + (np.arange(band.rows - 1) + 0.5) * BAND_CELL
+    cells = rectify.sample(picture, view.matrix, xs, ys)
+    mask, values = band.known()
+    white = cells[mask & (values == 1)].mean(0)
+    black = cells[mask & (values == 0)].mean(0)
+    if seen.shape[1] == 1:
+        white, black = white.mean(keepdims=True), black.mean(keepdims=True)
+    return np.asarray((seen - black) / np.maximum(white - black, 0.05), np.float32)
+
+
+def _keep(symbols: Symbols, known: npt.NDArray[np.bool_], truth: Symbols) -> Symbols:
+    symbols[known] = truth[known]
+    return symbols
+
+
+def _cells(picture: Samples, view: View, layout: Layout) -> Samples:
+    """Mean colour of each cell with a margin of cells around the grid, (rows + 4, columns + 4, channels)."""
+    source = picture if channels_of(layout.colors) == 3 else np.ascontiguousarray(picture.mean(2, keepdims=True))
+    size = view.scale * layout.cell
+    k = 1 if size < 1.5 else 2 if size < 4.2 else 3 if size < 7 else 4
+    offsets = (np.arange(k) + 0.5) / k
+    ys = layout.top + (np.arange(-_MARGIN, layout.rows + _MARGIN)[:, None] + offsets).ravel() * layout.cell
+    xs = EDGE + (np.arange(-_MARGIN, layout.columns + _MARGIN)[:, None] + offsets).ravel() * layout.cell
+    found = rectify.sample(source, view.matrix, xs, ys)
+    rows, columns = layout.rows + 2 * _MARGIN, layout.columns + 2 * _MARGIN
+    return np.asarray(found.reshape(rows, k, columns, k, -1).mean((1, 3)), np.float32)

@@ -1,0 +1,99 @@
+"""From picture to cells: which way up the page is, how large it is, and its colours sampled cell by cell.
+
+A page is a plane, so page and picture are related by a homography, found from the frame's four corners (Hartley and Zisserman, Multiple
+View Geometry, section 4.1). The timing row tells which side is up and how many cells wide the page is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from ctxbench_codebook.layout import BAND_CELL, EDGE, GRID, LARGEST, QUIET, SMALLEST, Band
+
+Samples = npt.NDArray[np.float32]
+Matrix = npt.NDArray[np.float64]
+
+
+@attrs.frozen
+class View:
+    """A page in a picture: the homography from page px to picture px, and the page's size in px."""
+
+    matrix: Matrix
+    width: int
+    height: int
+
+    @property
+    def scale(self) -> float:
+        """Picture px for one page px, geometric mean at the page's centre."""
+        x, y = self.width / 2, self.height / 2
+        h = self.matrix
+        w = h[2, 0] * x + h[2, 1] * y + h[2, 2]
+        at = (h @ np.array([x, y, 1.0]))[:2] / w
+        jacobian = (h[:2, :2] - at[:, None] * h[2, :2]) / w
+        return float(np.sqrt(abs(np.linalg.det(jacobian))))
+
+
+def sample(picture: Samples, matrix: Matrix, xs: npt.NDArray[np.floating[Any]], ys: npt.NDArray[np.floating[Any]]) -> Samples:
+    """The picture at page positions ``ys`` x ``xs`` (page px), by bicubic interpolation: (len(ys), len(xs), channels)."""
+    import cv2
+
+    gx, gy = np.meshgrid(xs, ys)
+    points = matrix @ np.stack([gx.ravel(), gy.ravel(), np.ones(gx.size)])
+    px = (points[0] / points[2] - 0.5).reshape(gx.shape).astype(np.float32)
+    py = (points[1] / points[2] - 0.5).reshape(gx.shape).astype(np.float32)
+    found = np.asarray(cv2.remap(picture, px, py, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE), np.float32)
+    return found if found.ndim == 3 else found[:, :, None]
+
+
+def homography(corners: Matrix, width: int, height: int) -> Matrix:
+    """From page px to picture px, given where the frame's outer corners are."""
+    import cv2
+
+    a, b = float(QUIET), float(QUIET)
+    page = np.array([[a, b], [width - a, b], [width - a, height - b], [a, height - b]], np.float32)
+    return np.asarray(cv2.getPerspectiveTransform(page, corners.astype(np.float32)), np.float64)
+
+
+def views(grey: Samples, corners: Matrix) -> Iterator[View]:
+    """Likely views of the page whose frame has these corners, the likeliest first: all turns and mirror images, sizes by the timing row."""
+    ranked = []
+    for mirrored in (False, True):
+        for turn in range(4):
+            turned = np.roll(corners[::-1] if mirrored else corners, turn, 0)
+            for strength, width in _widths(grey, turned):
+                ranked.append((strength, turn if not mirrored else 4 + turn, width, turned))
+    for _, _, width, turned in sorted(ranked, key=lambda item: (-item[0], item[1]))[:12]:
+        top = np.hypot(*(turned[1] - turned[0])) + np.hypot(*(turned[2] - turned[3]))
+        side = np.hypot(*(turned[3] - turned[0])) + np.hypot(*(turned[2] - turned[1]))
+        exact = (width - 2 * QUIET) * side / top + 2 * QUIET
+        for height in sorted(
+            {GRID * round(exact / GRID), GRID * int(exact // GRID), GRID * -int(-exact // GRID)}, key=lambda h: abs(h - exact)
+        ):
+            if 3 * GRID <= height <= LARGEST and abs(height - exact) < 0.75 * GRID:
+                yield View(homography(turned, width, height), width, height)
+
+
+def _widths(grey: Samples, corners: Matrix) -> list[tuple[float, int]]:
+    """(how well the timing row fits, page width in px) for the best few widths."""
+    unit = homography(corners, 1000, 1000)
+    length = float(np.hypot(*(corners[1] - corners[0])))
+    aspect = float(np.hypot(*(corners[3] - corners[0]))) / length
+    found = []
+    low, high = max(SMALLEST, int(length / 1.6) // GRID * GRID), min(LARGEST, int(length * 1.8))
+    for width in range(low, high + 1, GRID):
+        band = Band(width)
+        # The row's middle is EDGE + 2 px below the upper edge of a page of this width, and the page is ``aspect`` times as high as wide.
+        depth = (EDGE - QUIET + BAND_CELL / 2) / ((width - 2 * QUIET) * aspect) * (1000 - 2 * QUIET) + QUIET
+        across = EDGE - QUIET + (np.arange(band.columns) + 0.5) * BAND_CELL
+        xs = across / (width - 2 * QUIET) * (1000 - 2 * QUIET) + QUIET
+        row = sample(grey, unit, xs, np.array([depth]))[0, :, 0]
+        row = row - row.mean()
+        sign = np.where(np.arange(band.columns) % 2 == 0, 1.0, -1.0)
+        norm = float(np.sqrt((row * row).mean())) or 1.0
+        found.append((float((row * sign).mean()) / norm, width))
+    return sorted(found, reverse=True)[:2]
