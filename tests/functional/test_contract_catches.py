@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from ctxbench import Carrier, Codec, DecodeError, EncodeError, require_text
-from ctxbench.testing import CodecContract
+from ctxbench.testing import HOSTILE, CodecContract
 
 PLAIN = CodecContract.readable
 
@@ -61,6 +61,34 @@ class DropsQuietly(Good):
         if "世" in text or "文" in text:
             raise EncodeError("cannot carry this")
         return super().encode(text)
+
+
+class RefusesAscii(Good):
+    def encode(self, text):
+        if "j" in require_text(text):
+            raise EncodeError("cannot carry U+006A")
+        return super().encode(text)
+
+
+class NamesAnother(Good):
+    def encode(self, text):
+        if not require_text(text).isascii():
+            raise EncodeError("cannot carry U+0000")
+        return super().encode(text)
+
+
+class CrashesOnOdd(Good):
+    fidelity = "approximate"
+
+    def decode(self, carrier):
+        return super().decode(carrier).encode("ascii").decode()
+
+
+class SaltedByHash(Good):
+    def encode(self, text):
+        page = super().encode(text).pages[0].copy()
+        page.putpixel((page.width - 1, page.height - 1), (hash(text) % 251,) * 3)
+        return Carrier(pages=[page])
 
 
 class ReadsNothing(Good):
@@ -149,6 +177,10 @@ class Hints(Good):
 RULES = [
     (LosesSpaces, "test_round_trip", {"name": "spaces"}, AssertionError),
     (DropsQuietly, "test_round_trip", {"name": "chinese"}, AssertionError),
+    (RefusesAscii, "test_round_trip", {"name": "plain"}, AssertionError),
+    (NamesAnother, "test_round_trip", {"name": "chinese"}, AssertionError),
+    (CrashesOnOdd, "test_round_trip", {"name": "astral"}, UnicodeEncodeError),
+    (SaltedByHash, "test_encoding_is_the_same_in_another_process", {}, AssertionError),
     (ReadsNothing, "test_an_approximate_codec_reads_plain_text", {}, AssertionError),
     (TakesSurrogates, "test_lone_surrogates_are_refused", {"text": "\ud800"}, pytest.fail.Exception),
     (TakesBytes, "test_what_is_no_text_is_refused", {}, pytest.fail.Exception),
@@ -211,6 +243,20 @@ def test_a_codec_that_depends_on_the_hash_seed_is_caught(fake_distribution, tmp_
     codec = load_plugins(reload=True).codec("salted")
     with pytest.raises(AssertionError):
         CodecContract().test_encoding_is_the_same_in_another_process(codec)
+
+
+def test_a_codec_may_refuse_what_it_names():
+    """A codec for ASCII alone keeps the contract if it names what it refuses: that is a declared loss, not a silent one."""
+
+    class Ascii(Good):
+        def encode(self, text):
+            odd = next((c for c in require_text(text) if not c.isascii()), None)
+            if odd:
+                raise EncodeError(f"cannot carry U+{ord(odd):04X}")
+            return super().encode(text)
+
+    for name in HOSTILE:
+        CodecContract().test_round_trip(Ascii(), name)
 
 
 def test_a_rule_cannot_be_switched_off_silently():
