@@ -15,7 +15,7 @@ Needs the extra ``testing`` (pytest).
 
 import pytest
 
-pytest.register_assert_rewrite("ctxbench.testing.codec", "ctxbench.testing.others")
+pytest.register_assert_rewrite("ctxbench.testing.codec", "ctxbench.testing.elsewhere", "ctxbench.testing.others")
 
 from ctxbench.testing.codec import HOSTILE, CodecContract  # noqa: E402
 from ctxbench.testing.contract import Contract  # noqa: E402

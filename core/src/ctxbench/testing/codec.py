@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import numpy as np
@@ -19,10 +15,9 @@ from ctxbench import tokens
 from ctxbench.errors import CapacityError, DecodeError, EncodeError
 from ctxbench.images import page_sha256
 from ctxbench.interfaces import Codec
-from ctxbench.plugin.manager import KINDS
 from ctxbench.records import Carrier
-from ctxbench.registry import load_plugins
 from ctxbench.testing.contract import Contract
+from ctxbench.testing.elsewhere import elsewhere
 
 HOSTILE: dict[str, str] = {
     "empty": "",
@@ -45,23 +40,8 @@ HOSTILE: dict[str, str] = {
     "20-kB": "".join(f'{{"line": {i}, "value": "{i * 7919 % 10007:05d}"}}\n' for i in range(520)),
 }
 
-_CHILD = """
-import importlib, importlib.util, json, sys
-from ctxbench.images import page_sha256
-from ctxbench.registry import load_plugins
-name, source, options, text, sys.path = json.load(sys.stdin)
-if name is not None:
-    codec = load_plugins().codec(name, **options)
-else:
-    module, file, attribute = source
-    try:
-        made = importlib.import_module(module)
-    except ImportError:
-        spec = importlib.util.spec_from_file_location("codec_under_test", file)
-        made = sys.modules["codec_under_test"] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(made)
-    codec = getattr(made, attribute)(**options)
-carrier = codec.encode(text)
+_PAGES = """
+carrier = component.encode(argument)
 print(json.dumps([carrier.text, [page_sha256(page) for page in carrier.pages]]))
 """
 
@@ -169,32 +149,9 @@ class CodecContract(Contract):
     def test_encoding_is_the_same_in_another_process(self, codec: Codec) -> None:
         """Neither hash randomisation nor global state of this process changes a pixel. A codec that no plugin offers must be a class of
         a module, so that another process can make it too."""
-        name, kind = self.registered_name(codec), type(codec)
-        source = [kind.__module__, inspect.getfile(kind), kind.__qualname__]
         carrier = codec.encode(self.readable)
         mine = [carrier.text, [page_sha256(page) for page in carrier.pages]]
-        for seed in ("1", "2"):
-            done = subprocess.run(
-                [sys.executable, "-c", _CHILD],
-                input=json.dumps([name, source, codec.config, self.readable, sys.path]),
-                env={**os.environ, "PYTHONHASHSEED": seed},
-                capture_output=True,
-                text=True,
-            )
-            assert done.returncode == 0, f"another process could not make codec {name or kind.__name__}: {done.stderr.strip()[-500:]}"
-            assert json.loads(done.stdout) == mine
-
-    @staticmethod
-    def registered_name(codec: Codec) -> str | None:
-        """The name under which an installed plugin offers this codec's class."""
-        registry = load_plugins()
-        for name in registry.names(KINDS["codec"].name):
-            try:
-                if type(registry.codec(name)) is type(codec):
-                    return name
-            except Exception:  # another plugin's codec that cannot be made is not this one's fault
-                continue
-        return None
+        assert elsewhere("codec", codec, _PAGES, self.readable) == [mine, mine]
 
     def test_config_round_trips(self, codec: Codec) -> None:
         """``config`` is JSON, and makes an equal codec that makes equal pages."""
