@@ -142,3 +142,30 @@ def data_config(**values: Any) -> Any:
 def make_data_config() -> Callable[..., Any]:
     """:func:`data_config`, for tests."""
     return data_config
+
+
+@pytest.fixture
+def training(tiny_model: Callable[[str], Path], toy_data: Path, tmp_path: Path) -> Callable[..., Any]:
+    """``training(lr=1)``: a config of a few steps on the toy data; 24 records, 4 a step."""
+
+    from ctxbench_transformers import settings
+    from ctxbench_transformers.training.config import TrainConfig
+
+    def make(output: str = "out", **values: Any) -> TrainConfig:
+        base: dict[str, Any] = {
+            "model": str(tiny_model("qwen2_vl")),
+            "data": str(toy_data),
+            "output": str(tmp_path / output),
+            "epochs": 1.5,
+            "batch_size": 2,
+            "accumulation": 2,
+            "lr": 3e-3,
+            "lora": {"r": 4, "alpha": 8, "dropout": 0.1},
+            "precision": "fp32",
+            "warmup": 0.2,
+            "save_every": 2,
+            "evaluate_every": 3,
+        }
+        return settings.make(TrainConfig, base | values)
+
+    return make

@@ -57,7 +57,7 @@ class HFModel(Model):
 
     version: ClassVar[int] = 1
 
-    reference: str = attrs.field(validator=instance_of(str))
+    reference: str = attrs.field(default="", validator=instance_of(str))
     adapter: str | None = attrs.field(default=None, validator=optional(instance_of(str)))
     revision: str | None = attrs.field(default=None, validator=optional(instance_of(str)), kw_only=True)
     dtype: str = attrs.field(default="auto", validator=in_(DTYPES), kw_only=True)
@@ -87,6 +87,8 @@ class HFModel(Model):
     _held: dict[str, Any] = attrs.field(init=False, factory=dict, eq=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
+        if not self.reference:
+            raise ValueError("which one? write hf:<hub id or folder>")
         if self.merge_adapter and self.quantization is not None:
             raise ValueError("merge_adapter: an adapter cannot be merged into quantised weights")
         folder = sources.check_model(sources.locate(self.reference, self.revision, code=self.trust_remote_code), self.reference)
@@ -105,6 +107,8 @@ class HFModel(Model):
         for place, mark in ((folder, self.fingerprint), (adapter, self.adapter_fingerprint)):
             if place is not None:
                 provenance.register(place, mark)
+        if self.adapter is not None:
+            provenance.warn_if_other_base(self.adapter, self.adapter_fingerprint, self.fingerprint)
 
     @property
     def config(self) -> dict[str, Any]:

@@ -24,9 +24,10 @@ _PREFIX = 16  # hexadecimal digits
 
 @attrs.frozen(eq=False)
 class TrainingRecord:
-    """Training data's fingerprint and the sorted prefixes of its contexts' hashes, dtype uint64."""
+    """Fingerprints of the training data and of the base model, and the sorted prefixes of the contexts' hashes, dtype uint64."""
 
     data: str
+    base: str | None
     prefixes: np.ndarray[Any, np.dtype[np.uint64]]
 
     def holds(self, context_sha256: str) -> bool:
@@ -52,9 +53,10 @@ def read_record(folder: Path) -> TrainingRecord | None:
     if not (folder / RECORD).is_file():
         return None
     try:
-        data = json.loads((folder / RECORD).read_text("utf-8"))["data_fingerprint"]
+        record = json.loads((folder / RECORD).read_text("utf-8"))
         raw = (folder / CONTEXTS).read_bytes() if (folder / CONTEXTS).is_file() else b""
-        return TrainingRecord(str(data), np.frombuffer(raw, dtype=">u8").astype(np.uint64))
+        prefixes = np.frombuffer(raw, dtype=">u8").astype(np.uint64)
+        return TrainingRecord(str(record["data_fingerprint"]), record.get("model_fingerprint"), prefixes)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{folder / RECORD}: broken training record ({type(error).__name__}: {error}); remove it to go without") from None
 
@@ -68,6 +70,19 @@ def register(folder: Path, fingerprint: str) -> None:
     record = read_record(folder)
     if record is not None:
         _records[fingerprint] = record
+
+
+def warn_if_other_base(adapter: str, adapter_fingerprint: str, model_fingerprint: str) -> None:
+    """Say on standard error, once, that an adapter was trained on another base model than the one it is put on."""
+    record = _records.get(adapter_fingerprint)
+    key = (adapter_fingerprint, model_fingerprint)
+    if record is not None and record.base not in (None, model_fingerprint) and key not in _warned:
+        _warned.add(key)
+        print(
+            f"ctxbench: adapter {adapter!r} was trained on another base model (fingerprint {record.base}, here {model_fingerprint}); "
+            "its answers here may mean nothing",
+            file=sys.stderr,
+        )
 
 
 def data_fingerprint(fingerprint: str) -> str | None:

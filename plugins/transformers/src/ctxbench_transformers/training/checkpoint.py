@@ -10,9 +10,10 @@ from typing import Any
 
 import attrs
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from ctxbench import UsageError
+from ctxbench import CtxbenchError, UsageError
 from ctxbench_transformers.files import sync, write_json
 
 _NAME = re.compile(r"step-(\d{8})\Z")
@@ -44,8 +45,8 @@ class Checkpoints:
         part = self.folder / f"{_PARTIAL}{final.name}"
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
-        save_file({name: value.detach().contiguous() for name, value in parameters.items()}, part / "weights.safetensors")
-        save_file(_optimizer_tensors(parameters, optimizer), part / "optimizer.safetensors")
+        _save(part / "weights.safetensors", {name: value.detach().contiguous() for name, value in parameters.items()})
+        _save(part / "optimizer.safetensors", _optimizer_tensors(parameters, optimizer))
         write_json(part / "state.json", attrs.asdict(state))
         for path in (*part.iterdir(), part):
             sync(path)
@@ -79,6 +80,13 @@ class Checkpoints:
                 path.rename(self.folder / f"{_PARTIAL}{path.name}")  # a half-removed checkpoint must not look like a whole one
         for path in self.folder.glob(f"{_PARTIAL}*"):
             shutil.rmtree(path, ignore_errors=True)
+
+
+def _save(path: Path, tensors: dict[str, torch.Tensor]) -> None:
+    try:
+        save_file(tensors, path)
+    except SafetensorError as error:
+        raise CtxbenchError(f"{path}: the checkpoint cannot be written: {' '.join(str(error).split())}") from None
 
 
 def read_state(checkpoint: Path) -> State:

@@ -6,6 +6,7 @@ the optimizer's moments and a few numbers.
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import attrs
 import torch
 
-from ctxbench import UsageError, derive_seed
+from ctxbench import CtxbenchError, UsageError, derive_seed
 from ctxbench_transformers import provenance, sources
 from ctxbench_transformers.data import Dataset, Split
 from ctxbench_transformers.encoding import Encoder
@@ -30,6 +31,10 @@ from ctxbench_transformers.training.loss import answer_loss
 from ctxbench_transformers.training.report import Reporter
 from ctxbench_transformers.training.schedule import Schedule
 from ctxbench_transformers.training.trainable import load_trainable, save_result, trained_parameters
+
+
+class TrainingError(CtxbenchError):
+    """Training cannot go on."""
 
 
 @attrs.define
@@ -79,6 +84,9 @@ class Trainer:
                 loss, _ = answer_loss(self.runtime.model, {key: value.to(self.device) for key, value in batch.items()})
             (loss / answer_tokens).backward()  # type: ignore[no-untyped-call]
             total += loss.item()
+        (total,) = self.world.sum(total, device=self.device)
+        if not math.isfinite(total):
+            raise TrainingError(f"the loss is not finite at step {number + 1}: lower lr, raise warmup, or set clip or precision: fp32")
         parameters = list(self.parameters.values())
         self.world.sum_gradients(parameters)
         norm = torch.nn.utils.clip_grad_norm_(parameters, self.config.clip or float("inf"))
@@ -88,7 +96,6 @@ class Trainer:
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.state.step = number + 1
-        (total,) = self.world.sum(total, device=self.device)
         speed = tokens / (time.perf_counter() - began)
         return {"loss": total / answer_tokens, "lr": rate, "grad_norm": float(norm), "tokens_per_second": speed}
 
@@ -144,7 +151,10 @@ class Trainer:
             while self.state.step < self.schedule.steps and not self.stopped:
                 values = self.step()
                 if self.due(self.config.evaluate_every):
-                    values |= self.evaluate()
+                    found = self.evaluate()
+                    values |= found
+                    if self.world.first:
+                        progress.say(f"step {self.state.step}: " + ", ".join(f"{key} {value:.4f}" for key, value in found.items()))
                 if report is not None:
                     report.log(self.state.step, values)
                 if self.due(self.config.save_every) or self.state.step in (self._best_step(), self.schedule.steps) or self.stopped:
@@ -160,12 +170,16 @@ class Trainer:
             return
         output = Path(self.config.output)
         save_result(self.runtime.model, self.config, self.source, output)
-        contexts = (data.folder / provenance.CONTEXTS).read_bytes()
-        (output / provenance.CONTEXTS).write_bytes(contexts)
-        record = {"data_fingerprint": data.fingerprint, "data_config": data.manifest["config"], "training_config": self.config.plain()}
-        write_json(
-            output / provenance.RECORD, record | {"model": self.config.model, **self.state.identity, "steps": best or self.state.step}
-        )
+        (output / provenance.CONTEXTS).write_bytes((data.folder / provenance.CONTEXTS).read_bytes())
+        record = {
+            "data_fingerprint": data.fingerprint,
+            "data_config": data.manifest["config"],
+            "training_config": self.config.plain(),
+            "model_fingerprint": self.state.identity["model"],
+            "processes": self.world.size,
+            "steps": best or self.state.step,
+        }
+        write_json(output / provenance.RECORD, record)
         if report is not None:
             report.close()
 

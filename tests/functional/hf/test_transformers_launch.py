@@ -1,0 +1,161 @@
+"""Training in processes of its own: killed, launched in twos, and called from the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import ctxbench
+from ctxbench_transformers import provenance
+from ctxbench_transformers.training import checkpoint as ckpt
+from ctxbench_transformers.training.config import TrainConfig
+from ctxbench_transformers.training.loop import train
+
+Folder = Callable[[str], Path]
+MakeTraining = Callable[..., TrainConfig]
+
+
+def weights(config: TrainConfig) -> dict[str, torch.Tensor]:
+    """The adapter's tensors."""
+    return load_file(Path(config.output) / "adapter_model.safetensors")
+
+
+def losses(config: TrainConfig) -> list[float]:
+    """The logged losses, step by step."""
+    logged = [json.loads(line) for line in (Path(config.output) / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in logged] == list(range(1, len(logged) + 1))
+    return [line["loss"] for line in logged]
+
+
+def environment(toys: Path) -> dict[str, str]:
+    """For a process of its own."""
+    return {**os.environ, "PYTHONPATH": str(toys), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+
+
+def written(config: TrainConfig, path: Path) -> Path:
+    """The config as a file."""
+    path.write_text(json.dumps(config.plain()))
+    return path
+
+
+def test_a_killed_run_resumes_from_its_last_whole_checkpoint(training: MakeTraining, toys: Path, tmp_path: Path) -> None:
+    """SIGKILL in the middle, then --resume latest in a new process: the uninterrupted run's weights, bit for bit."""
+    whole, killed = training("whole", save_every=1), training("killed", save_every=1)
+    train(whole)
+    command = [sys.executable, "-m", "ctxbench_transformers.training", str(written(killed, tmp_path / "c.yaml"))]
+    process = subprocess.Popen(command, env=environment(toys), stderr=subprocess.PIPE)
+    checkpoints = ckpt.Checkpoints(Path(killed.output) / "checkpoints")
+    deadline = time.monotonic() + 120
+    while not checkpoints.at(3).exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    _, errors = process.communicate()
+    assert process.returncode == -signal.SIGKILL, errors.decode()
+    assert not (Path(killed.output) / "adapter_model.safetensors").exists()
+    done = subprocess.run([*command, "--resume", "latest", "--json"], env=environment(toys), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["steps"] == 9
+    assert all(torch.equal(value, weights(killed)[key]) for key, value in weights(whole).items())
+    assert losses(whole) == losses(killed)
+
+
+def test_a_kill_at_any_moment_leaves_whole_checkpoints(tmp_path: Path) -> None:
+    """A child saves without pause and is killed ten times at random; what is there must always load and belong together."""
+    store = ckpt.Checkpoints(tmp_path)
+    chance = random.Random(0)
+    for _ in range(10):
+        child = os.fork()
+        if child == 0:
+            _save_for_ever(store)
+        time.sleep(0.02 + 0.1 * chance.random())
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        for path in store.all():
+            state = ckpt.read_state(path)
+            values = load_file(path / "weights.safetensors")["w"]
+            moments = load_file(path / "optimizer.safetensors")["exp_avg/w"]
+            assert (values == state.step).all()
+            assert moments.shape == values.shape
+    assert store.all()
+
+
+def _save_for_ever(store: ckpt.Checkpoints) -> None:
+    try:
+        parameter = torch.nn.Parameter(torch.zeros(1000, 100))
+        optimizer = torch.optim.AdamW([parameter])
+        step = ckpt.read_state(store.latest()).step if store.all() else 0
+        while True:
+            step += 1
+            with torch.no_grad():
+                parameter.fill_(step)
+            optimizer.state[parameter] = {"exp_avg": torch.zeros(1000, 100)}
+            store.save(ckpt.State(step), {"w": parameter}, optimizer)
+            store.prune(2)
+    finally:
+        os._exit(1)
+
+
+@pytest.mark.parametrize("launcher", ["torchrun", "accelerate"])
+def test_two_processes_train_as_one(launcher: str, training: MakeTraining, toys: Path, tmp_path: Path) -> None:
+    """Two processes of two passes each see the batches of one process with four: the same losses, and the same weights to rounding."""
+    one = training("one", accumulation=4, lora={"dropout": 0.0}, evaluate_every=2)
+    two = training("two", accumulation=2, lora={"dropout": 0.0}, evaluate_every=2)
+    train(one)
+    start = {
+        "torchrun": "torch.distributed.run --standalone --nproc-per-node 2",
+        # multi_gpu means "start that many processes"; without a GPU they are CPU processes.
+        "accelerate": "accelerate.commands.launch --multi_gpu --num_processes 2 --num_machines 1 --main_process_port 0 "
+        "--mixed_precision no --dynamo_backend no",
+    }[launcher]
+    command = [sys.executable, "-m", *start.split(), "-m", "ctxbench_transformers.training", str(written(two, tmp_path / "c.yaml"))]
+    done = subprocess.run(command, env=environment(toys), capture_output=True, text=True, check=False, timeout=200)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("steps") == 1  # one process speaks
+    assert losses(two) == pytest.approx(losses(one), rel=1e-5)
+    left, right = weights(one), weights(two)
+    assert left.keys() == right.keys()
+    for key in left:
+        torch.testing.assert_close(left[key], right[key], rtol=1e-3, atol=1e-5)
+    assert json.loads((Path(two.output) / provenance.RECORD).read_text())["processes"] == 2
+
+
+def test_the_commands_build_estimate_and_train(tiny_model: Folder, toys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From two YAML files to an adapter, as a user types it; mistakes are one line."""
+    from click.testing import CliRunner
+
+    from ctxbench_cli.main import cli
+
+    ctxbench.load_plugins().manager.add_commands(cli)
+    monkeypatch.chdir(tmp_path)
+    toy = {"codecs": ["toy_blocks"], "tasks": ["toy_letters"], "tokens": {"family": "toy", "reference": "toy"}, "output": "set"}
+    Path("data.yaml").write_text(json.dumps(toy | {"samples": 6, "buckets": [3]}))
+    Path("train.yaml").write_text(json.dumps({"model": str(tiny_model("smolvlm")), "data": "set", "output": "out", "precision": "fp32"}))
+
+    def call(*arguments: str) -> Any:
+        return CliRunner().invoke(cli, arguments)
+
+    built = call("data", "build", "data.yaml", "--json")
+    assert json.loads(built.output)["records"]["split"] == {"train": 6, "validation": 1}, built.output
+    guess = call("train", "train.yaml", "--estimate", "--set", "epochs=4")
+    assert "steps" in guess.output
+    assert not Path("out").exists()
+    done = call("train", "train.yaml", "--set", "epochs=1")
+    assert done.exit_code == 0, done.output
+    assert done.stdout == "out: 1 steps\n"
+    assert Path("out/adapter_model.safetensors").exists()
+    wrong = call("train", "train.yaml", "--set", "learning_rate=1")
+    assert wrong.exit_code == 2
+    assert "unknown key 'learning_rate'" in wrong.output
+    assert call("data", "build", "nothing.yaml").exit_code == 2
