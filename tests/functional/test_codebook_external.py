@@ -164,8 +164,8 @@ def test_chunks_with_a_wrong_checksum_are_refused():
 
 def test_too_much_says_how_much():
     """The limit is met before anything is drawn."""
-    with pytest.raises(CapacityError, match=r"needs 4,\d\d\d pages, and 4,096 is the most"):
-        CodebookExternal().encode("x" * (4096 * 2946))
+    with pytest.raises(CapacityError, match=r"needs 1,\d\d\d pages, and 1,024 is the most"):
+        CodebookExternal().encode("x" * (1024 * 2946))
     with pytest.raises(CapacityError, match="does not fit a page of 280 px"):
         CodebookExternal(layout="tiled", page=280, module=8).encode("x" * 5000)
 

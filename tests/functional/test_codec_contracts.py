@@ -21,6 +21,9 @@ class TestRender(CodecContract):
     def codec(self):
         return load_plugins().codec("render")
 
+    def too_much(self, codec):
+        return "x\n" * (1024 * 78 + 1)
+
 
 class TestCodebook(CodecContract):
     @pytest.fixture
@@ -34,7 +37,7 @@ class TestQr(CodecContract):
         return load_plugins().codec("codebook_external")
 
     def too_much(self, codec):
-        return "x" * (4096 * 2946)
+        return "x" * (1024 * 2946)
 
 
 class TestTiledQrWithZlib(CodecContract):

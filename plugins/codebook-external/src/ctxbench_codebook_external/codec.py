@@ -18,7 +18,7 @@ from ctxbench_codebook_external.symbols import Modules, Size
 
 GRID = 28  # px; pages are whole visual tokens of Qwen2-VL
 MIN_SIDE = 56  # px; a smaller page would be scaled up by the processor
-MAX_PAGES = 4096
+MAX_PAGES = 1024  # 1.8 GB of full v40 pages at 4 px a module; more is a mistake or belongs in several documents
 
 
 def _one_of(choices: tuple[str, ...]) -> Any:
@@ -68,11 +68,11 @@ class CodebookExternal(Codec):
 
         Raises:
             EncodeError: a lone surrogate.
-            CapacityError: more than 4,096 pages or 65,535 symbols would be needed, or a symbol does not fit a tiled page.
+            CapacityError: more than 1,024 pages or 65,535 symbols would be needed, or a symbol does not fit a tiled page.
         """
         payload, flags = pack(require_text(text), self.compression == "zlib")
         parts = split(payload, flags, self._capacities(len(payload)))
-        self._check_pages(len(parts))
+        self._check_pages(parts)
         made = [self._symbol(part) for part in parts]
         return Carrier(pages=[self._page(group) for group in self._groups(made)])
 
@@ -147,9 +147,15 @@ class CodebookExternal(Codec):
             return max(MIN_SIDE, GRID * math.ceil(side / GRID)) ** 2 / GRID**2
         return (side / GRID) ** 2
 
-    def _check_pages(self, count: int) -> None:
-        if self.layout == "single" and count > MAX_PAGES:
-            raise CapacityError(f"the text needs {count:,} pages, and {MAX_PAGES:,} is the most; use larger symbols or layout: tiled")
+    def _check_pages(self, parts: Sequence[bytes]) -> None:
+        """Refuse too many pages before the first is drawn."""
+        fit = 1
+        if self.layout == "tiled" and self.format == "qr":
+            side = (self._qr_size(len(parts[0])).modules + 2 * self.border) * self.module
+            fit = max(1, self.page // side) ** 2
+        pages = math.ceil(len(parts) / fit)
+        if pages > MAX_PAGES:
+            raise CapacityError(f"the text needs {pages:,} pages, and {MAX_PAGES:,} is the most; split it, or use larger pages or symbols")
 
     # ---- drawing
 

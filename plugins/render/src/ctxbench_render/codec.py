@@ -9,13 +9,14 @@ import attrs
 import numpy as np
 from PIL import Image
 
-from ctxbench import Carrier, Codec, DecodeError, require_text
+from ctxbench import CapacityError, Carrier, Codec, DecodeError, require_text
 from ctxbench_render.fonts import GlyphSource, Ink
 from ctxbench_render.layout import Line, break_lines, cells
 
 GRID = 28  # px; pages are whole visual tokens of Qwen2-VL
 MIN_SIDE = 56  # px; a smaller page would be scaled up by the processor
 COLUMNS = 108  # at 7 px a cell and a margin of 14 px a page of 784 px, 28 visual tokens
+MAX_PAGES = 1024  # 2.7 GB of default pages; more is a mistake or belongs in several documents
 MAX_SIDE = 3584  # px; 3584 x 3584 px is the largest page that Qwen2-VL's processor leaves as it is
 
 
@@ -123,7 +124,8 @@ class RenderCodec(Codec):
         """The text as pages.
 
         Raises:
-            EncodeError: a lone surrogate, or a character that no font has; the message names it and its position.
+            EncodeError: a lone surrogate, or a character that cannot be drawn; the message names it and its position.
+            CapacityError: more than 1,024 pages would be needed.
         """
         pages = self._pages(text)
         width = self._fitted_width(pages)
@@ -166,6 +168,9 @@ class RenderCodec(Codec):
         self.glyphs.check(text)
         made = break_lines(text, self.limit, self.tab, self.wrap == "word")
         size = self.lines_on_a_page
+        pages = math.ceil(len(made) / size)
+        if pages > MAX_PAGES:
+            raise CapacityError(f"the text needs {pages:,} pages, and {MAX_PAGES:,} is the most; split it, or use larger pages")
         return [made[i : i + size] for i in range(0, len(made), size)] or [[]]
 
     def _fitted_width(self, pages: list[list[Line]]) -> int:
