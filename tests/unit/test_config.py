@@ -135,6 +135,7 @@ def test_a_bad_override_names_itself(override):
 def test_component_options_on_a_command_line():
     """``name:key=value`` carries typed options; a model's ``hf:folder`` is left alone."""
     assert parse_component("codebook:preset=robust,cell=5,flag=true") == {"name": "codebook", "preset": "robust", "cell": 5, "flag": True}
+    assert parse_component("needle:depth=[0, 0.5],language=zh") == {"name": "needle", "depth": [0, 0.5], "language": "zh"}
     assert parse_component("text") == "text"
     assert parse_component("hf:some/model") == "hf:some/model"
     with pytest.raises(ConfigError, match="key=value"):

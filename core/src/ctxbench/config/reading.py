@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Hashable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from ctxbench.config.experiment import ExperimentConfig
 from ctxbench.config.values import Section, fail
 from ctxbench.errors import ConfigError
 from ctxbench.registry import nearest
+
+_COMMA = re.compile(r",(?![^\[{]*[\]}])")  # not one inside brackets
 
 MAX_BYTES = 1_000_000
 MAX_NODES = 100_000
@@ -179,7 +182,7 @@ def parse_component(text: str) -> str | dict[str, Any]:
     if not colon or "=" not in rest:
         return text
     options: dict[str, Any] = {"name": name}
-    for pair in rest.split(","):
+    for pair in _COMMA.split(rest):
         key, equals, raw = pair.partition("=")
         if not equals:
             raise ConfigError(f"{text!r}: expected {name}:key=value,key=value{nearest(pair, ())}")
