@@ -1,4 +1,4 @@
-"""The whole path through small random models of six architectures: save, load from a folder, adapter, 4-bit, batches."""
+"""The whole path through small random models of seven architectures: save, load from a folder, adapter, 4-bit, batches."""
 
 from __future__ import annotations
 
@@ -89,6 +89,8 @@ EXPECTED_PAGES = {
     "idefics3": (80, 48),  # 2 x 2 and 2 x 1 tiles and the whole image, 16 tokens each
     "smolvlm": (80, 48),
     "llava": (16, 16),
+    # 16 of the overview; 2 x 2 and 2 x 1 tiles of 4 x 4, cut to 4 x 8 and 8 x 2 by the page's shape, and a newline token each row
+    "llava_next": (16 + 4 * 8 + 4, 16 + 8 * 2 + 8),
 }
 
 

@@ -119,32 +119,31 @@ def _idefics(model_type: str, processor: str, image_processor: str) -> Any:
     return build
 
 
-def _llava(tokenizer: Any) -> tuple[Any, dict[str, Any], str]:
-    vision = {
-        "model_type": "clip_vision_model",
-        "hidden_size": 32,
-        "intermediate_size": 64,
-        "num_hidden_layers": 3,
-        "num_attention_heads": 2,
-        "image_size": 56,
-        "patch_size": 14,
-    }
-    text = {**TEXT, "model_type": "llama", **_vocabulary(tokenizer)}
-    config = AutoConfig.for_model(
-        "llava", text_config=text, vision_config=vision, tie_word_embeddings=False, **_ids(tokenizer, image_token_index="<image>")
-    )
-    entry = {
-        "processor_class": "LlavaProcessor",
-        "patch_size": 14,
-        "num_additional_image_tokens": 1,
-        "vision_feature_select_strategy": "default",
-        "image_processor": {
-            "image_processor_type": "CLIPImageProcessor",
-            "size": {"shortest_edge": 56},
-            "crop_size": {"height": 56, "width": 56},
-        },
-    }
-    return config, entry, CHATML.replace("IMAGE", "<image>\n")
+def _llava(model_type: str, processor: str, image_processor: dict[str, Any]) -> Any:
+    def build(tokenizer: Any) -> tuple[Any, dict[str, Any], str]:
+        vision = {
+            "model_type": "clip_vision_model",
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_hidden_layers": 3,
+            "num_attention_heads": 2,
+            "image_size": 56,
+            "patch_size": 14,
+        }
+        text = {**TEXT, "model_type": "llama", **_vocabulary(tokenizer)}
+        grid = {"image_grid_pinpoints": image_processor["image_grid_pinpoints"]} if "image_grid_pinpoints" in image_processor else {}
+        ids = _ids(tokenizer, image_token_index="<image>")
+        config = AutoConfig.for_model(model_type, text_config=text, vision_config=vision, tie_word_embeddings=False, **grid, **ids)
+        entry = {
+            "processor_class": processor,
+            "patch_size": 14,
+            "num_additional_image_tokens": 1,
+            "vision_feature_select_strategy": "default",
+            "image_processor": {"size": {"shortest_edge": 56}, "crop_size": {"height": 56, "width": 56}, **image_processor},
+        }
+        return config, entry, CHATML.replace("IMAGE", "<image>\n")
+
+    return build
 
 
 _PIXELS = {"shortest_edge": 28 * 28, "longest_edge": 28 * 28 * 256}
@@ -207,7 +206,15 @@ _BUILDERS: dict[str, tuple[tuple[str, ...], Callable[[Any], tuple[Any, dict[str,
         ("<image>", "<fake_token_around_image>", "<global-img>", "<end_of_utterance>"),
         _idefics("smolvlm", "SmolVLMProcessor", "SmolVLMImageProcessor"),
     ),
-    "llava": (("<image>",), _llava),
+    "llava": (("<image>",), _llava("llava", "LlavaProcessor", {"image_processor_type": "CLIPImageProcessor"})),
+    "llava_next": (
+        ("<image>",),
+        _llava(
+            "llava_next",
+            "LlavaNextProcessor",
+            {"image_processor_type": "LlavaNextImageProcessor", "image_grid_pinpoints": [[56, 112], [112, 56], [112, 112]]},
+        ),
+    ),
 }
 ARCHITECTURES = tuple(_BUILDERS)
 """Names that :func:`build` takes: transformers' own model types."""
