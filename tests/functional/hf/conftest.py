@@ -102,7 +102,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path
     return build
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def toys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The folder of the toy plugin, installed for this process; put it on PYTHONPATH for another."""
     folder = tmp_path_factory.mktemp("toys")
@@ -114,12 +114,12 @@ def toys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     sys.path.insert(0, str(folder))
     load_plugins(reload=True)
     yield folder
-    sys.path.remove(str(folder))
+    sys.path.remove(str(folder))  # before other modules' tests look at what is installed
     sys.modules.pop("ctxbench_toys", None)
     load_plugins(reload=True)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def toy_data(toys: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """24 training and 6 validation records of the toy task."""
     from ctxbench_transformers.data import build
