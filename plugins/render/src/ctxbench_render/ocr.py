@@ -6,8 +6,10 @@ the margin is a line that goes on, and only the characters come from the model. 
 
 from __future__ import annotations
 
+import unicodedata
 from typing import TYPE_CHECKING
 
+import attrs
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
@@ -102,15 +104,41 @@ def _lay_out(found: list[Found], inked: Cells) -> str:
         for cell, one in zip(taken, found, strict=True):
             line[cell] = _narrow(one.character)
         return "".join(line)
+    found = _punctuation(found, float(taken[-1] - taken[0] + 2) * CELL)
     where = [(one.x - CELL) / CELL + int(taken[0]) - width(one.character) / 2 for one in found]
     nearest = [int(taken[np.abs(taken - position).argmin()]) for position in where]
     if len(found) > len(taken):
         found, nearest = _drop_doubtful(found, nearest)
-    text, end = "", 0
+    text, end, before = "", 0, ""
     for one, at in zip(found, nearest, strict=True):
-        text += " " * int((~inked[end:at]).sum()) + one.character
-        end = max(end, at + max(1, width(one.character)))
+        blank = int((~inked[end:at]).sum())
+        if blank <= _half_blank(before) + _half_blank(one.character):
+            blank = 0  # the empty halves of wide characters' cells
+        text += " " * blank + one.character
+        end, before = max(end, at + max(1, width(one.character))), one.character
     return text
+
+
+def _punctuation(found: list[Found], end: float) -> list[Found]:
+    """Full-width punctuation that stands where there is room for one cell alone as the ASCII character that it stands for.
+
+    The model reads the narrow colon after a Chinese word as a wide one. The room is what the neighbours of a run of such characters leave;
+    ``end`` is where the last inked cell ends, in px of the strip, whose text starts after one cell of paper.
+    """
+    made = list(found)
+    start = 0
+    while start < len(found):
+        stop = start
+        while stop < len(found) and _narrow(found[stop].character) != found[stop].character:
+            stop += 1
+        if stop > start:
+            before = found[start - 1].x + CELL * width(found[start - 1].character) / 2 if start else float(CELL)
+            after = found[stop].x - CELL * width(found[stop].character) / 2 if stop < len(found) else end
+            room = (after - before) / CELL + 0.5 * (not start or stop == len(found))  # an empty half at the end of a line is not seen
+            if room < 1.5 * (stop - start):
+                made[start:stop] = [attrs.evolve(one, character=_narrow(one.character)) for one in found[start:stop]]
+        start = stop + 1
+    return made
 
 
 def _drop_doubtful(found: list[Found], cells: list[int]) -> tuple[list[Found], list[int]]:
@@ -120,6 +148,11 @@ def _drop_doubtful(found: list[Found], cells: list[int]) -> tuple[list[Found], l
         if cell not in best or one.confidence > best[cell].confidence:
             best[cell] = one
     return list(best.values()), list(best)
+
+
+def _half_blank(character: str) -> bool:
+    """Wide punctuation, whose ink fills one of its two cells at most."""
+    return width(character) == 2 and unicodedata.category(character)[0] == "P" if character else False
 
 
 def _narrow(character: str) -> str:
