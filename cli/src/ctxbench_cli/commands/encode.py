@@ -30,7 +30,10 @@ def command(file: str, codec: str, output: Path, force: bool) -> None:
     files["carrier.json"] = (json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode()
     _write(output, files, force)
     visual = _visual_tokens(carrier)
-    click.echo(f"{part.label}: {len(carrier.pages)} pages, {visual} in {output}" if carrier.pages else f"{part.label}: text in {output}")
+    count = len(carrier.pages)
+    plural = "" if count == 1 else "s"
+    made_of = f"{count} page{plural}, {visual}" if count else "text"
+    click.echo(f"{part.label}: {made_of} in {output}")
 
 
 def _files(carrier: Carrier) -> dict[str, bytes]:
