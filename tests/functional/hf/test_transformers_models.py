@@ -185,6 +185,9 @@ def test_a_prompt_longer_than_the_model_has_positions_is_an_error(tiny_model: Fo
     assert reading.error is not None
     assert reading.error[0] == "PromptTooLongError"
     assert "4096" in reading.error[1]
+    near = ctxbench_transformers.load(tiny_model("qwen2_vl")).read([Prompt((), "x" * 4040, expected="y" * 90)])[0]
+    assert near.usage is not None
+    assert near.metadata["max_new_tokens"] == 4096 - near.usage.prompt
 
 
 def test_max_new_tokens_follow_the_expected_answer_row_by_row(tiny_model: Folder) -> None:

@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 import ctxbench
-from ctxbench import ConfigError, CtxbenchError, UsageError
+from ctxbench import ConfigError, CtxbenchError, Prompt, Sample, UsageError
 from ctxbench_transformers import provenance, settings, sources
-from ctxbench_transformers.data import DataConfig, Dataset
+from ctxbench_transformers.data import DataConfig, Dataset, Example
 from ctxbench_transformers.testing import ARCHITECTURES, QWEN2_VL_2B
 from ctxbench_transformers.training.config import TrainConfig
 from ctxbench_transformers.training.estimate import estimate
@@ -244,6 +245,38 @@ def test_the_estimate_counts_what_training_then_has(training: MakeTraining, tmp_
         assert found.parameters == sum(p.numel() for p in model.parameters())
         assert found.steps == 9
         assert found.weights_bytes == 4 * (found.parameters - (found.trainable if method == "lora" else 0))
+
+
+def test_the_estimate_of_activations_is_near_what_autograd_keeps(training: MakeTraining) -> None:
+    """Bytes of every tensor that a forward pass saves for the backward pass, counted once each and without the weights."""
+    from ctxbench_transformers.encoding import Encoder
+    from ctxbench_transformers.processors import load_processor
+    from ctxbench_transformers.training.estimate import activation_bytes
+    from ctxbench_transformers.training.examples import collate_labelled, label
+    from ctxbench_transformers.training.loss import answer_loss
+    from ctxbench_transformers.training.trainable import load_trainable
+
+    config = training(precision="bf16", batch_size=1)
+    model = load_trainable(config, Path(config.model), torch.device("cpu"))
+    encoder = Encoder(load_processor(Path(config.model)))
+    page = Image.new("RGB", (392, 392), (9, 99, 200))
+    sample = Sample("", "q", "a" * 150, 150)
+    example = Example("0", "toy", Prompt((page,), "q" * 300), sample)
+    batch = collate_labelled([label(encoder, example)], 0)
+    weights = {p.untyped_storage().data_ptr() for p in model.parameters()}
+    kept: list[torch.Tensor] = []  # held, so that no address is used twice
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        kept.append(tensor)
+        return tensor
+
+    hooks = torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor)
+    with hooks, torch.autocast("cpu", dtype=torch.bfloat16):
+        answer_loss(model, batch)
+    saved = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in kept}
+    measured = sum(size for place, size in saved.items() if place not in weights)
+    length, visual = len(batch["input_ids"][0]), 14 * 14
+    assert 0.6 < activation_bytes(config, model, length, visual, 150) / measured < 1.6
 
 
 def test_the_estimate_of_the_real_model(training: MakeTraining, tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ class Runtime:
             except CtxbenchError as error:
                 readings[i] = _failed(error)
         indices = list(encoded)
-        limits = {i: sizing.limit(self.encoder, prompts[i]) for i in indices}
+        limits = {i: self._within(sizing.limit(self.encoder, prompts[i]), encoded[i]) for i in indices}
         size = min(n for n in (batch_size, self.largest_batch, max(1, len(indices))) if n is not None)
         with _threads_for(self.model):
             for batch in by_length([len(encoded[i]) + limits[i] for i in indices], size):
@@ -82,6 +82,10 @@ class Runtime:
         if self.positions is not None and len(encoded) >= self.positions:
             raise PromptTooLongError(f"the prompt has {len(encoded)} tokens; the model has positions for {self.positions}")
         return encoded
+
+    def _within(self, limit: int, encoded: Encoded) -> int:
+        """A limit of new tokens for which the model has positions."""
+        return limit if self.positions is None else min(limit, self.positions - len(encoded))
 
     def _generate(
         self, rows: Sequence[int], encoded: dict[int, Encoded], limits: dict[int, int], decoding: Decoding
