@@ -1,0 +1,31 @@
+"""``python -m benchmarks``: runs the quick benchmarks one after the other and names the long ones."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+QUICK = (
+    ("benchmarks.store", "DuckDB: bulk appends against row-by-row inserts"),
+    ("benchmarks.codebook_aligned", "codebook, aligned pages: reference tokens for each visual token"),
+)
+LONG = (
+    ("benchmarks.codebook --pages 1000", "codebook: bytes for each visual token and pages read, against QR, DataMatrix and Aztec"),
+    ("benchmarks.codebook_fuzz --inputs 10000", "codebook: what the decoder does with broken pages"),
+    ("benchmarks.gpu_qwen2vl", "training and reading at Qwen2-VL-2B's size, on a GPU"),
+    ("benchmarks.readme --check", "every command of the README against the output that it shows"),
+)
+
+
+def main() -> None:
+    """Run the quick ones."""
+    for command, what in QUICK:
+        print(f"\n== python -m {command}: {what}\n", flush=True)
+        subprocess.run([sys.executable, "-m", *command.split()], check=True)
+    print("\nLonger ones, to be run by hand:")
+    for command, what in LONG:
+        print(f"  python -m {command:45}{what}")
+
+
+if __name__ == "__main__":
+    main()
