@@ -87,7 +87,9 @@ class Codebook(Codec):
             part = payload[start : start + self._capacity(width, height)]
             start += len(part)
             bits = self._setting("colors").bit_length() - 1
-            head = Header(self._setting("cell"), bits, self._setting("parity"), compression, i, len(sizes), len(part), checksum)
+            head = Header(
+                self._setting("cell"), bits, self._setting("parity"), compression, i, len(sizes), len(part), checksum, height // GRID
+            )
             pages.append(self._page(head, part, width, height))
         return Carrier(pages=pages)
 

@@ -7,16 +7,23 @@ from collections.abc import Sequence
 
 import attrs
 
-from ctxbench import DecodeError
+from ctxbench import CapacityError, DecodeError
 from ctxbench_codebook.header import Header
 
 COMPRESSIONS = ("raw", "zlib", "zstd", "brotli")
-MAX_TEXT = 256 * 1024 * 1024  # a small page must not unpack to more than this
+MAX_TEXT = 256 * 1024 * 1024  # bytes; a small page must not unpack to more than this
+MAX_WINDOW = 16 * 1024 * 1024  # bytes zstd may keep while unpacking; level 19 uses 8 MiB
 
 
 def compress(text: str, how: str) -> tuple[bytes, int]:
-    """(payload, number of the compression); ``auto`` takes the smallest."""
+    """(payload, number of the compression); ``auto`` takes the smallest.
+
+    Raises:
+        CapacityError: the text is larger than a decoder unpacks.
+    """
     raw = text.encode("utf-8")
+    if len(raw) > MAX_TEXT:
+        raise CapacityError(f"the text has {len(raw):,} bytes, and {MAX_TEXT:,} is the most that a document holds; split it")
     if how == "auto":
         made = [(_pack(raw, name), i) for i, name in enumerate(COMPRESSIONS)]
         return min(made, key=lambda item: (len(item[0]), item[1]))
@@ -46,18 +53,35 @@ def unpack(payload: bytes, compression: int) -> str:
     import brotli
     import zstandard
 
-    how = COMPRESSIONS[compression]
     try:
-        if how == "zlib":
-            worker = zlib.decompressobj()
-            payload = worker.decompress(payload, MAX_TEXT)
-        elif how == "zstd":
-            payload = zstandard.ZstdDecompressor().decompress(payload, max_output_size=MAX_TEXT)
-        elif how == "brotli":
-            payload = brotli.decompress(payload)
-        return payload.decode("utf-8")
+        return _expand(payload, COMPRESSIONS[compression]).decode("utf-8")
     except (zlib.error, zstandard.ZstdError, brotli.error, UnicodeDecodeError, MemoryError) as error:
         raise DecodeError(f"the pages were read, but do not hold a text: {error}") from None
+
+
+def _expand(payload: bytes, how: str) -> bytes:
+    """The bytes of one whole stream. Not much more than ``MAX_TEXT`` is ever made, whatever size the stream declares."""
+    import brotli
+    import zstandard
+
+    raw, whole = payload, True
+    if how == "zlib":
+        inflate = zlib.decompressobj()
+        raw = inflate.decompress(payload, MAX_TEXT + 1)
+        whole = inflate.eof and not inflate.unused_data
+    elif how == "zstd":
+        with zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW).stream_reader(payload) as reader:
+            raw = reader.read(min(MAX_TEXT, max(0, zstandard.frame_content_size(payload))) + 1)
+        whole = len(raw) == zstandard.frame_content_size(payload)
+    elif how == "brotli":
+        decompressor = brotli.Decompressor()
+        raw = decompressor.process(payload, output_buffer_limit=MAX_TEXT + 1)
+        whole = decompressor.is_finished()
+    if len(raw) > MAX_TEXT:
+        raise DecodeError(f"the pages were read, but unpack to more than {MAX_TEXT:,} bytes, the most that is read")
+    if not whole:
+        raise DecodeError(f"the pages were read, but their {how} stream is not whole")
+    return raw
 
 
 @attrs.frozen
@@ -77,7 +101,7 @@ def join(parts: Sequence[Part], unreadable: Sequence[str]) -> str:
     reasons = f" ({'; '.join(unreadable[:3])})" if unreadable else ""
     if not parts:
         raise DecodeError(f"no page of a codebook could be read{reasons}")
-    documents = {(part.header.document, part.header.pages) for part in parts}
+    documents = {(part.header.document, part.header.pages, part.header.compression) for part in parts}
     if len(documents) > 1:
         raise DecodeError(f"the pages belong to {len(documents)} different documents")
     first = parts[0].header

@@ -1,8 +1,9 @@
 """The header: 18 bytes, Reed-Solomon to 32, one bit a cell of the band.
 
 Big-endian: magic 0xCB, version 1, cell side in px, base-2 logarithm of the colours, parity bytes for each 255, compression, page number and
-pages (2 bytes each), bytes on this page (3), CRC-32 of the document's whole payload (4), which is also the document's id, and 1 byte that
-is 0. The CRC-32 of the page's bytes follows them in the payload.
+pages (2 bytes each), bytes on this page (3), CRC-32 of the document's whole payload (4), which is also the document's id, and the page's
+height in squares of 28 px (1), which a reader cannot measure where perspective changes the ratio of the sides. The CRC-32 of the page's
+bytes follows them in the payload.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import attrs
 import numpy as np
 
-from ctxbench_codebook.layout import HEADER_BYTES, Symbols
+from ctxbench_codebook.layout import GRID, HEADER_BYTES, LARGEST, SMALLEST, Symbols
 
 MAGIC = 0xCB
 VERSION = 1
@@ -29,6 +30,7 @@ class Header:
     pages: int
     length: int
     document: int
+    squares: int
 
     def pack(self) -> bytes:
         """The 18 bytes."""
@@ -38,7 +40,7 @@ class Header:
             + self.pages.to_bytes(2, "big")
             + self.length.to_bytes(3, "big")
             + self.document.to_bytes(4, "big")
-            + b"\0"
+            + bytes([self.squares])
         )
 
 
@@ -59,7 +61,7 @@ def from_bits(bits: Symbols) -> Header | None:
         data = bytes(reedsolo.RSCodec(HEADER_BYTES - SIZE).decode(coded)[0])
     except reedsolo.ReedSolomonError:
         return None
-    if len(data) != SIZE or data[0] != MAGIC or data[1] != VERSION or data[17]:
+    if len(data) != SIZE or data[0] != MAGIC or data[1] != VERSION:
         return None
     header = Header(
         cell=data[2],
@@ -70,6 +72,8 @@ def from_bits(bits: Symbols) -> Header | None:
         pages=int.from_bytes(data[8:10], "big"),
         length=int.from_bytes(data[10:13], "big"),
         document=int.from_bytes(data[13:17], "big"),
+        squares=data[17],
     )
     legal = 1 <= header.cell <= 28 and 1 <= header.bits <= 6 and 2 <= header.parity <= 200 and header.compression <= 3
+    legal = legal and SMALLEST <= header.squares * GRID <= LARGEST
     return header if legal and header.page < header.pages else None

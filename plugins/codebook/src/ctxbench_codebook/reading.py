@@ -15,7 +15,7 @@ from ctxbench_codebook.classify import channels_of, classify, nearest, palette
 from ctxbench_codebook.correct import Blocks
 from ctxbench_codebook.document import Part
 from ctxbench_codebook.header import Header
-from ctxbench_codebook.layout import BAND_CELL, EDGE, Band, Layout, Symbols, pilots
+from ctxbench_codebook.layout import BAND_CELL, EDGE, GRID, Band, Layout, Symbols, pilots
 from ctxbench_codebook.rectify import Samples, View
 
 CRC_BYTES = 4
@@ -43,7 +43,7 @@ def read_page(page: Image.Image) -> Part:
             if found is None:
                 continue
             try:
-                return Part(found, read_payload(picture, view, found))
+                return Part(found, read_payload(picture, rectify.with_height(view, found.squares * GRID), found))
             except DecodeError as error:
                 reason = f"page {found.page + 1}: {error}"
                 break

@@ -15,6 +15,8 @@ import numpy.typing as npt
 
 from ctxbench_codebook.layout import BAND_CELL, EDGE, GRID, LARGEST, QUIET, SMALLEST, Band
 
+TILT = 0.1  # share by which perspective may change the ratio of the page's sides
+
 Samples = npt.NDArray[np.float32]
 Matrix = npt.NDArray[np.float64]
 
@@ -59,6 +61,15 @@ def homography(corners: Matrix, width: int, height: int) -> Matrix:
     return np.asarray(cv2.getPerspectiveTransform(page, corners.astype(np.float32)), np.float64)
 
 
+def with_height(view: View, height: int) -> View:
+    """The same view of a page that turned out to be ``height`` px high."""
+    frame = np.array(
+        [[QUIET, view.width - QUIET, view.width - QUIET, QUIET], [QUIET, QUIET, view.height - QUIET, view.height - QUIET], [1] * 4]
+    )
+    corners = view.matrix @ frame
+    return View(homography((corners[:2] / corners[2]).T, view.width, height), view.width, height)
+
+
 def views(grey: Samples, corners: Matrix) -> Iterator[View]:
     """Likely views of the page whose frame has these corners, the likeliest first: all turns and mirror images, sizes by the timing row."""
     ranked = []
@@ -71,10 +82,9 @@ def views(grey: Samples, corners: Matrix) -> Iterator[View]:
         top = np.hypot(*(turned[1] - turned[0])) + np.hypot(*(turned[2] - turned[3]))
         side = np.hypot(*(turned[3] - turned[0])) + np.hypot(*(turned[2] - turned[1]))
         exact = (width - 2 * QUIET) * side / top + 2 * QUIET
-        for height in sorted(
-            {GRID * round(exact / GRID), GRID * int(exact // GRID), GRID * -int(-exact // GRID)}, key=lambda h: abs(h - exact)
-        ):
-            if 3 * GRID <= height <= LARGEST and abs(height - exact) < 0.75 * GRID:
+        likely = (GRID * (round(exact / GRID) + more) for more in range(-3, 4))
+        for height in sorted(likely, key=lambda h: abs(h - exact)):
+            if SMALLEST <= height <= LARGEST and abs(height - exact) < max(0.75 * GRID, TILT * exact):
                 yield View(homography(turned, width, height), width, height)
 
 
