@@ -24,6 +24,8 @@ GRID = 28
 MAX_ANGLE = 30.0  # degrees; pages turned further are not recognised as such
 SCALES = (0.4, 2.5)
 MAX_POINTS = 60_000
+UNKNOWN_PITCH = 0.3
+"""What the Fourier coefficient at the line pitch comes to on pages of many lines."""
 
 
 @attrs.frozen
@@ -108,9 +110,16 @@ def _wave(values: Floats, weight: Floats, period: float) -> complex:
 def _scale(along: Floats, down: Floats, weight: Floats, codec: RenderCodec) -> float:
     fine_x, fine_y = _histogram(along, weight), _histogram(down, weight)
 
+    height = float(np.ptp(down))
+
     def periodicity(scale: float) -> float:
-        cell = abs(_wave(*fine_x, codec.cell * scale))
-        return cell + abs(_wave(*fine_y, codec.pitch * scale))
+        # Chinese repeats with two cells. Lines weigh more, lest half or twice the scale fit the cells better; a page of one line says
+        # nothing of their pitch but that it has the height of one.
+        cells = abs(_wave(*fine_x, codec.cell * scale)) + 0.7 * abs(_wave(*fine_x, 2 * codec.cell * scale))
+        count = height / (codec.pitch * scale)
+        known = min(1.0, max(0.0, count - 1))
+        pitch = known * abs(_wave(*fine_y, codec.pitch * scale)) + (1 - known) * UNKNOWN_PITCH * min(1.0, 2 * count)
+        return cells + 2 * pitch
 
     extent = max(float(np.ptp(along)), float(np.ptp(down)), 1.0)
     step = min(0.01, codec.cell / extent / 6)  # fine enough that the far end of a line moves by a sixth of a cell
