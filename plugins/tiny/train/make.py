@@ -65,7 +65,8 @@ def main() -> None:
     if args.export or not args.stage:
         from tinytrain.export import export
 
-        export(config, args.work)
+        for folder in export(config, args.work, args.stage):
+            print(f"wrote {folder}")
 
 
 if __name__ == "__main__":

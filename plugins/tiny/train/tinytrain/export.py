@@ -77,18 +77,30 @@ def write_adapter(model: Any, options: dict[str, Any], weights: dict[str, torch.
     (folder / "README.md").unlink(missing_ok=True)
 
 
-def export(config: dict[str, Any], work: Path, folder: Path = PACKAGED) -> None:
-    """Write the base of the last full stage, and every adapter, from their checkpoints in ``work``."""
-    for name, stage in config["stages"].items():
-        if not (work / f"{name}.pt").is_file():
-            print(f"no checkpoint of stage {name} in {work}: left out")
-            continue
-        state = torch.load(work / f"{name}.pt", weights_only=True)
-        model = make_model(config["model"])
-        if "adapter" not in stage:
-            model.load_state_dict(state["model"])
-            write_base(model, folder / "base")
+def load_base(config: dict[str, Any], checkpoint: Path) -> Any:
+    """The model with a checkpoint's weights.
+
+    Raises:
+        ValueError: the checkpoint lacks weights of the model.
+    """
+    model = make_model(config["model"])
+    missing, _ = model.load_state_dict(torch.load(checkpoint, weights_only=True)["model"], strict=False)
+    if set(missing) - {"lm_head.weight"}:  # tied to the embedding
+        raise ValueError(f"{checkpoint} lacks {missing[0]} and {len(missing) - 1} others: a checkpoint of another model")
+    return model
+
+
+def export(config: dict[str, Any], work: Path, names: list[str] | None = None, folder: Path = PACKAGED) -> list[Path]:
+    """Write the base, from the last stage that trains it, and the adapters, from their checkpoints in ``work``; ``names``: only these."""
+    stages = config["stages"]
+    base = [name for name, stage in stages.items() if "adapter" not in stage][-1]
+    made: list[Path] = []
+    for name in names or [base, *(name for name, stage in stages.items() if "adapter" in stage)]:
+        if "adapter" in stages[name]:
+            weights = torch.load(work / f"{name}.pt", weights_only=True)["model"]
+            made.append(folder / "adapters" / name)
+            write_adapter(load_base(config, work / f"{stages[name]['after']}.pt"), stages[name]["adapter"], weights, made[-1])
         else:
-            base = torch.load(work / f"{stage['after']}.pt", weights_only=True)
-            model.load_state_dict(base["model"])
-            write_adapter(model, stage["adapter"], state["model"], folder / "adapters" / name)
+            made.append(folder / "base")
+            write_base(load_base(config, work / f"{name}.pt"), made[-1])
+    return made
