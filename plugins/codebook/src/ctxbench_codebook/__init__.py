@@ -10,5 +10,5 @@ from ctxbench import CodecRecord, hookimpl
 @hookimpl
 def ctxbench_codecs() -> Iterable[CodecRecord]:
     """The codebook codec."""
-    summary = "A 2D colour code: frame, pilots, header with CRC, Reed-Solomon; presets bw4, color4, robust, dense, max."
+    summary = "A 2D colour code: frame, pilots, header with CRC, Reed-Solomon; presets bw4, color4, robust, dense, max, aligned."
     yield CodecRecord("codebook", summary, "ctxbench_codebook.codec:Codebook")

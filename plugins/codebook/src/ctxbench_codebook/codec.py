@@ -10,13 +10,16 @@ import attrs
 from PIL import Image
 
 from ctxbench import CapacityError, Carrier, Codec, DecodeError, require_text
-from ctxbench_codebook import correct, document, header
+from ctxbench_codebook import aligned, correct, document, header
+from ctxbench_codebook.aligned import Aligned
+from ctxbench_codebook.aligned_layout import Modulation
 from ctxbench_codebook.correct import Blocks
 from ctxbench_codebook.document import COMPRESSIONS, Part
 from ctxbench_codebook.header import Header
 from ctxbench_codebook.layout import GRID, LARGEST, SMALLEST, Layout, draw
 from ctxbench_codebook.palette import COLORS
 from ctxbench_codebook.reading import CRC_BYTES, read_page, to_symbols
+from ctxbench_codebook.symbols import SYMBOLS
 
 MAX_PAGES = 4096
 
@@ -26,6 +29,7 @@ PRESETS: dict[str, dict[str, int]] = {
     "robust": {"cell": 5, "colors": 16, "parity": 48},
     "dense": {"cell": 2, "colors": 16, "parity": 64},
     "max": {"cell": 1, "colors": 64, "parity": 4},
+    "aligned": {"cell": 4, "colors": 4, "parity": 8},
 }
 
 
@@ -50,12 +54,14 @@ class Codebook(Codec):
     """A 2D colour code.
 
     Attributes:
-        preset: ``bw4``, ``color4``, ``robust`` (for heavy damage), ``dense`` (for light damage) or ``max`` (clean pages only).
+        preset: ``bw4``, ``color4``, ``robust`` (for heavy damage), ``dense`` (for light damage), ``max`` (clean pages only) or ``aligned``
+            (for models: nothing is compressed, and a whole number of codes stands in each square of 28 px).
         cell: side of a cell in px; ``None`` for the preset's.
         colors: 2, 4, 8, 16, 32 or 64; ``None`` for the preset's.
         parity: Reed-Solomon bytes in each 255; half as many wrong bytes can be corrected. ``None`` for the preset's.
         page: longest side of a page in px, a multiple of 28.
         compression: ``raw``, ``zlib``, ``zstd``, ``brotli``, or ``auto`` for the smallest.
+        symbol: what the codes of aligned pages are: ``byte``, ``dictionary`` (12 bits) or ``bpe`` (Qwen's tokens, 18 bits).
     """
 
     version = 1
@@ -66,10 +72,20 @@ class Codebook(Codec):
     parity: int | None = attrs.field(default=None, validator=_between(2, 200))
     page: int = attrs.field(default=980, validator=_between(SMALLEST, LARGEST))
     compression: str = attrs.field(default="auto", validator=_one_of(("auto", *COMPRESSIONS)))
+    symbol: str = attrs.field(default="byte", validator=_one_of(SYMBOLS))
 
     def __attrs_post_init__(self) -> None:
         if self.page % GRID:
             raise ValueError(f"page must be a multiple of {GRID} px, got {self.page}")
+        if self.preset == "aligned":
+            if self.compression not in ("auto", "raw"):
+                raise ValueError(
+                    f"compression must be auto or raw with the preset aligned, which compresses nothing, got {self.compression!r}"
+                )
+            self._aligned()
+            return
+        if self.symbol != "byte":
+            raise ValueError(f"symbol must be byte except with the preset aligned, got {self.symbol!r}")
         if self._capacity(self.page, self.page) < 1:
             raise ValueError(f"a page of {self.page} px holds no cell of {self._setting('cell')} px; raise page or lower cell")
 
@@ -80,6 +96,8 @@ class Codebook(Codec):
             EncodeError: a lone surrogate.
             CapacityError: more than 4,096 pages would be needed.
         """
+        if self.preset == "aligned":
+            return Carrier(pages=self._aligned().encode(require_text(text)))
         payload, compression = document.compress(require_text(text), self.compression)
         sizes = self._sizes(len(payload))
         checksum, start, pages = zlib.crc32(payload), 0, []
@@ -95,6 +113,8 @@ class Codebook(Codec):
 
     def page_sizes(self, text: str) -> list[tuple[int, int]]:
         """Sizes of the pages, without drawing them."""
+        if self.preset == "aligned":
+            return self._aligned().page_sizes(require_text(text))
         return self._sizes(len(document.compress(require_text(text), self.compression)[0]))
 
     def decode(self, carrier: Carrier) -> str:
@@ -105,6 +125,9 @@ class Codebook(Codec):
         """
         if not carrier.pages:
             raise DecodeError("this carrier holds no page")
+        text = aligned.decode(carrier)
+        if text is not None:
+            return text
         parts: list[Part] = []
         unreadable: list[str] = []
         for i, page in enumerate(carrier.pages):
@@ -125,6 +148,10 @@ class Codebook(Codec):
     def _setting(self, name: str) -> int:
         own: int | None = getattr(self, name)
         return PRESETS[self.preset][name] if own is None else own
+
+    def _aligned(self) -> Aligned:
+        modulation = Modulation(self._setting("cell"), self._setting("colors"))
+        return Aligned(modulation, self._setting("parity"), self.symbol, self.page // GRID)
 
     def _layout(self, width: int, height: int) -> Layout:
         return Layout(width, height, self._setting("cell"), self._setting("colors"))

@@ -84,14 +84,19 @@ def encode(data: bytes, blocks: Blocks) -> Bytes:
     padded = np.zeros(blocks.capacity, np.uint8)
     padded[: len(data)] = np.frombuffer(data, np.uint8)
     message = padded.reshape(blocks.count, k)
-    generator = _generator(blocks.check)[1:]
-    rest = np.zeros((blocks.count, blocks.check), np.uint8)
-    for j in range(k):  # polynomial division, one byte of every block at a time
+    return np.ascontiguousarray(with_parity(message, blocks.check).T).ravel()
+
+
+def with_parity(message: Bytes, check: int) -> Bytes:
+    """Code words, (blocks, size + check), of messages, (blocks, size)."""
+    generator = _generator(check)[1:]
+    rest = np.zeros((len(message), check), np.uint8)
+    for j in range(message.shape[1]):  # polynomial division, one byte of every block at a time
         lead = message[:, j] ^ rest[:, 0]
         rest[:, :-1] = rest[:, 1:]
         rest[:, -1] = 0
         rest ^= _times(np.broadcast_to(lead[:, None], rest.shape), np.broadcast_to(generator, rest.shape))
-    return np.ascontiguousarray(np.hstack([message, rest]).T).ravel()
+    return np.hstack([message, rest])
 
 
 def clean_blocks(words: Bytes, check: int) -> npt.NDArray[np.bool_]:
@@ -114,16 +119,24 @@ def decode(raw: Bytes, blocks: Blocks) -> bytes:
     Raises:
         DecodeError: a block has more errors than its parity can correct.
     """
+    words = np.ascontiguousarray(raw[: blocks.count * blocks.size].reshape(blocks.size, blocks.count).T)
+    return repair(words, blocks.check)[:, : blocks.size - blocks.check].tobytes()
+
+
+def repair(words: Bytes, check: int) -> Bytes:
+    """The code words, (blocks, size), without their errors; ``words`` is changed.
+
+    Raises:
+        DecodeError: a block has more errors than its parity can correct.
+    """
     import reedsolo
 
-    words = np.ascontiguousarray(raw[: blocks.count * blocks.size].reshape(blocks.size, blocks.count).T)
-    good = clean_blocks(words, blocks.check)
-    bad = np.flatnonzero(~good)
-    coder = reedsolo.RSCodec(blocks.check, fcr=0, prim=0x11D, generator=2, c_exp=8)
+    bad = np.flatnonzero(~clean_blocks(words, check))
+    coder = reedsolo.RSCodec(check, fcr=0, prim=0x11D, generator=2, c_exp=8)
     for failures, b in enumerate(bad):
         try:
             words[b] = np.frombuffer(bytes(coder.decode(words[b].tobytes())[1]), np.uint8)
         except reedsolo.ReedSolomonError:
-            place = f"block {failures + 1} of {len(bad)} with errors, of {blocks.count} in all"
-            raise DecodeError(f"too many errors for {blocks.check} parity bytes ({place})") from None
-    return words[:, : blocks.size - blocks.check].tobytes()
+            place = f"block {failures + 1} of {len(bad)} with errors, of {len(words)} in all"
+            raise DecodeError(f"too many errors for {check} parity bytes ({place})") from None
+    return words
