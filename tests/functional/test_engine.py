@@ -336,6 +336,42 @@ def test_costs_are_counted_by_the_rule(parts, tmp_path):
     assert factor == pytest.approx(1.0)
 
 
+USAGE = PARTS.replace(
+    "class Picky(Model):",
+    """class Picky(Model):
+    fam: str = ""
+    pages: int = 0
+    odd: bool = False
+    @property
+    def family(self): return self.fam or None""",
+).replace(
+    "        return [Reading(prompt.expected) for prompt in prompts]",
+    """        usage = TokenUsage(99, self.pages, (self.pages,))
+        return [Reading(p.expected, usage=usage, metadata={"token_disagreement": self.odd}) for p in prompts]""",
+)
+
+
+@pytest.mark.parametrize(
+    ("options", "flag"),
+    [
+        ({"pages": 4}, None),
+        ({"pages": 5}, "count_mismatch"),
+        ({"pages": 5, "fam": "qwen2-vl"}, "count_mismatch"),
+        ({"pages": 5, "fam": "smolvlm"}, None),
+        ({"pages": 4, "odd": True}, "count_mismatch"),
+    ],
+)
+def test_counts_that_disagree_are_flagged(fake_distribution, tmp_path, options, flag):
+    """The processor's count replaces the formula's; a row whose sources differ is flagged and left out of ratios."""
+    fake_distribution("parts-dist", USAGE.replace("28 + 28 * (len(text) % 2)", "56"))  # every page is 2 x 2 tokens
+    load_plugins(reload=True)
+    with run(config(tmp_path, models=[{"name": "picky", **options}], augmentations=["clean"])) as store:
+        found = rows(store, "carrier_visual_tokens, token_flag, prompt_tokens, token_source")
+        ratio, flagged = store.query("SELECT compression_ratio, n_flagged FROM summary").rows[0]
+    assert found == [(options["pages"], flag, 99, "processor")] * 2
+    assert (ratio is None, flagged) == ((True, 2) if flag else (False, 0))
+
+
 REAL = {
     "models": ["channel"],
     "tasks": ["json_restore", "needle"],

@@ -67,13 +67,19 @@ class TextCounts:
 
 
 def account(
-    config: TokenConfig, counts: TextCounts, pages: Sequence[PageCost], encoded: Sequence[PageCost], usage: TokenUsage | None
+    config: TokenConfig,
+    counts: TextCounts,
+    pages: Sequence[PageCost],
+    encoded: Sequence[PageCost],
+    usage: TokenUsage | None,
+    *,
+    disagreement: bool = False,
 ) -> Cost:
     """All costs of one trial.
 
     ``compression_ratio`` is context / carrier tokens; ``prompt_ratio`` sets the whole prompt, had it carried the context as text,
     against the whole prompt as it is, both by formula and without the chat template. The processor's count of visual tokens, where
-    there is one, replaces the formula's; a disagreement is flagged ``count_mismatch``.
+    there is one, replaces the formula's. ``disagreement`` says that two sources gave different counts; it is flagged ``count_mismatch``.
     """
     formula_visual = sum(page.tokens.tokens for page in pages)
     overhead = tokens.counter(config.family, min_pixels=config.min_pixels, max_pixels=config.max_pixels).overhead(len(pages))
@@ -83,7 +89,7 @@ def account(
     flags = []
     if any(page.tokens.budget_scaled for page in pages):
         flags.append("budget_scaled")
-    if usage is not None and _disagrees(usage, pages):
+    if disagreement:
         flags.append("count_mismatch")
     return Cost(
         reference_tokens=counts.context,
@@ -102,6 +108,7 @@ def account(
     )
 
 
-def _disagrees(usage: TokenUsage, pages: Sequence[PageCost]) -> bool:
+def disagrees(usage: TokenUsage, pages: Sequence[PageCost]) -> bool:
+    """True if a processor or server counted other visual tokens than the formula, page by page where it tells."""
     expected = tuple(page.tokens.tokens for page in pages)
     return usage.pages != expected if usage.pages else usage.visual != sum(expected)

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import attrs
 
-from ctxbench.engine.accounting import account
+from ctxbench.engine.accounting import account, disagrees
 from ctxbench.engine.prepare import Failure, Prepared, Variant
 from ctxbench.interfaces import Metric, Task
 from ctxbench.outcome import classify
@@ -76,7 +76,14 @@ def finished(
     value = judge.primary_value(scores)
     extraction = next((row.extraction for row in scores if row.name == judge.primary), None)
     outcome = classify(reading.text, reading.finish_reason, value is not None and value >= 1.0, extraction, prepared.sample)
-    cost = account(experiment.config.tokens, prepared.counts, variant.costs, prepared.encoded, reading.usage)
+    cost = account(
+        experiment.config.tokens,
+        prepared.counts,
+        variant.costs,
+        prepared.encoded,
+        reading.usage,
+        disagreement=_counts_differ(trial, experiment, variant, reading),
+    )
     return TrialResult(
         **_trial_columns(trial, prepared.sample),
         status="ok",
@@ -101,6 +108,17 @@ def finished(
         scores=scores,
         pages=_pages(prepared, variant, reading.usage),
     )
+
+
+def _counts_differ(trial: Trial, experiment: Experiment, variant: Variant, reading: Reading) -> bool:
+    """True if the model's backend found its own counts at odds, or they differ from the formula of the model's own family.
+
+    A model of another family than the experiment counts by has no formula here to differ from.
+    """
+    if reading.metadata.get("token_disagreement"):
+        return True
+    same = trial.reader.model.family in (None, experiment.config.tokens.family)
+    return same and reading.usage is not None and disagrees(reading.usage, variant.costs)
 
 
 def _trial_columns(trial: Trial, sample: Sample | None) -> dict[str, Any]:
