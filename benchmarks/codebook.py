@@ -1,4 +1,4 @@
-"""How dense, how safe and how fast the codebook is: ``python -m benchmarks.codebook [--pages 20] [--seed 1]``; prints Markdown.
+"""How dense, how safe and how fast the codebook is: ``python -m benchmarks.codebook [--pages 20] [--seed 1] [--codes robust,dense]``; prints Markdown.
 
 Every page is full of random printable ASCII and stored without compression, so that nothing flatters a code. *B/token* is the text's bytes
 over (pixels of the page / 28^2): frame, pilots, header, parity and padding are counted. A preset on a
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import attrs
@@ -24,6 +24,7 @@ from ctxbench_codebook.codec import PRESETS, Codebook
 from ctxbench_codebook_external.codec import CodebookExternal
 
 SQUARE = 28 * 28
+QR = "QR, 4 px, L"
 MADE_FOR = {"dense": ("light", "clean"), "max": ("clean",)}
 """Levels that a code is made for, where not for all; on others one page is tried."""
 
@@ -54,7 +55,7 @@ class Nearest(Codebook):
 
 CODES: dict[str, Codec] = {
     **{name: Codebook(preset=name, compression="raw") for name in PRESETS if name != "aligned"},
-    "QR, 4 px, L": CodebookExternal(),
+    QR: CodebookExternal(),
     "DataMatrix, 4 px": CodebookExternal(format="datamatrix"),
     "Aztec, 4 px": CodebookExternal(format="aztec"),
     "color4, nearest colour": Nearest(preset="color4", compression="raw"),
@@ -130,17 +131,18 @@ def timed_decode(codec: Codec, page: Image.Image) -> tuple[str | None, float]:
     return found, time.perf_counter() - start
 
 
-def density_table(pages: int, seed: int) -> Iterator[str]:
-    """Every code on every channel."""
+def density_table(pages: int, seed: int, chosen: Sequence[str]) -> Iterator[str]:
+    """Every chosen code on every channel; QR too, which the others are compared with."""
+    codes = {name: codec for name, codec in CODES.items() if name in chosen or name == QR}
     yield "| channel | code | B/token | ratio to QR | exact pages | wrong | encode kB/s | decode kB/s | decode time a byte / zxing-cpp's |"
     yield "|---|---|---|---|---|---|---|---|---|"
-    sizes = {name: full(codec) for name, codec in CODES.items()}
+    sizes = {name: full(codec) for name, codec in codes.items()}
     for title, level, options in CHANNELS:
         scores = {}
-        for name, codec in CODES.items():
+        for name, codec in codes.items():
             some = pages if level in MADE_FOR.get(name, (level,)) else 1
             scores[name] = measure(codec, sizes[name], level, options, some, seed)
-        base = scores["QR, 4 px, L"]
+        base = scores[QR]
         for name, score in scores.items():
             yield (
                 f"| {title} | {name} | {score.density:.2f} | {score.density / base.density:.1f} | {score.exact} / {score.tried} "
@@ -202,16 +204,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pages", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--codes", help="only these and QR, without the other tables", type=lambda value: value.split(","))
     options = parser.parse_args()
+    if unknown := set(options.codes or ()) - set(CODES):
+        parser.error(f"--codes knows {', '.join(CODES)}; got {', '.join(sorted(unknown))}")
     pages, seed = options.pages, options.seed
     print(f"# The codebook, measured\n\n`python -m benchmarks.codebook --pages {pages} --seed {seed}`, one thread.\n")
     print(__doc__.split("\n\n", 1)[1])
-    sections = (
-        (f"Density, safety, speed ({pages} pages each)", density_table(pages, seed)),
+    few, fewer = min(50, max(3, pages // 2)), min(3, max(1, pages // 10))
+    sections = [
+        (f"Density, safety, speed ({pages} pages each)", density_table(pages, seed, options.codes or tuple(CODES))),
         ("Context of 16,384 tokens", context_table(seed)),
-        (f"Harder than heavy ({max(3, pages // 2)} pages each)", stress_table(max(3, pages // 2), seed)),
-        (f"What the channel could carry ({max(1, pages // 10)} pages each)", shannon_table(max(1, pages // 10), seed)),
-    )
+        (f"Harder than heavy ({few} pages each)", stress_table(few, seed)),
+        (f"What the channel could carry ({fewer} pages each)", shannon_table(fewer, seed)),
+    ]
+    if options.codes:
+        del sections[1:]
     for title, lines in sections:
         print(f"## {title}\n")
         if title.startswith("What"):
