@@ -1,4 +1,4 @@
-"""How dense, how safe and how fast the codebook is: ``python -m benchmarks.codebook [--pages 20] [--seed 1] [--codes robust,dense]``; prints Markdown.
+"""How dense, safe and fast the codebook is: ``python -m benchmarks.codebook [--pages N] [--seed N] [--codes robust,dense]``.
 
 Every page is full of random printable ASCII and stored without compression, so that nothing flatters a code. *B/token* is the text's bytes
 over (pixels of the page / 28^2): frame, pilots, header, parity and padding are counted. A preset on a

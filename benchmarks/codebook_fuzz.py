@@ -95,7 +95,8 @@ def truncated(page: Picture, rng: np.random.Generator) -> Picture:
     ImageFile.LOAD_TRUNCATED_IMAGES = True
     try:
         with Image.open(io.BytesIO(data[: int(rng.integers(len(data) // 10, len(data)))])) as image:
-            return np.array(image.convert("RGB"), np.uint8)
+            pixels: Picture = np.array(image.convert("RGB"), np.uint8)
+            return pixels
     except (OSError, SyntaxError, ValueError):
         return page[:1]
     finally:
