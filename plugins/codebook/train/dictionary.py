@@ -17,7 +17,7 @@ from ctxbench import load_plugins
 from ctxbench_codebook.symbols import DICTIONARY, greedy, index
 
 SIZE = 4096
-LONGEST = 8
+LONGEST = 24
 MAKE_ROOM = 200  # entries replaced in each of the last rounds
 FIRST_SEED = 7_100_000
 HERE = Path(__file__).resolve().parents[1] / "src" / "ctxbench_codebook" / DICTIONARY

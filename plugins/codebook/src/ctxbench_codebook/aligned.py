@@ -41,7 +41,7 @@ MAGIC = 0xA1
 VERSION = 1
 MAX_PAGES = 4096
 _SIZE = 18  # header without its parity
-_LONGEST = 3  # times as long as wide, at most
+_LONGEST = 4  # times as long as wide, at most
 _NARROWEST = 2  # squares; model families enlarge smaller images
 
 
