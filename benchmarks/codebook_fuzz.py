@@ -111,7 +111,8 @@ def warp(page: Picture, rng: np.random.Generator) -> Picture:
     corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
     moved = corners + rng.normal(0, rng.choice([2, 20, 80]), (4, 2)).astype(np.float32) + 20
     bent = cv2.warpPerspective(page, cv2.getPerspectiveTransform(corners, moved), (width + 40, height + 40), borderValue=(255, 255, 255))
-    return np.clip(bent + rng.normal(0, rng.choice([0, 10, 60]), bent.shape), 0, 255).astype(np.uint8)
+    noisy = np.clip(bent + rng.normal(0, rng.choice([0, 10, 60]), bent.shape), 0, 255)
+    return np.asarray(noisy, np.uint8)
 
 
 DAMAGES: tuple[Callable[[Picture, np.random.Generator], Picture], ...] = (
