@@ -4,6 +4,7 @@
     python make.py --stage reading       one stage; goes on from its checkpoint if there is one
     python make.py --export              the packaged files from finished checkpoints
     python make.py --stage reading --measure 50   what the stage's checkpoint reads: exact answers of 50 fresh examples a length
+    python make.py --curves FILE.csv     learning curves of all stages' logs
 
 Checkpoints and logs go to --work (default: build/tiny in the working directory).
 """
@@ -20,6 +21,7 @@ import torch
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
+from tinytrain.curves import write as write_curves  # noqa: E402
 from tinytrain.stages import load_stages, make_trainer  # noqa: E402
 
 
@@ -48,6 +50,7 @@ def main() -> None:
     parser.add_argument("--until", type=int, help="stop at this step")
     parser.add_argument("--export", action="store_true", help="write the packaged files and nothing else")
     parser.add_argument("--measure", type=int, metavar="SAMPLES", help="train nothing; generate answers and count those that are exact")
+    parser.add_argument("--curves", type=Path, metavar="FILE", help="train nothing; write the learning curves")
     parser.add_argument("--work", type=Path, default=Path("build/tiny"))
     parser.add_argument("--stages", type=Path, default=HERE / "stages.yaml")
     parser.add_argument("--threads", type=int, default=1)
@@ -55,6 +58,9 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     config = load_stages(args.stages)
     names = args.stage or list(config["stages"])
+    if args.curves:
+        write_curves([log for name in names if (log := args.work / f"{name}.csv").is_file()], args.curves)
+        return
     if args.measure:
         for name in names:
             measure(config, name, args.work, args.measure)
