@@ -33,6 +33,8 @@ class Cli(click.Group):
             return super().invoke(ctx)
         except CtxbenchError as error:
             raise _OneLine(" ".join(str(error).split()), error.exit_code) from error
+        except KeyboardInterrupt:
+            ctx.exit(130)  # as shells expect
         except BrokenPipeError:
             # The reader of our output has gone (``| head``): nothing is wrong, and nothing more can be said.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -42,13 +44,6 @@ class Cli(click.Group):
             raise _OneLine(f"{place}{error.strerror or error}", 1) from error
         except MemoryError as error:
             raise _OneLine("out of memory", 1) from error
-
-    def main(self, *args: Any, **kwargs: Any) -> Any:
-        """Entry point; an interrupt exits with 130, as shells expect."""
-        try:
-            return super().main(*args, **kwargs)
-        except KeyboardInterrupt:
-            sys.exit(130)
 
 
 @click.group(cls=Cli, context_settings={"help_option_names": ["-h", "--help"]})
