@@ -6,6 +6,8 @@ and ink along many short normals, and fitting a line through the crossings (tota
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 
@@ -15,9 +17,9 @@ SMALLEST_SIDE = 40  # px; a smaller quadrilateral cannot be a page that is still
 REACH = 3.0  # px looked at on each side of the outline
 
 
-def candidates(grey: Grey, most: int = 3) -> list[Corners]:
-    """Outer corners of what may be a frame, largest first: (4, 2) x and y in px from the picture's upper left edge, clockwise from the
-    corner nearest to it. ``grey`` is (height, width) from 0 to 1."""
+def candidates(grey: Grey, most: int = 3) -> Iterator[Corners]:
+    """Outer corners of what may be a frame, the likeliest first: (4, 2) x and y in px from the picture's upper left edge, clockwise from
+    the corner nearest to it. ``grey`` is (height, width) from 0 to 1."""
     import cv2
 
     smooth = np.asarray(cv2.GaussianBlur(grey, (0, 0), 1.0), np.float32)
@@ -32,19 +34,22 @@ def candidates(grey: Grey, most: int = 3) -> list[Corners]:
             corners = _refine(grey, rough)
             if corners is not None and not any(np.abs(corners - other).max() < 2 for other in found):
                 found.append(corners)
-    return found
+                yield corners
 
 
-def _dark(smooth: Grey) -> list[npt.NDArray[np.bool_]]:
+def _dark(smooth: Grey) -> Iterator[npt.NDArray[np.bool_]]:
     """Dark pixels: below half of the paper's white; and, for uneven light, below half of the white nearby."""
     import cv2
 
     white = float(np.percentile(smooth, 98))
     if white < 0.1:
-        return []
-    side = max(15, min(smooth.shape) // 8)
-    local = cv2.GaussianBlur(cv2.dilate(smooth, np.ones((side, side), np.uint8)), (0, 0), side / 3)
-    return [smooth < white / 2, smooth < local / 2]
+        return
+    yield smooth < white / 2
+    height, width = smooth.shape
+    small = cv2.resize(smooth, (max(1, width // 4), max(1, height // 4)), interpolation=cv2.INTER_AREA)  # light changes slowly
+    side = max(5, min(small.shape) // 8)
+    local = cv2.GaussianBlur(cv2.dilate(small, np.ones((side, side), np.uint8)), (0, 0), side / 3)
+    yield smooth < cv2.resize(local, (width, height), interpolation=cv2.INTER_LINEAR) / 2
 
 
 def _quadrilateral(outline: npt.NDArray[np.int32]) -> Corners | None:

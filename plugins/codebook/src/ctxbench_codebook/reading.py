@@ -33,11 +33,10 @@ def read_page(page: Image.Image) -> Part:
     cv2.setNumThreads(1)
     picture = np.asarray(page.convert("RGB"), np.float32) / np.float32(255)
     grey: Samples = np.ascontiguousarray(picture.mean(2))
-    frames = locate.candidates(grey) if min(grey.shape) >= 3 else []
-    if not frames:
-        raise DecodeError("no frame of a codebook page is in the picture")
-    reason = "a frame was found, but no header could be read in it"
-    for corners in frames:
+    reason = "no frame of a codebook page is in the picture"
+    for number, corners in enumerate(locate.candidates(grey) if min(grey.shape) >= 3 else ()):
+        if number == 0:
+            reason = "a frame was found, but no header could be read in it"
         for view in rectify.views(grey, corners):
             found = read_header(grey, view)
             if found is None:
