@@ -164,11 +164,13 @@ def stress_table(pages: int, seed: int) -> Iterator[str]:
 
 def shannon_table(pages: int, seed: int) -> Iterator[str]:
     """What the channel could carry; see :mod:`benchmarks.codebook_channel`."""
-    yield "| channel | cells of | sent B/token | after the equaliser B/token | neighbours known B/token | net B/token of the preset |"
+    yield "| channel | cells of | sent B/token | after the equaliser B/token | neighbours known B/token | net B/token of its pages |"
     yield "|---|---|---|---|---|---|"
     for title, level, options in CHANNELS[:4]:
-        for name in ("bw4", "color4", "robust", "dense"):
-            codec = Codebook(preset=name, compression="raw")
+        for name, codec in {
+            **{name: CODES[name] for name in ("color4", "robust", "dense")},
+            "3 px, 16 colours": Codebook(preset="robust", cell=3, compression="raw"),
+        }.items():
             size = full(codec)
             augmenter = ctxbench.load_plugins().augmenter(level, **options)
             rates = []

@@ -21,8 +21,8 @@ METHOD = """Shannon estimate: mutual information I(S; Y) between the symbols sen
 times all cells of the grid, over the page's pixels. Each symbol's colours are taken as Gaussian with their own mean and covariance
 (estimated from the page, knowing what was sent), so I = mean of log2(p(y | s) / mean over s' of p(y | s')). *After the equaliser*: the
 best linear equaliser over 5 x 5 cells. *Neighbours known*: what the other cells add is subtracted first, as if interference
-cancellation made no mistake. Both are for this size of cell, these colours and these receivers; another signal could carry more. A wrong
-model can only lower the figure's meaning to a rate that a decoder which assumes this model achieves (a mismatched-decoding bound)."""
+cancellation made no mistake. Both are for this size of cell, these colours and this receiver; another signal could carry more. Where
+the colours are not Gaussian, the figure is what a decoder that takes them for Gaussian can achieve (a mismatched decoder's rate)."""
 
 
 def locate_page(page: Image.Image) -> tuple[Samples, rectify.View, Header] | None:
