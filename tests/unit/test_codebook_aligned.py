@@ -168,6 +168,27 @@ def test_pages_after_jpeg_are_read():
     assert Codebook().decode(Carrier(pages=[Image.open(buffer).convert("RGB")])) == TEXT
 
 
+@pytest.mark.parametrize("colors", [2, 4])
+def test_pages_after_light_augmentation_are_read(colors):
+    """A page that was scaled, turned a little, blurred and compressed is found on its white canvas by a codec of the preset."""
+    registry = load_plugins()
+    augmenter, codec = registry.augmenter("light"), Codebook(preset="aligned", colors=colors, parity=64)
+    for seed in range(6):
+        pages = [augmenter.apply(page, np.random.default_rng(seed)) for page in codec.encode(TEXT).pages]
+        assert codec.decode(Carrier(pages=pages)) == TEXT
+
+
+@pytest.mark.parametrize("symbol", symbols.SYMBOLS)
+def test_published_pages_are_read_for_ever(symbol):
+    """Pages of version 1 that were kept as files: both the reader and the drawing must stay as they are."""
+    folder = ROOT / "tests" / "data" / "codebook_aligned"
+    text = (folder / "text.txt").read_text("utf-8")
+    page = Image.open(folder / f"version-1-{symbol}.png").convert("RGB")
+    assert Codebook().decode(Carrier(pages=[page])) == text
+    (drawn,) = Codebook(preset="aligned", symbol=symbol).encode(text).pages
+    assert np.array_equal(np.asarray(drawn), np.asarray(page))
+
+
 def test_what_the_tokenizer_would_change_is_carried_as_bytes():
     """Qwen's tokenizer normalises to NFC; such a text still comes back exactly."""
     codec = Codebook(preset="aligned", symbol="bpe")

@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from ctxbench import CapacityError, Carrier, DecodeError
-from ctxbench_codebook import correct, symbols
+from ctxbench_codebook import aligned_locate, correct, symbols
 from ctxbench_codebook.aligned_layout import (
     CELLS,
     COLORS,
@@ -242,8 +242,22 @@ def read_codes(pixels: Pixels, head: Header) -> Codes:
     return bits.reshape(-1, width)[: head.length].astype(np.int64) @ (1 << np.arange(width - 1, -1, -1))
 
 
-def decode(carrier: Carrier) -> str | None:
+def _found(pixels: Pixels, search: bool) -> tuple[Header, Pixels] | None:
+    """The header and the page as it was made; ``search`` looks for a page that was turned or scaled a little, too."""
+    head = read_header(pixels)
+    if head is not None:
+        return head, pixels
+    for page in aligned_locate.upright(pixels) if search else ():
+        head = read_header(page)
+        if head is not None:
+            return head, page
+    return None
+
+
+def decode(carrier: Carrier, search: bool) -> str | None:
     """The text of aligned pages in any order; ``None`` if no page has an aligned page's header.
+
+    Pages as they were made are recognised always; those that were turned or scaled a little only with ``search``, which takes longer.
 
     Raises:
         DecodeError: a page cannot be read or is missing (named), or the pages are not of one document.
@@ -252,11 +266,11 @@ def decode(carrier: Carrier) -> str | None:
     parts: dict[int, Codes] = {}
     reasons: list[str] = []
     for i, page in enumerate(carrier.pages):
-        pixels = np.asarray(page.convert("RGB"))
-        head = read_header(pixels)
-        if head is None:
+        seen = _found(np.asarray(page.convert("RGB")), search)
+        if seen is None:
             reasons.append(f"picture {i + 1}: no header of an aligned page")
             continue
+        head, pixels = seen
         heads.append(head)
         try:
             parts[head.page] = read_codes(pixels, head)

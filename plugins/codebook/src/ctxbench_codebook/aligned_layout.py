@@ -113,7 +113,9 @@ def look(modulation: Modulation, pixels: Pixels) -> Symbols:
     """The nearest colour of each cell of a strip of whole squares, (height, width, 3), in sequence."""
     cell, side = modulation.cell, SQUARE // modulation.cell
     height, width = pixels.shape[:2]
-    mean = pixels.reshape(height // cell, cell, width // cell, cell, 3).mean((1, 3), dtype=np.float32)
+    edge = cell // 4  # px of a cell next to its neighbours, into which blur carries their colours
+    inner = pixels.reshape(height // cell, cell, width // cell, cell, 3)[:, edge : cell - edge, :, edge : cell - edge]
+    mean = inner.mean((1, 3), dtype=np.float32)
     table = palette(modulation.colors).astype(np.float32)
     found = np.asarray((mean @ table.T - 0.5 * (table * table).sum(1)).argmax(2), np.uint8)
     return found.reshape(height // SQUARE, side, width // SQUARE, side).transpose(0, 2, 1, 3).ravel()

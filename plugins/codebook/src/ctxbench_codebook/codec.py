@@ -125,7 +125,7 @@ class Codebook(Codec):
         """
         if not carrier.pages:
             raise DecodeError("this carrier holds no page")
-        text = aligned.decode(carrier)
+        text = aligned.decode(carrier, search=self.preset == "aligned")
         if text is not None:
             return text
         parts: list[Part] = []
