@@ -26,7 +26,7 @@ MAX_PAGES = 4096
 PRESETS: dict[str, dict[str, int]] = {
     "bw4": {"cell": 4, "colors": 2, "parity": 32},
     "color4": {"cell": 4, "colors": 4, "parity": 32},
-    "robust": {"cell": 5, "colors": 16, "parity": 48},
+    "robust": {"cell": 5, "colors": 16, "parity": 32},
     "dense": {"cell": 2, "colors": 16, "parity": 64},
     "max": {"cell": 1, "colors": 64, "parity": 4},
     "aligned": {"cell": 4, "colors": 4, "parity": 8},
