@@ -1,0 +1,39 @@
+"""The weights that ship: they load by name and answer real prompts. Rates are in docs/results-tiny.md; here only that they read at all."""
+
+from __future__ import annotations
+
+import pytest
+
+import ctxbench_tiny
+from ctxbench import Prompt, derive_seed, load_plugins
+from ctxbench.engine.prompts import compose
+
+RENDER = {"font_size": 11, "line_spacing": 2.55, "margin": 0, "columns": 47}
+SAMPLES = 12
+
+
+def _answers(codec_name: str, options: dict[str, object], bucket: int = 64) -> tuple[list[str], list[str]]:
+    registry = load_plugins()
+    task, codec, model = registry.task("needle"), registry.codec(codec_name, **options), registry.model("tiny", batch_size=SAMPLES)
+    samples = [task.sample(bucket, derive_seed("test", i)) for i in range(SAMPLES)]
+    prompts = []
+    for sample in samples:
+        carrier = codec.encode(sample.context)
+        text = compose(codec.hint("en"), carrier.text, sample.question)
+        prompts.append(Prompt(carrier.pages, text, expected=sample.answer))
+    return [reading.text for reading in model.read(prompts)], [sample.answer for sample in samples]
+
+
+def test_wheel_carries_the_base():
+    """Weights that git or the wheel leaves out would show only on a user's machine."""
+    base = ctxbench_tiny.WEIGHTS / "base"
+    names = {"config.json", "model.safetensors", "tokenizer.json", "processor_config.json", "chat_template.jinja"}
+    assert names <= {path.name for path in base.iterdir()}
+    assert (base / "model.safetensors").stat().st_size < 16_000_000
+
+
+@pytest.mark.parametrize(("codec", "options", "least"), [("text", {}, 9), ("render", RENDER, 5)])
+def test_finds_needles(codec, options, least):
+    """Seven random digits cannot be guessed: a wrong tokenizer, template or patch layout gives none."""
+    said, right = _answers(codec, options)
+    assert sum(a == b for a, b in zip(said, right, strict=True)) >= least
