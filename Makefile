@@ -26,11 +26,12 @@ bench: $(STAMP)
 
 install: $(STAMP)
 
-# One pip command resolves the packages against each other; the build backend is installed once instead of once a package.
+# One pip command resolves the packages against each other; the build backend is installed once instead of once a package, and modules are
+# compiled when they are first imported: most of torch never is.
 $(STAMP): pyproject.toml constraints.txt Makefile $(addsuffix /pyproject.toml,$(PACKAGES))
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt hatchling editables
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation $(addprefix -e ./,$(PACKAGES)) -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt --no-build-isolation $(addprefix -e ./,$(PACKAGES)) -e '.[dev]'
 	touch $@
 
 clean:
