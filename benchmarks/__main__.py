@@ -11,6 +11,7 @@ QUICK = (
 )
 LONG = (
     ("benchmarks.codebook --pages 1000", "codebook: bytes for each visual token and pages read, against QR, DataMatrix and Aztec"),
+    ("benchmarks.codebook_reliability --order camera", "codebook: how often 1,000 full pages are read exactly"),
     ("benchmarks.codebook_fuzz --inputs 10000", "codebook: what the decoder does with broken pages"),
     ("benchmarks.gpu_qwen2vl", "training and reading at Qwen2-VL-2B's size, on a GPU"),
     ("benchmarks.readme --check", "every command of the README against the output that it shows"),
