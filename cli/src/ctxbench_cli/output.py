@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import click
-
-RIGHT = "right"
-LEFT = "left"
 
 
 def print_json(value: Any) -> None:
@@ -37,14 +34,6 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, tit
         console.print(table, crop=False)
     for line in captured.get().rstrip().splitlines():
         click.echo(line.rstrip())
-
-
-def print_records(records: Sequence[Mapping[str, object]], output: str, *, right: Sequence[str] = ()) -> None:
-    """Records as a table or as JSON; all have the same keys."""
-    if output == "json":
-        print_json([dict(record) for record in records])
-    elif records:
-        print_table(list(records[0]), [list(record.values()) for record in records], right=right)
 
 
 def percent(value: float | None) -> str:

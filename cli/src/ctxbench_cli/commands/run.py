@@ -13,13 +13,7 @@ from ctxbench import CtxbenchError, UsageError, load_plugins
 from ctxbench.config import ExperimentConfig, apply_overrides, make_config, parse_component, read_text, read_yaml
 from ctxbench_cli.configs import read_example
 
-OVERRIDES = {
-    "models": "models",
-    "tasks": "tasks",
-    "codecs": "codecs",
-    "augmentations": "augmentations",
-    "metrics": "metrics",
-}
+WITH_OPTIONS = ("tasks", "codecs", "augmentations", "metrics")  # a model's colon begins a reference, not options
 
 
 def _buckets(values: tuple[str, ...]) -> list[int]:
@@ -45,8 +39,10 @@ def build_config(path: str | None, flags: dict[str, Any], sets: tuple[str, ...])
         if values in (None, (), False):
             continue
         target = data["run"] if key in data["run"] else data
-        if key in OVERRIDES:
-            target[key] = [parse_component(value) if key != "models" else value for value in values]
+        if key in WITH_OPTIONS:
+            target[key] = [parse_component(value) for value in values]
+        elif key == "models":
+            target[key] = list(values)
         elif key == "adapters":
             target[key] = [None if value in ("none", "base") else value for value in values]
         elif key == "buckets":

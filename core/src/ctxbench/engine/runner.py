@@ -184,9 +184,9 @@ def _results(experiment: Experiment, todo: Sequence[Trial]) -> Iterator[tuple[Tr
     executor = experiment.registry.executor(config.run.executor.name, **config.run.executor.options)
     judges = {task.label: Judge.of(experiment, task) for task in experiment.tasks}
     queues = {(reader.label, reader.adapter): Queue(reader, config.run.batch_size) for reader in experiment.readers}
-    planned = {_key(job): group for job, group in jobs(experiment, todo)}
-    work = (job for job, _ in jobs(experiment, todo))
-    with contextlib.closing(cast("Iterator[Prepared]", executor.map(prepare, work, window=4))) as done:  # type: ignore[type-var]
+    work = list(jobs(experiment, todo))
+    planned = {_key(job): group for job, group in work}
+    with contextlib.closing(cast("Iterator[Prepared]", executor.map(prepare, (job for job, _ in work), window=4))) as done:  # type: ignore[type-var]
         for prepared in done:
             for trial in planned[_key(prepared.job)]:
                 variant = prepared.variants.get(trial.augmentation.label)
