@@ -76,14 +76,37 @@ def test_text_page_shows_what_its_slots_say():
     np.testing.assert_array_equal(page.tiles[0][14:28, 0:7, 0], glyph)
 
 
-def test_squares_hold_twelve_bytes_most_significant_pair_first():
-    """The aligned layout's own definition, cell by cell."""
-    page = pages.square_page(b"\x1b" + b"A" * 12, 2)
-    colours = [tuple(int(v) for v in page.tiles[0][2, 4 * i + 2]) for i in range(7)]
-    black, red, green, blue = (0, 0, 0), (255, 0, 0), (0, 255, 0), (0, 0, 255)
-    assert colours == [black, red, green, blue, red, black, black]
-    assert page.slots[1].tolist() == [65, *[-1] * 11]
-    assert tuple(page.tiles[0][27, 27]) == black
+def test_a_code_page_knows_the_bytes_on_its_squares():
+    """They are what the helper head learns; squares of parity are left out."""
+    text = "eighteen bytes a tile, 38 here: Grüße"
+    page = pages.code_page(text, 8)
+    data = list(text.encode())
+    assert (len(data), page.width, len(page.tiles)) == (39, 8, 16)
+    assert page.slots[:2].ravel().tolist() == data[:36]
+    assert page.slots[2].tolist() == [*data[36:], *[-1] * 15]
+    assert (page.slots[3:] == -1).all()
+    bits = "".join(format(byte, "08b") for byte in data)
+    table = [(0, 0, 0), (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (255, 0, 255), (0, 255, 255), (255, 255, 255)]
+    for cell in range(48):
+        colour = tuple(int(v) for v in page.tiles[0][4 * (cell // 7) + 2, 4 * (cell % 7) + 2])
+        assert colour == table[int(bits[3 * cell : 3 * cell + 3], 2)]
+
+
+def test_the_vision_part_may_train_alone_first(tmp_path):
+    """By what its tokens show; the language part stands still, and so does the curriculum."""
+    torch.manual_seed(0)
+    model = make_model({"hidden": 48, "layers": 1, "heads": 3, "theta": 100.0, "sections": (0, 4, 4)})
+    track = Track("code", Copy("code", [20, 40]), climb=99.0)
+    trainer = Trainer(model, model.model.visual, [track], Settings(steps=6, eyes=4, tokens=200, warmup=1), 48)
+    language = {name: value.clone() for name, value in model.model.language_model.state_dict().items()}
+    for _ in range(4):
+        row = trainer.advance(lambda line: None)
+        assert row["loss"] == 0
+        assert row["tile_loss"] > 0
+    assert all(torch.equal(value, language[name]) for name, value in model.model.language_model.state_dict().items())
+    assert track.level == 0
+    assert trainer.advance(lambda line: None)["loss"] > 0
+    assert [trainer.settings.rate(step) for step in (0, 4)] == [1.0, 1.0]
 
 
 def test_loss_is_on_the_answer_only():
@@ -105,7 +128,7 @@ def test_curriculum_climbs_only_on_its_longest_length():
     assert track.top == 16
 
 
-@pytest.mark.parametrize("kind", ["text", "page", "dense", "square"])
+@pytest.mark.parametrize("kind", ["text", "page", "dense", "code"])
 def test_lookup_answers_stand_in_the_context(kind):
     """An answer that is not in the context could only be guessed."""
     r = random.Random(3)
@@ -127,7 +150,7 @@ def test_task_source_words_its_prompt_as_the_engine_does():
 def _trainer(adapter: bool = False) -> Trainer:
     model = make_model(MICRO)
     visual = model.model.visual
-    tracks = [Track("text", Copy("text", [6, 8])), Track("square", Copy("square", [6, 12], widths=[2]))]
+    tracks = [Track("text", Copy("text", [6, 8])), Track("code", Copy("code", [6, 12], widths=[2]))]
     return Trainer(with_adapter(model, LORA) if adapter else model, visual, tracks, Settings(12, tokens=200, warmup=3, every=5), 32)
 
 

@@ -15,6 +15,7 @@ import ctxbench
 from benchmarks import codebook_fuzz
 from ctxbench import CapacityError, Carrier, DecodeError, EncodeError
 from ctxbench_codebook import codec as module
+from ctxbench_codebook import parity_page
 from ctxbench_codebook.codec import PRESETS, Codebook
 
 TEXT = "Grüße, 世界! 👋\u200d\r\n\ttab\x00nul\n"
@@ -27,6 +28,7 @@ OPTIONS = st.fixed_dictionaries(
         "parity": st.none() | st.integers(2, 200),
         "page": st.integers(4, 16).map(lambda n: 28 * n),
         "compression": st.sampled_from(("auto", "raw", "zlib", "zstd", "brotli")),
+        "parity_page": st.booleans(),
     }
 )
 
@@ -79,6 +81,36 @@ def test_a_lost_page_is_named():
         read(*pages[:1], *pages[2:])
     with pytest.raises(DecodeError, match=r"page 2 of \d+ could not be read \(picture 2: no frame of a codebook page"):
         read(pages[0], Image.new("RGB", (200, 200), "white"), *pages[2:])
+
+
+@settings(max_examples=25, deadline=None)
+@given(text=st.text(max_size=1500), page=st.sampled_from([168, 224, 252]), data=st.data())
+def test_a_parity_page_restores_any_one_page(text, page, data):
+    """The last page, which is shorter, and the parity page itself, too."""
+    codec = Codebook(page=page, parity_page=True)
+    made = codec.encode(text).pages
+    assert [page.size for page in made] == codec.page_sizes(text)
+    lost = data.draw(st.integers(0, len(made) - 1))
+    rest = data.draw(st.permutations(made[:lost] + made[lost + 1 :]))
+    assert read(*made) == read(*rest) == text
+
+
+def test_a_parity_page_restores_no_two_pages():
+    """And says so."""
+    pages = Codebook(page=224, compression="raw", parity_page=True).encode(LONG[:1000]).pages
+    with pytest.raises(DecodeError, match=r"^page 1, 3 of \d+ could not be read; the parity page restores only one$"):
+        read(pages[1], *pages[3:])
+
+
+def test_a_parity_page_of_another_document_is_refused():
+    """Its id differs; one that claims the id gives an error, too."""
+    first, second = (Codebook(page=224, compression="raw", parity_page=True).encode(LONG[i : i + 1000]).pages for i in (0, 1000))
+    with pytest.raises(DecodeError, match="different documents"):
+        read(*first[1:-1], second[-1])
+    with pytest.raises(DecodeError, match="does not belong"):
+        parity_page.restore(b"\xff" * 40, [b"abc"])
+    with pytest.raises(DecodeError, match="shorter than a page"):
+        parity_page.restore(b"", [b"abc"])
 
 
 def test_pages_of_two_documents_are_refused():
@@ -208,6 +240,9 @@ def test_fuzz():
         ({"cell": True}, "cell must be from 1 to 28, got True"),
         ({"colors": 3}, "colors must be one of 2, 4, 8, 16, 32, 64, got 3"),
         ({"parity": 1}, "parity must be from 2 to 200, got 1"),
+        ({"parity_page": 1}, "parity_page must be one of False, True, got 1"),
+        ({"parity_page": True, "preset": "aligned"}, "parity_page is not for the preset aligned"),
+        ({"columns": 8}, "columns is an option of the preset aligned alone, got 8 with color4"),
         ({"page": 84}, "page must be from 112 to 3584, got 84"),
         ({"page": 113}, "page must be a multiple of 28 px, got 113"),
         ({"page": 112, "cell": 28}, "a page of 112 px holds no cell of 28 px; raise page or lower cell"),

@@ -85,7 +85,7 @@ def test_header_survives_seven_wrong_bytes_and_not_more():
         {"parity": 201},
         {"compression": 4},
         {"squares": 3},
-        {"page": 4096},
+        {"page": 4097},
     ],
     ids=str,
 )

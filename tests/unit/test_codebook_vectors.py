@@ -38,6 +38,13 @@ def test_the_writer_draws_the_same_pixels(name):
     assert all(np.array_equal(np.asarray(a), np.asarray(b)) for a, b in zip(made, kept, strict=True))
 
 
+def test_a_lost_page_of_the_parity_vector_is_made_again():
+    """Whichever it is."""
+    found = pages("parity-page")
+    for lost in range(len(found)):
+        assert Codebook().decode(Carrier(pages=found[:lost] + found[lost + 1 :])) == VECTORS["parity-page"]["text"]
+
+
 def test_every_preset_colour_and_compression_has_a_vector():
     """And files are small enough to keep for ever."""
     options = [vector["options"] for vector in VECTORS.values()]

@@ -71,12 +71,19 @@ class Header:
 
 @attrs.frozen
 class Aligned:
-    """How a text becomes aligned pages: ``parity`` bytes in each 255 at least, pages of at most ``side`` x ``side`` squares."""
+    """How a text becomes aligned pages.
+
+    Attributes:
+        parity: Reed-Solomon bytes in each 255, at least.
+        side: squares on a page's longest side.
+        columns: squares in each row of every page; ``None`` for ``side``, and for the squarest last page.
+    """
 
     modulation: Modulation
     parity: int
     symbol: str
     side: int
+    columns: int | None = None
 
     def __attrs_post_init__(self) -> None:
         cell, colors = self.modulation.cell, self.modulation.colors
@@ -85,6 +92,8 @@ class Aligned:
             raise ValueError(f"aligned: {legal}, got {cell} and {colors}")
         if self.modulation.codes(WIDTHS[self.symbol]) < 1:
             raise ValueError(f"a square of {cell} px cells in {colors} colors holds no {self.symbol}; lower cell or raise colors")
+        if self.columns is not None and self.columns > self.side:
+            raise ValueError(f"columns must be at most the {self.side} squares of a page of {self.side * SQUARE} px, got {self.columns}")
         if self._full < 1:
             raise ValueError(f"a page of {self.side * SQUARE} px has no room for a header and a payload square; raise page")
 
@@ -111,8 +120,13 @@ class Aligned:
     @property
     def _full(self) -> int:
         """Payload squares of the largest page."""
-        squares = self.side * self.side
+        squares = self._width * self.side
         return next((n for n in range(squares - 1, 0, -1) if enough(shares(self.modulation, squares, n), self.parity)), 0)
+
+    @property
+    def _width(self) -> int:
+        """Squares in a row of a full page."""
+        return self.columns or self.side
 
     def _full_codes(self, symbol: str) -> int:
         return self._full * self.modulation.codes(WIDTHS[symbol])
@@ -126,12 +140,19 @@ class Aligned:
                 f"{length:,} codes need {pages:,} pages, and {MAX_PAGES:,} is the most; use a larger page or a denser setting"
             )
         rest = -(-(length - (pages - 1) * each) // self.modulation.codes(WIDTHS[symbol]))
-        return [(self.side, self.side)] * (pages - 1) + [_smallest(self, rest)]
+        return [(self._width, self.side)] * (pages - 1) + [_smallest(self, rest)]
 
 
 @functools.lru_cache(maxsize=4096)
 def _smallest(aligned: Aligned, payload: int) -> tuple[int, int]:
     """(columns, rows) of the page of the fewest squares; the squarest of those, rather wide than high."""
+    if aligned.columns is not None:
+        fits = (
+            rows
+            for rows in range(_NARROWEST, aligned.side)
+            if enough(shares(aligned.modulation, aligned.columns * rows, payload), aligned.parity)
+        )
+        return aligned.columns, next(fits, aligned.side)
     for squares in range(max(payload, _NARROWEST**2), aligned.side**2 + 1):
         if not enough(shares(aligned.modulation, squares, payload), aligned.parity):
             continue

@@ -10,7 +10,7 @@ import attrs
 from PIL import Image
 
 from ctxbench import CapacityError, Carrier, Codec, DecodeError, require_text
-from ctxbench_codebook import aligned, correct, document, header
+from ctxbench_codebook import aligned, correct, document, header, parity_page
 from ctxbench_codebook.aligned import Aligned
 from ctxbench_codebook.aligned_layout import Modulation
 from ctxbench_codebook.correct import Blocks
@@ -35,7 +35,7 @@ PRESETS: dict[str, dict[str, int]] = {
 
 def _one_of(choices: tuple[Any, ...]) -> Any:
     def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-        if value is not None and (isinstance(value, bool) or value not in choices):
+        if value is not None and not any(value == choice and type(value) is type(choice) for choice in choices):
             raise ValueError(f"{attribute.name} must be one of {', '.join(map(str, choices))}, got {value!r}")
 
     return check
@@ -61,7 +61,9 @@ class Codebook(Codec):
         parity: Reed-Solomon bytes in each 255; half as many wrong bytes can be corrected. ``None`` for the preset's.
         page: longest side of a page in px, a multiple of 28.
         compression: ``raw``, ``zlib``, ``zstd``, ``brotli``, or ``auto`` for the smallest.
+        parity_page: adds a page from which any one other page can be made again if it is lost.
         symbol: what the codes of aligned pages are: ``byte``, ``dictionary`` (12 bits) or ``bpe`` (Qwen's tokens, 18 bits).
+        columns: squares of 28 px in each row of aligned pages, so that a model meets one geometry; ``None`` for the squarest pages.
     """
 
     version = 1
@@ -72,7 +74,9 @@ class Codebook(Codec):
     parity: int | None = attrs.field(default=None, validator=_between(2, 200))
     page: int = attrs.field(default=980, validator=_between(SMALLEST, LARGEST))
     compression: str = attrs.field(default="auto", validator=_one_of(("auto", *COMPRESSIONS)))
+    parity_page: bool = attrs.field(default=False, validator=_one_of((False, True)))
     symbol: str = attrs.field(default="byte", validator=_one_of(SYMBOLS))
+    columns: int | None = attrs.field(default=None, validator=_between(2, LARGEST // GRID))
 
     def __attrs_post_init__(self) -> None:
         if self.page % GRID:
@@ -82,11 +86,15 @@ class Codebook(Codec):
                 raise ValueError(
                     f"compression must be auto or raw with the preset aligned, which compresses nothing, got {self.compression!r}"
                 )
+            if self.parity_page:
+                raise ValueError("parity_page is not for the preset aligned, whose pages a model reads one by one")
             self._aligned()
             return
+        if self.columns is not None:
+            raise ValueError(f"columns is an option of the preset aligned alone, got {self.columns} with {self.preset}")
         if self.symbol != "byte":
             raise ValueError(f"symbol must be byte except with the preset aligned, got {self.symbol!r}")
-        if self._capacity(self.page, self.page) < 1:
+        if self._each < 1:
             raise ValueError(f"a page of {self.page} px holds no cell of {self._setting('cell')} px; raise page or lower cell")
 
     def encode(self, text: str) -> Carrier:
@@ -100,14 +108,14 @@ class Codebook(Codec):
             return Carrier(pages=self._aligned().encode(require_text(text)))
         payload, compression = document.compress(require_text(text), self.compression)
         sizes = self._sizes(len(payload))
-        checksum, start, pages = zlib.crc32(payload), 0, []
-        for i, (width, height) in enumerate(sizes):
-            part = payload[start : start + self._capacity(width, height)]
-            start += len(part)
-            bits = self._setting("colors").bit_length() - 1
-            head = Header(
-                self._setting("cell"), bits, self._setting("parity"), compression, i, len(sizes), len(part), checksum, height // GRID
-            )
+        count = len(sizes) - self.parity_page
+        parts = [payload[i * self._each : (i + 1) * self._each] for i in range(count)]
+        if self.parity_page:
+            parts.append(parity_page.make(parts))
+        checksum, bits = zlib.crc32(payload), self._setting("colors").bit_length() - 1
+        pages = []
+        for i, (part, (width, height)) in enumerate(zip(parts, sizes, strict=True)):
+            head = Header(self._setting("cell"), bits, self._setting("parity"), compression, i, count, len(part), checksum, height // GRID)
             pages.append(self._page(head, part, width, height))
         return Carrier(pages=pages)
 
@@ -151,7 +159,7 @@ class Codebook(Codec):
 
     def _aligned(self) -> Aligned:
         modulation = Modulation(self._setting("cell"), self._setting("colors"))
-        return Aligned(modulation, self._setting("parity"), self.symbol, self.page // GRID)
+        return Aligned(modulation, self._setting("parity"), self.symbol, self.page // GRID, self.columns)
 
     def _layout(self, width: int, height: int) -> Layout:
         return Layout(width, height, self._setting("cell"), self._setting("colors"))
@@ -161,15 +169,22 @@ class Codebook(Codec):
         return _capacity(self._layout(width, height), self._setting("parity"))
 
     def _sizes(self, length: int) -> list[tuple[int, int]]:
-        """Sizes of the pages for this many bytes: full pages and the smallest page that takes the rest."""
-        full = self._capacity(self.page, self.page)
-        count = max(1, -(-length // full))
+        """Sizes of the pages for this many bytes: full pages, the smallest page that takes the rest, and the parity page if wanted."""
+        count = max(1, -(-length // self._each))
         if count > MAX_PAGES:
             raise CapacityError(
                 f"{length:,} bytes need {count:,} pages, and {MAX_PAGES:,} is the most; use a larger page or a denser preset"
             )
-        rest = length - (count - 1) * full
-        return [(self.page, self.page)] * (count - 1) + [self._smallest(rest)]
+        rest = length - (count - 1) * self._each
+        sizes = [(self.page, self.page)] * (count - 1) + [self._smallest(rest)]
+        if self.parity_page:
+            sizes.append(sizes[0] if count > 1 else self._smallest(rest + parity_page.LENGTH_BYTES))
+        return sizes
+
+    @property
+    def _each(self) -> int:
+        """Payload bytes on a full page; the parity page, no larger, has to hold their number too."""
+        return self._capacity(self.page, self.page) - (parity_page.LENGTH_BYTES if self.parity_page else 0)
 
     def _smallest(self, length: int) -> tuple[int, int]:
         """The page of the fewest visual tokens that holds ``length`` bytes; at most twice as long as wide, the squarest of equals."""

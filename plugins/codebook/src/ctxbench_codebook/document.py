@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import attrs
 
 from ctxbench import CapacityError, DecodeError
+from ctxbench_codebook import parity_page
 from ctxbench_codebook.header import Header
 
 COMPRESSIONS = ("raw", "zlib", "zstd", "brotli")
@@ -93,7 +94,7 @@ class Part:
 
 
 def join(parts: Sequence[Part], unreadable: Sequence[str]) -> str:
-    """The text of a document's pages.
+    """The text of a document's pages; one lost page is made again if there is a parity page.
 
     Raises:
         DecodeError: no page, pages of several documents, missing pages (named), or a checksum that differs.
@@ -106,10 +107,14 @@ def join(parts: Sequence[Part], unreadable: Sequence[str]) -> str:
         raise DecodeError(f"the pages belong to {len(documents)} different documents")
     first = parts[0].header
     found = {part.header.page: part.data for part in parts}
-    lost = [str(page + 1) for page in range(first.pages) if page not in found]
-    if lost:
-        names = ", ".join(lost[:20]) + (" ..." if len(lost) > 20 else "")
-        raise DecodeError(f"page {names} of {first.pages} could not be read{reasons}")
+    parity = found.pop(first.pages, None)
+    lost = [page for page in range(first.pages) if page not in found]
+    if len(lost) == 1 and parity is not None:
+        found[lost[0]] = parity_page.restore(parity, list(found.values()))
+    elif lost:
+        names = ", ".join(str(page + 1) for page in lost[:20]) + (" ..." if len(lost) > 20 else "")
+        more = "" if parity is None else "; the parity page restores only one"
+        raise DecodeError(f"page {names} of {first.pages} could not be read{more}{reasons}")
     payload = b"".join(found[page] for page in range(first.pages))
     if zlib.crc32(payload) != first.document:
         raise DecodeError("the pages were read, but the document's checksum differs")

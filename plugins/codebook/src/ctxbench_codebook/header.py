@@ -20,7 +20,7 @@ SIZE = 18
 
 @attrs.frozen
 class Header:
-    """What a page says of itself."""
+    """What a page says of itself. ``page`` counts from 0; a parity page is number ``pages``."""
 
     cell: int
     bits: int
@@ -76,4 +76,4 @@ def from_bits(bits: Symbols) -> Header | None:
     )
     legal = 1 <= header.cell <= 28 and 1 <= header.bits <= 6 and 2 <= header.parity <= 200 and header.compression <= 3
     legal = legal and SMALLEST <= header.squares * GRID <= LARGEST
-    return header if legal and header.page < header.pages else None
+    return header if legal and header.pages >= max(1, header.page) else None

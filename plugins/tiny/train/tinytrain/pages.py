@@ -16,10 +16,9 @@ import ctxbench
 TILE = 28
 MEAN = np.array([0.48145466, 0.4578275, 0.40821073], np.float32)
 STD = np.array([0.26862954, 0.26130258, 0.27577711], np.float32)
-PALETTE = np.array([[0, 0, 0], [255, 0, 0], [0, 255, 0], [0, 0, 255]], np.uint8)
 
 GLYPHS_A_TILE = 4
-BYTES_A_SQUARE = 12
+BYTES_A_SQUARE = 18
 
 Tiles = npt.NDArray[np.uint8]
 
@@ -117,16 +116,21 @@ def render_page(text: str, width: int) -> Page:
     return attrs.evolve(page, slots=slots)
 
 
-def square_page(data: bytes, width: int) -> Page:
-    """Aligned codebook squares of 12 bytes, padded with white to whole rows."""
-    n = -(-len(data) // BYTES_A_SQUARE)
-    total = -(-n // width) * width
-    values = np.frombuffer(data.ljust(n * BYTES_A_SQUARE, b"\0"), np.uint8).reshape(n, BYTES_A_SQUARE)
-    cells = np.zeros((n, 49), np.uint8)
-    cells[:, :48] = ((values[..., None] >> np.array([6, 4, 2, 0], np.uint8)) & 3).reshape(n, 48)
-    tiles = np.full((total, TILE, TILE, 3), 255, np.uint8)
-    tiles[:n] = PALETTE[cells.reshape(n, 7, 7).repeat(4, 1).repeat(4, 2)]
-    labels = np.full((total, BYTES_A_SQUARE), -1, np.int64)
-    labels[:n] = values
-    labels.reshape(-1)[len(data) :] = -1
-    return Page(tiles, width, labels)
+@functools.cache
+def code_codec(width: int) -> ctxbench.Codec:
+    """The codec ``codebook`` with pages for models, ``width`` squares in a row."""
+    return ctxbench.load_plugins().codec("codebook", preset="aligned", colors=8, columns=width)
+
+
+def code_page(text: str, width: int) -> Page:
+    """The codec's own page of a text that fits on one."""
+    (image,) = code_codec(width).encode(text).pages
+    return with_bytes(of_image(image), text)
+
+
+def with_bytes(page: Page, text: str) -> Page:
+    """An aligned page of 8 colours and codes of a byte, knowing what its squares show: the text, and then what is no text."""
+    slots = np.full((len(page.tiles), BYTES_A_SQUARE), -1)
+    data = np.frombuffer(text.encode(), np.uint8)
+    slots.reshape(-1)[: len(data)] = data
+    return attrs.evolve(page, slots=slots)

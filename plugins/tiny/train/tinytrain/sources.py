@@ -13,8 +13,8 @@ import ctxbench
 from tinytrain import pages, texts
 from tinytrain.batches import Example
 
-Kind = Literal["text", "page", "dense", "render", "square"]
-SLOTS = {"text": 0, "page": 4, "dense": 8, "render": 4, "square": 12}
+Kind = Literal["text", "page", "dense", "render", "code"]
+SLOTS = {"text": 0, "page": 4, "dense": 8, "render": 4, "code": pages.BYTES_A_SQUARE}
 COPY = ("Copy it.", "Repeat the text.", "Write it out exactly.")
 
 
@@ -38,8 +38,8 @@ def _carry(kind: Kind, text: str, width: int) -> tuple[str, tuple[pages.Page, ..
     """The text that goes before the question, and the pages."""
     if kind == "text":
         return f"{text}\n\n", ()
-    if kind == "square":
-        return "", (pages.square_page(text.encode(), width),)
+    if kind == "code":
+        return "", (pages.code_page(text, width),)
     if kind == "render":
         return "", (pages.render_page(text, width),)
     return "", (pages.text_page(text, width, 2 if kind == "dense" else 1),)
@@ -89,17 +89,13 @@ class Lookup(Source):
 
 @attrs.define
 class TaskSource(Source):
-    """A task's real samples in a codec's real carriers, worded as the engine words them. Lengths are reference tokens.
-
-    ``squares``: instead of the codec's own pages, bare aligned squares, so many in a row; the wording stays the codec's.
-    """
+    """A task's real samples in a codec's real carriers, worded as the engine words them. Lengths are reference tokens."""
 
     task: str
     codec: str
     lengths: Sequence[int]
     task_options: dict[str, Any] = attrs.field(factory=dict)
     codec_options: dict[str, Any] = attrs.field(factory=dict)
-    squares: int | None = None
     _task: ctxbench.Task = attrs.field(init=False)
     _codec: ctxbench.Codec = attrs.field(init=False)
 
@@ -111,7 +107,7 @@ class TaskSource(Source):
     @property
     def slots(self) -> int:  # type: ignore[override]
         """Bytes on each tile, where they are known."""
-        return 0 if self.squares is None else SLOTS["square"]
+        return SLOTS["code"] if self.codec == "codebook" else 0
 
     def make(self, r: random.Random, length: int) -> Example:
         """The task's sample of ``length`` reference tokens for a training seed, which no evaluation draws from."""
@@ -122,12 +118,12 @@ class TaskSource(Source):
         """A sample as an example."""
         from ctxbench.engine.prompts import compose
 
-        if self.squares is not None:
-            page = pages.square_page(sample.context.encode(), self.squares)
-            return Example(compose(self._codec.hint(sample.language), None, sample.question), sample.answer, (page,))
         carrier = self._codec.encode(sample.context)
         text = compose(self._codec.hint(sample.language), carrier.text, sample.question)
-        return Example(text, sample.answer, tuple(pages.of_image(page) for page in carrier.pages))
+        made = tuple(pages.of_image(page) for page in carrier.pages)
+        if self.slots and len(made) == 1:
+            made = (pages.with_bytes(made[0], sample.context),)
+        return Example(text, sample.answer, made)
 
 
 SOURCES = {"copy": Copy, "lookup": Lookup, "task": TaskSource}
