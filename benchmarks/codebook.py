@@ -55,6 +55,7 @@ class Nearest(Codebook):
 
 CODES: dict[str, Codec] = {
     **{name: Codebook(preset=name, compression="raw") for name in PRESETS if name != "aligned"},
+    "robust, parity 18": Codebook(preset="robust", parity=18, compression="raw"),
     QR: CodebookExternal(),
     "DataMatrix, 4 px": CodebookExternal(format="datamatrix"),
     "Aztec, 4 px": CodebookExternal(format="aztec"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 
 import cv2
@@ -15,7 +16,7 @@ import ctxbench
 from benchmarks import codebook_fuzz
 from ctxbench import CapacityError, Carrier, DecodeError, EncodeError
 from ctxbench_codebook import codec as module
-from ctxbench_codebook import parity_page
+from ctxbench_codebook import parity_page, reading
 from ctxbench_codebook.codec import PRESETS, Codebook
 
 TEXT = "Grüße, 世界! 👋\u200d\r\n\ttab\x00nul\n"
@@ -270,3 +271,20 @@ def test_texts_that_cannot_be_encoded(monkeypatch):
     monkeypatch.setattr(module, "MAX_PAGES", 2)
     with pytest.raises(CapacityError, match=r"3,000 bytes need .* pages, and 2 is the most; use a larger page or a denser preset"):
         Codebook(page=224, compression="raw").encode(LONG)
+
+
+def test_corrected_blocks_help_to_read_the_others(monkeypatch):
+    """Where the equaliser alone leaves some blocks with too many errors, what the others settled lets them be read."""
+    text = np.random.default_rng(9).integers(32, 127, 4200, np.uint8).tobytes().decode()
+    page = Image.fromarray(one_page(text, preset="robust", parity=16, page=560, compression="raw"))
+    damage = ctxbench.load_plugins().augmenter("heavy", order="camera", scale=[0.7, 0.701])
+    damaged = [damage.apply(page, np.random.default_rng(seed)) for seed in range(4)]
+    assert [read(picture) for picture in damaged] == [text] * 4
+    monkeypatch.setattr(reading, "certain_symbols", lambda *_: None)
+    lost = 0
+    for picture in damaged:
+        with contextlib.suppress(DecodeError):
+            assert read(picture) == text
+            continue
+        lost += 1
+    assert lost

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ctxbench import CapacityError, DecodeError
-from ctxbench_codebook import correct, document, header, palette, reading
+from ctxbench_codebook import correct, document, header, palette, reading, reed_solomon
 from ctxbench_codebook.correct import Blocks
 from ctxbench_codebook.header import Header
 from ctxbench_codebook.layout import Layout, pilots
@@ -56,6 +56,48 @@ def test_too_many_errors_are_refused():
     """Random bytes are no code words."""
     with pytest.raises(DecodeError, match="too many errors for 32 parity bytes"):
         correct.decode(np.random.default_rng(0).integers(0, 256, 510, np.uint8), Blocks(510, 32))
+
+
+@settings(max_examples=40, deadline=None)
+@given(size=st.integers(12, 255), check=st.integers(2, 64), errors=st.integers(0, 40), seed=st.integers(0, 2**32))
+def test_repair_agrees_with_reedsolo_on_words_right_and_wrong(size, check, errors, seed):
+    """The same words are corrected, to the same bytes, and the others are refused and left as they were."""
+    check = min(check, size - 1)
+    rng = np.random.default_rng(seed)
+    words = reed_solomon.with_parity(rng.integers(0, 256, (6, size - check), np.uint8), check)
+    for word in words[1:]:
+        places = rng.choice(size, min(errors, size), replace=False)
+        word[places] ^= rng.integers(1, 256, len(places), np.uint8)
+    sent = words.copy()
+    good = reed_solomon.repair(words, check)
+    coder = reedsolo.RSCodec(check, fcr=0, prim=0x11D, generator=2)
+    for before, after, right in zip(sent, words, good, strict=True):
+        try:
+            theirs = bytes(coder.decode(before.tobytes())[1])
+        except reedsolo.ReedSolomonError:
+            theirs = None
+        assert (after.tobytes() if right else None) == theirs
+        assert right or np.array_equal(before, after)
+
+
+def test_certain_symbols_are_those_of_corrected_blocks():
+    """A cell counts as certain only if all its bits are in blocks that were corrected."""
+    layout = Layout(224, 224, 4, 8)
+    blocks = Blocks(layout.raw_bytes, 32)
+    data = np.random.default_rng(1).integers(0, 256, blocks.capacity, np.uint8).tobytes()
+    coded = correct.encode(data, blocks)
+    payload = ~pilots(layout)[0].ravel()
+    sent = reading.to_symbols(coded, layout.bits, layout.data_cells)
+    damaged = coded.copy()
+    damaged[1 :: blocks.count] ^= 85  # the second block is beyond repair
+    words, good = correct.mend(damaged, blocks)
+    assert good.tolist() == [b != 1 for b in range(blocks.count)]
+    symbols, known = reading.certain_symbols(words, good, layout)
+    assert 0 < known.sum() < payload.sum()
+    assert not known[~payload].any()
+    assert np.array_equal(symbols[known], sent[known[payload]])
+    bits = np.flatnonzero(~np.tile(good, blocks.size))[0] * 8
+    assert not known[payload][bits // 3]
 
 
 def test_header_is_packed_as_specified():

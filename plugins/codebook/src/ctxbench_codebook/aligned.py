@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from ctxbench import CapacityError, Carrier, DecodeError
-from ctxbench_codebook import aligned_locate, correct, symbols
+from ctxbench_codebook import aligned_locate, correct, reed_solomon, symbols
 from ctxbench_codebook.aligned_layout import (
     CELLS,
     COLORS,
@@ -204,7 +204,7 @@ def _interleave(data: Symbols, found: Shares) -> Symbols:
 
 
 def _parity(data: Symbols, found: Shares) -> Symbols:
-    words = correct.with_parity(_interleave(data, found).reshape(found.size, found.blocks).T, found.check)
+    words = reed_solomon.with_parity(_interleave(data, found).reshape(found.size, found.blocks).T, found.check)
     return np.ascontiguousarray(words[:, found.size :].T).ravel()
 
 

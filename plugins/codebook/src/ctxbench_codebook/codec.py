@@ -27,7 +27,7 @@ PRESETS: dict[str, dict[str, int]] = {
     "bw4": {"cell": 4, "colors": 2, "parity": 32},
     "color4": {"cell": 4, "colors": 4, "parity": 32},
     "robust": {"cell": 5, "colors": 16, "parity": 32},
-    "dense": {"cell": 2, "colors": 16, "parity": 64},
+    "dense": {"cell": 2, "colors": 16, "parity": 48},
     "max": {"cell": 1, "colors": 64, "parity": 4},
     "aligned": {"cell": 4, "colors": 4, "parity": 8},
 }
@@ -176,7 +176,7 @@ class Codebook(Codec):
                 f"{length:,} bytes need {count:,} pages, and {MAX_PAGES:,} is the most; use a larger page or a denser preset"
             )
         rest = length - (count - 1) * self._each
-        sizes = [(self.page, self.page)] * (count - 1) + [self._smallest(rest)]
+        sizes = [(self.page, self.page)] * (count - 1) + [self._smallest(max(1, rest))]
         if self.parity_page:
             sizes.append(sizes[0] if count > 1 else self._smallest(rest + parity_page.LENGTH_BYTES))
         return sizes

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 Samples = npt.NDArray[np.float32]
+_ENOUGH = 400  # equations for each unknown, after which more make no difference that can be measured
 
 
 def windows(cells: Samples, radius: int) -> Samples:
@@ -27,7 +28,10 @@ def windows(cells: Samples, radius: int) -> Samples:
 
 
 def least_squares(inputs: Samples, targets: Samples, ridge: float) -> Samples:
-    """Weights W that minimise ``|inputs W - targets|^2 + ridge n |W|^2``."""
+    """Weights W that minimise ``|inputs W - targets|^2 + ridge n |W|^2``, over a random part of the rows where there are very many."""
+    if len(inputs) > 1.5 * _ENOUGH * inputs.shape[1]:
+        some = np.random.default_rng(0).integers(0, len(inputs), _ENOUGH * inputs.shape[1])
+        inputs, targets = inputs[some], targets[some]
     gram = (inputs.T @ inputs).astype(np.float64)
     gram[np.diag_indices(len(gram))] += ridge * len(inputs)
     return np.asarray(np.linalg.solve(gram, (inputs.T @ targets).astype(np.float64)), np.float32)
@@ -52,13 +56,14 @@ def cancel_interference(features: Samples, colors: Samples, shape: tuple[int, in
     grid = np.pad(colors.reshape(rows, columns, channels), ((radius, radius), (radius, radius), (0, 0)), mode="edge")
     neighbours = windows(grid, radius)
     response = least_squares(neighbours, features, 1e-6)
-    residual = features - neighbours @ response
     middle = (2 * radius + 1) ** 2 // 2
     own = response[middle * channels : (middle + 1) * channels]
-    some = residual[:: max(1, len(residual) // 8000)]
+    every = max(1, len(features) // 8000)
+    some = features[::every] - neighbours[::every] @ response
     noise = (some.T @ some / len(some)).astype(np.float64)
     noise[np.diag_indices(len(noise))] += 1e-5 + 0.01 * np.trace(noise) / len(noise)
     matched = np.linalg.solve(noise, own.T.astype(np.float64))
     information = own.astype(np.float64) @ matched
-    step = (residual @ matched.astype(np.float32)) @ np.linalg.pinv(information, rcond=1e-4).astype(np.float32)
+    weights = matched @ np.linalg.pinv(information, rcond=1e-4)
+    step = features @ weights.astype(np.float32) - neighbours @ (response @ weights).astype(np.float32)  # the residual's, without making it
     return np.asarray(step + colors, np.float32)

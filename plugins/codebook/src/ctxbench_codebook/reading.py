@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,9 @@ from ctxbench_codebook.document import Part
 from ctxbench_codebook.header import Header
 from ctxbench_codebook.layout import BAND_CELL, EDGE, GRID, Band, Layout, Symbols, pilots
 from ctxbench_codebook.rectify import Samples, View
+
+Certain = tuple[Symbols, npt.NDArray[np.bool_]]
+"""Symbols of all grid cells, and which of them are certain."""
 
 CRC_BYTES = 4
 _MARGIN = 2  # cells sampled around the grid, for the equaliser
@@ -80,18 +83,40 @@ def read_payload(picture: Samples, view: View, found: Header) -> bytes:
     if layout.rows < 1 or found.length + CRC_BYTES > blocks.capacity:
         raise DecodeError("the header names more bytes than the page can hold")
     reason = "the checksum differs"
-    mask, _ = pilots(layout)
-    for symbols in attempts(picture, view, layout):
-        raw = to_bytes(symbols[~mask.ravel()], layout.bits)
+    payload_cells = ~pilots(layout)[0].ravel()
+    tries = attempts(picture, view, layout)
+    symbols = next(tries, None)
+    while symbols is not None:
+        words, good = correct.mend(to_bytes(symbols[payload_cells], layout.bits), blocks)
+        certain = None
         try:
-            data = correct.decode(raw, blocks)
+            data = correct.data_of(words, good, blocks)
         except DecodeError as error:
             reason = str(error)
-            continue
-        payload, checksum = data[: found.length], data[found.length : found.length + CRC_BYTES]
-        if zlib.crc32(payload).to_bytes(CRC_BYTES, "big") == checksum:
-            return payload
+            certain = certain_symbols(words, good, layout) if good.any() else None
+        else:
+            payload, checksum = data[: found.length], data[found.length : found.length + CRC_BYTES]
+            if zlib.crc32(payload).to_bytes(CRC_BYTES, "big") == checksum:
+                return payload
+            reason = "the checksum differs"
+        try:
+            symbols = tries.send(certain)
+        except StopIteration:
+            break
     raise DecodeError(reason)
+
+
+def certain_symbols(words: Symbols, good: npt.NDArray[np.bool_], layout: Layout) -> Certain:
+    """(symbols of all grid cells, which of them are known from blocks that were corrected)."""
+    bits, sure = correct.bits_of(words, good)
+    mask, _ = pilots(layout)
+    whole = len(bits) // layout.bits
+    symbols, known = np.zeros(mask.size, np.uint8), np.zeros(mask.size, np.bool_)
+    places = np.flatnonzero(~mask.ravel())[:whole]
+    spread = bits[: whole * layout.bits].reshape(whole, layout.bits)
+    symbols[places] = (spread << np.arange(layout.bits - 1, -1, -1, dtype=np.uint8)).sum(1)
+    known[places] = sure[: whole * layout.bits].reshape(whole, layout.bits).all(1)
+    return symbols, known
 
 
 def to_bytes(symbols: Symbols, bits: int) -> npt.NDArray[np.uint8]:
@@ -109,8 +134,12 @@ def to_symbols(data: npt.NDArray[np.uint8], bits: int, cells: int) -> Symbols:
     return np.asarray((spread * weights).sum(1), np.uint8)
 
 
-def attempts(picture: Samples, view: View, layout: Layout) -> Iterator[Symbols]:
-    """Decisions on all grid cells, (rows * columns), each better and dearer than the one before."""
+def attempts(picture: Samples, view: View, layout: Layout) -> Generator[Symbols, Certain | None]:
+    """Decisions on all grid cells, (rows * columns), each better and dearer than the one before.
+
+    What error correction made certain of an attempt may be sent back: the last attempts start from it, as turbo equalisers do (Douillard
+    et al., *Iterative correction of intersymbol interference*, 1995), and go on as long as more becomes certain.
+    """
     mask, values = pilots(layout)
     known, truth = mask.ravel(), values.ravel()
     table = palette(layout.colors)
@@ -131,10 +160,19 @@ def attempts(picture: Samples, view: View, layout: Layout) -> Iterator[Symbols]:
     weights = equalise.least_squares(features, table[symbols], 1e-5)
     symbols = _keep(classify(features @ weights, symbols, layout.colors), known, truth)
     yield symbols
+    certain: Certain | None = None
     for _ in range(3 if radius == _MARGIN else 0):
         seen = equalise.cancel_interference(features[:, :-1], table[symbols], mask.shape)
         symbols = _keep(classify(seen, symbols, layout.colors), known, truth)
-        yield symbols
+        certain = yield symbols
+
+    settled = 0
+    while certain is not None and radius == _MARGIN and np.count_nonzero(certain[1]) > settled:
+        settled = int(np.count_nonzero(certain[1]))
+        seen = equalise.cancel_interference(features[:, :-1], table[np.where(certain[1], certain[0], symbols)], mask.shape)
+        symbols = classify(seen, np.where(certain[1], certain[0], symbols), layout.colors)
+        symbols = _keep(np.where(certain[1], certain[0], symbols), known, truth)
+        certain = yield symbols
 
 
 def _features(cells: Samples, radius: int) -> Samples:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from tinytrain.model import SPECIAL
-from tinytrain.stages import make_model, with_adapter
+from tinytrain.stages import base_of, make_model, with_adapter
 
 PACKAGED = Path(__file__).parents[2] / "src" / "ctxbench_tiny" / "weights"
 
@@ -94,12 +94,13 @@ def export(config: dict[str, Any], work: Path, names: list[str] | None = None, f
     """Write the base, from the last stage that trains it, and the adapters, from their checkpoints in ``work``; ``names``: only these."""
     stages = config["stages"]
     base = [name for name, stage in stages.items() if "adapter" not in stage][-1]
+    passed = {stage.get("after") for stage in stages.values()}  # stages that another goes on from
     made: list[Path] = []
-    for name in names or [base, *(name for name, stage in stages.items() if "adapter" in stage)]:
+    for name in names or [base, *(name for name, stage in stages.items() if "adapter" in stage and name not in passed)]:
         if "adapter" in stages[name]:
             weights = torch.load(work / f"{name}.pt", weights_only=True)["model"]
             made.append(folder / "adapters" / name)
-            write_adapter(load_base(config, work / f"{stages[name]['after']}.pt"), stages[name]["adapter"], weights, made[-1])
+            write_adapter(load_base(config, work / f"{base_of(config, name)}.pt"), stages[name]["adapter"], weights, made[-1])
         else:
             made.append(folder / "base")
             write_base(load_base(config, work / f"{name}.pt"), made[-1])

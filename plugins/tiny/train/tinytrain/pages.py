@@ -18,7 +18,6 @@ MEAN = np.array([0.48145466, 0.4578275, 0.40821073], np.float32)
 STD = np.array([0.26862954, 0.26130258, 0.27577711], np.float32)
 
 GLYPHS_A_TILE = 4
-BYTES_A_SQUARE = 18
 
 Tiles = npt.NDArray[np.uint8]
 
@@ -117,20 +116,33 @@ def render_page(text: str, width: int) -> Page:
 
 
 @functools.cache
-def code_codec(width: int) -> ctxbench.Codec:
+def code_codec(width: int, colors: int = 8) -> ctxbench.Codec:
     """The codec ``codebook`` with pages for models, ``width`` squares in a row."""
-    return ctxbench.load_plugins().codec("codebook", preset="aligned", colors=8, columns=width)
+    return ctxbench.load_plugins().codec("codebook", preset="aligned", colors=colors, columns=width)
 
 
-def code_page(text: str, width: int) -> Page:
+def code_page(text: str, width: int, colors: int = 8) -> Page:
     """The codec's own page of a text that fits on one."""
-    (image,) = code_codec(width).encode(text).pages
-    return with_bytes(of_image(image), text)
+    (image,) = code_codec(width, colors).encode(text).pages
+    return with_bytes(of_image(image), text, colors)
 
 
-def with_bytes(page: Page, text: str) -> Page:
-    """An aligned page of 8 colours and codes of a byte, knowing what its squares show: the text, and then what is no text."""
-    slots = np.full((len(page.tiles), BYTES_A_SQUARE), -1)
+def code_rows(text: str, width: int, colors: int = 8) -> Page:
+    """The rows of such a page that have text on them: cheaper to learn from than a short text's whole page, most of which is parity."""
+    page = code_page(text, width, colors)
+    squares = -(-len(text.encode()) // bytes_a_square(colors))
+    shown = -(-squares // width) * width
+    return Page(page.tiles[:shown], width, None if page.slots is None else page.slots[:shown])
+
+
+def bytes_a_square(colors: int) -> int:
+    """Bytes on a square of 49 cells."""
+    return 49 * (colors.bit_length() - 1) // 8
+
+
+def with_bytes(page: Page, text: str, colors: int = 8) -> Page:
+    """An aligned page of codes of a byte, knowing what its squares show: the text, and then what is no text."""
+    slots = np.full((len(page.tiles), bytes_a_square(colors)), -1)
     data = np.frombuffer(text.encode(), np.uint8)
     slots.reshape(-1)[: len(data)] = data
     return attrs.evolve(page, slots=slots)

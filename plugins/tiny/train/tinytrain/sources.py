@@ -13,8 +13,8 @@ import ctxbench
 from tinytrain import pages, texts
 from tinytrain.batches import Example
 
-Kind = Literal["text", "page", "dense", "render", "code"]
-SLOTS = {"text": 0, "page": 4, "dense": 8, "render": 4, "code": pages.BYTES_A_SQUARE}
+Kind = Literal["text", "page", "dense", "render", "code", "rows"]
+SLOTS = {"text": 0, "page": 4, "dense": 8, "render": 4}
 COPY = ("Copy it.", "Repeat the text.", "Write it out exactly.")
 
 
@@ -34,57 +34,59 @@ class Source(abc.ABC):
         """An example of about this length."""
 
 
-def _carry(kind: Kind, text: str, width: int) -> tuple[str, tuple[pages.Page, ...]]:
+def _carry(kind: Kind, text: str, width: int, colors: int) -> tuple[str, tuple[pages.Page, ...]]:
     """The text that goes before the question, and the pages."""
     if kind == "text":
         return f"{text}\n\n", ()
     if kind == "code":
-        return "", (pages.code_page(text, width),)
+        return "", (pages.code_page(text, width, colors),)
+    if kind == "rows":
+        return "", (pages.code_rows(text, width, colors),)
     if kind == "render":
         return "", (pages.render_page(text, width),)
     return "", (pages.text_page(text, width, 2 if kind == "dense" else 1),)
 
 
 @attrs.frozen
-class Copy(Source):
-    """Read a whole text back."""
+class Drawn(Source):
+    """Texts drawn for training alone, with lengths in characters. ``colors`` are those of code pages."""
 
     kind: Kind
     lengths: Sequence[int]
     widths: Sequence[int] = (8,)
+    colors: int = 8
 
     @property
     def slots(self) -> int:  # type: ignore[override]
         """Bytes on each tile."""
-        return SLOTS[self.kind]
+        return SLOTS[self.kind] if self.kind in SLOTS else pages.bytes_a_square(self.colors)
+
+    def ask(self, r: random.Random, context: str, question: str, answer: str) -> Example:
+        """A question about a context."""
+        before, page = _carry(self.kind, context, r.choice(self.widths), self.colors)
+        return Example(before + question, answer, page)
+
+
+@attrs.frozen
+class Copy(Drawn):
+    """Read a whole text back."""
 
     def make(self, r: random.Random, length: int) -> Example:
         """A text of up to ``length`` characters, at least five sixths of it."""
         text = texts.any_text(r, max(4, length - r.randrange(max(1, length // 6))))
-        before, page = _carry(self.kind, text, r.choice(self.widths))
-        return Example(before + r.choice(COPY), text, page)
+        return self.ask(r, text, r.choice(COPY), text)
 
 
 @attrs.frozen
-class Lookup(Source):
+class Lookup(Drawn):
     """Find one fact in prose: the value that a sentence gives for a key."""
-
-    kind: Kind
-    lengths: Sequence[int]
-    widths: Sequence[int] = (8,)
-
-    @property
-    def slots(self) -> int:  # type: ignore[override]
-        """Bytes on each tile."""
-        return SLOTS[self.kind]
 
     def make(self, r: random.Random, length: int) -> Example:
         """Prose of about ``length`` characters with one to four facts in it."""
         facts = texts.facts(r, r.choice([1, 1, 2, 3, 4]))
         text = texts.hide(r, [sentence for _, _, sentence in facts], length)
         key, value, _ = r.choice(facts)
-        before, page = _carry(self.kind, text, r.choice(self.widths))
-        return Example(before + texts.ask(r, key), value, page)
+        return self.ask(r, text, texts.ask(r, key), value)
 
 
 @attrs.define
@@ -107,7 +109,7 @@ class TaskSource(Source):
     @property
     def slots(self) -> int:  # type: ignore[override]
         """Bytes on each tile, where they are known."""
-        return SLOTS["code"] if self.codec == "codebook" else 0
+        return pages.bytes_a_square(self.codec_options["colors"]) if self.codec == "codebook" else 0
 
     def make(self, r: random.Random, length: int) -> Example:
         """The task's sample of ``length`` reference tokens for a training seed, which no evaluation draws from."""
@@ -122,7 +124,7 @@ class TaskSource(Source):
         text = compose(self._codec.hint(sample.language), carrier.text, sample.question)
         made = tuple(pages.of_image(page) for page in carrier.pages)
         if self.slots and len(made) == 1:
-            made = (pages.with_bytes(made[0], sample.context),)
+            made = (pages.with_bytes(made[0], sample.context, self.codec_options["colors"]),)
         return Example(text, sample.answer, made)
 
 

@@ -50,6 +50,13 @@ def with_adapter(model: Any, options: dict[str, Any]) -> Any:
         return get_peft_model(model, LoraConfig(**options))
 
 
+def base_of(config: dict[str, Any], name: str) -> str:
+    """The stage whose checkpoint has the base that a stage's adapter is for; a stage without an adapter is its own."""
+    while "adapter" in config["stages"][name]:
+        name = config["stages"][name]["after"]
+    return name
+
+
 def make_trainer(config: dict[str, Any], name: str, folder: Path) -> Trainer:
     """The trainer of a stage, at its start: weights of the stage that it builds on, from ``folder``, or new ones."""
     stage = config["stages"][name]
@@ -58,11 +65,11 @@ def make_trainer(config: dict[str, Any], name: str, folder: Path) -> Trainer:
     visual = model.model.visual
     before = torch.load(folder / f"{stage['after']}.pt", weights_only=True) if "after" in stage else None
     if "adapter" in stage:
-        if before is not None:
-            model.load_state_dict(before["model"], strict=False)
+        base = torch.load(folder / f"{base_of(config, name)}.pt", weights_only=True)
+        model.load_state_dict(base["model"], strict=False)
         torch.manual_seed(settings.seed)
-        return Trainer(with_adapter(model, stage["adapter"]), visual, make_tracks(stage["tracks"]), settings, config["model"]["hidden"])
+        model = with_adapter(model, stage["adapter"])
     trainer = Trainer(model, visual, make_tracks(stage["tracks"]), settings, config["model"]["hidden"])
-    if before is not None:
+    if before is not None and ("adapter" not in stage or "adapter" in config["stages"][stage["after"]]):
         trainer.start_from(before)
     return trainer

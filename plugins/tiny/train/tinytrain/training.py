@@ -30,7 +30,8 @@ class Settings:
         warmup: steps of linear warm-up. ``decay``: last share of the steps, over which both rates fall linearly to 2 %.
         tile_loss: weight of the loss of reading each tile's bytes straight from its visual token, which a helper head learns and which
             is thrown away after training: without it the vision part starts to learn only once the language part can use it.
-        eyes: first steps that train nothing but the vision part, by the tile loss alone. They are several times faster than whole ones.
+        eyes: first steps that train nothing but the vision part, by the tile loss alone, at the tracks' longest lengths.
+            They are several times faster than whole ones.
         seed: of the data and of the first weights.
         every: steps between checkpoints.
     """
@@ -104,7 +105,7 @@ class Trainer:
         """One step; returns a row for the log."""
         start = time.perf_counter()
         track = self.random.choices(self.tracks, [t.weight for t in self.tracks])[0]
-        length = track.draw(self.random)
+        length = track.source.lengths[-1] if self.step < self.settings.eyes else track.draw(self.random)
         examples = self._examples(track, length)
         for optimizer, peak in zip(self.optimizers, (self.settings.muon, self.settings.adamw), strict=True):
             for group in optimizer.param_groups:
