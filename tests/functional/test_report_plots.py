@@ -18,7 +18,7 @@ from ctxbench import UsageError
 from ctxbench.results import TrialResult
 from ctxbench.store import Store
 from ctxbench_cli.main import Cli
-from ctxbench_report import curves, heatmap
+from ctxbench_report import curves, heatmap, learning
 from ctxbench_report.data import Filters, NothingToPlot, wilson
 from ctxbench_report.style import round_numbers, settings, wrapped
 
@@ -285,3 +285,39 @@ def test_long_names_are_broken_where_names_have_joints():
     assert wrapped("heavy:noise_std=0.1,perspective=0.05", 14) == "heavy:\nnoise_std=0.1,\nperspective=\n0.05"
     assert wrapped("short", 20) == "short"
     assert wrapped("x" * 45, 20) == "\n".join(["x" * 20, "x" * 20, "x" * 5])
+
+
+def test_learning_curves_of_both_kinds_of_log(tmp_path):
+    """What ``ctxbench train`` writes and a table with stages and tracks; the points are the log's."""
+    (tmp_path / "run").mkdir()
+    log = tmp_path / "run" / "log.jsonl"
+    log.write_text('{"step": 1, "loss": 2.5, "lr": 1}\n\n{"step": 2, "loss": 1.5}\n{"step": 2, "val_loss": 1.75}\n{"event": "end"}\n')
+    table = tmp_path / "stages.csv"
+    table.write_text("stage,step,track,loss\na,100,text,0.5\na,100,page,0.9\nb,100,text,0.1\na,200,text,0.25\n")
+    with settings():
+        figure = learning.learning_curve([log, table])
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles == ["run", "a", "b"]
+    lines = {line.get_label(): list(map(tuple, line.get_xydata())) for line in figure.axes[0].get_lines()}
+    assert lines == {"training": [(1, 2.5), (2, 1.5)], "validation": [(2, 1.75)]}
+    assert [tuple(point) for point in figure.axes[1].get_lines()[0].get_xydata()] == [(100, 0.5), (200, 0.25)]
+    assert {text.get_text() for text in figure.legends[0].get_texts()} == {"training", "validation", "text", "page"}
+
+
+def test_learning_curves_by_the_command(tmp_path):
+    """Without a store; a log that is none gives one message."""
+    log = tmp_path / "log.csv"
+    log.write_text("step,loss\n1,2\n2,1\n")
+    done = run("--log", log, "-o", tmp_path, "--format", "png")
+    assert done.exit_code == 0, done.output
+    with Image.open(tmp_path / "learning-curve.png") as image:
+        assert np.asarray(image.convert("L")).std() > 5
+    for text, message in (("", "no row has a step and a loss"), ("{", "no training log")):
+        bad = tmp_path / "bad.jsonl"
+        bad.write_text(text)
+        done = run("learning-curve", "--log", bad)
+        assert done.exit_code == 2
+        assert message in done.output
+    done = run("learning-curve")
+    assert done.exit_code == 2
+    assert "name one with --log" in done.output

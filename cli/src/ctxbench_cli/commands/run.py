@@ -53,16 +53,20 @@ def build_config(path: str | None, flags: dict[str, Any], sets: tuple[str, ...])
 
 
 def _only_installed(data: dict[str, Any], flags: dict[str, Any]) -> None:
-    """Leave out of the quickstart what a small installation does not have, and say so."""
+    """Leave out of the quickstart what a small installation does not have, and say so. Its adapters belong to its own model."""
     registry = load_plugins()
-    missing = []
+    missing: list[str] = []
+    if flags.get("models") or not set(data["models"]) <= set(registry.names("model")):
+        missing += [] if flags.get("models") else data["models"]
+        data["models"], data["adapters"] = ["channel"], [None]
     for key, kind in (("tasks", "task"), ("codecs", "codec"), ("augmentations", "augmenter")):
         if flags.get(key):
             continue
-        there = [name for name in data[key] if name in registry.names(kind)]
-        missing += [name for name in data[key] if name not in there]
+        names = [part["name"] if isinstance(part, dict) else part for part in data[key]]
+        there = [part for part, name in zip(data[key], names, strict=True) if name in registry.names(kind)]
+        missing += [name for name in names if name not in registry.names(kind)]
         if not there:
-            raise CtxbenchError(f"no {kind} of the quickstart is installed ({', '.join(data[key])}); pip install ctxbench")
+            raise CtxbenchError(f"no {kind} of the quickstart is installed ({', '.join(names)}); pip install ctxbench")
         data[key] = there
     if missing:
         click.echo(f"not installed, so left out of the quickstart: {', '.join(missing)}", err=True)

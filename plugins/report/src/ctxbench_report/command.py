@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 KIND_NAMES = ("cost-accuracy", "ratio-accuracy", "robustness", "depth-length")
+LEARNING = "learning-curve"
 
 
 def _formats(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
@@ -18,7 +19,14 @@ def _formats(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ..
 
 
 @click.command("plot")
-@click.argument("kinds", metavar="[KIND]...", nargs=-1, type=click.Choice(KIND_NAMES))
+@click.argument("kinds", metavar="[KIND]...", nargs=-1, type=click.Choice((*KIND_NAMES, LEARNING)))
+@click.option(
+    "--log",
+    "logs",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Training log for learning-curve: log.jsonl of ctxbench train, or CSV. Repeatable.",
+)
 @click.option("--store", type=click.Path(), default="ctxbench.duckdb", show_default=True, help="The store to draw from.")
 @click.option(
     "-o", "--output", type=click.Path(file_okay=False, path_type=Path), default="plots", show_default=True, help="Folder to write to."
@@ -31,6 +39,7 @@ def _formats(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ..
 @click.option("-b", "--bucket", "buckets", multiple=True, type=click.IntRange(1), help="Draw only this context length in tokens.")
 def command(
     kinds: tuple[str, ...],
+    logs: tuple[Path, ...],
     store: str,
     output: Path,
     formats: tuple[str, ...],
@@ -43,12 +52,20 @@ def command(
     """Draw stored results, and print the path of every file written.
 
     KIND is cost-accuracy, ratio-accuracy, robustness (accuracy over augmentation levels) or depth-length (the needle's depth by the
-    context's length); without one, every plot that the store has rows for.
+    context's length); without one, every plot that the store has rows for. learning-curve draws training logs, named with --log.
     """
     from ctxbench.store import Store
     from ctxbench_report.data import Filters, NothingToPlot, check
-    from ctxbench_report.plots import draw
+    from ctxbench_report.plots import draw, draw_learning
 
+    if logs and not kinds:
+        kinds = (LEARNING,)
+    if LEARNING in kinds:
+        for path in draw_learning(logs, [output / f"{LEARNING}.{ending}" for ending in formats]):
+            click.echo(path)
+        kinds = tuple(kind for kind in kinds if kind != LEARNING)
+        if not kinds:
+            return
     filters = Filters(models, tasks, codecs, augmentations, buckets)
     with Store.open_read_only(store) as opened:
         check(opened, filters)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
 from ctxbench import UsageError
 from ctxbench.store import Store
-from ctxbench_report import curves, heatmap
+from ctxbench_report import curves, heatmap, learning
 from ctxbench_report.data import Filters, check
 from ctxbench_report.style import save, settings
 
@@ -45,6 +45,21 @@ def draw(store: Store, kind: str, paths: list[Path], filters: Filters) -> list[P
     check(store, filters)
     with settings():
         figure = KINDS[kind](store, filters)
+        for path in paths:
+            save(figure, path)
+    return paths
+
+
+def draw_learning(logs: Sequence[Path], paths: list[Path]) -> list[Path]:
+    """Draw the learning curves of training logs and write them to every path.
+
+    Raises:
+        UsageError: no log, or one without steps and losses.
+    """
+    if not logs:
+        raise UsageError("learning-curve draws training logs: name one with --log, such as --log adapters/NAME/log.jsonl")
+    with settings():
+        figure = learning.learning_curve(logs)
         for path in paths:
             save(figure, path)
     return paths

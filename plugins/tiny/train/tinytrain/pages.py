@@ -124,7 +124,7 @@ def code_codec(width: int, colors: int = 8) -> ctxbench.Codec:
 def code_page(text: str, width: int, colors: int = 8) -> Page:
     """The codec's own page of a text that fits on one."""
     (image,) = code_codec(width, colors).encode(text).pages
-    return with_bytes(of_image(image), text, colors)
+    return with_bytes(of_image(image), colors)
 
 
 def code_rows(text: str, width: int, colors: int = 8) -> Page:
@@ -140,9 +140,14 @@ def bytes_a_square(colors: int) -> int:
     return 49 * (colors.bit_length() - 1) // 8
 
 
-def with_bytes(page: Page, text: str, colors: int = 8) -> Page:
-    """An aligned page of codes of a byte, knowing what its squares show: the text, and then what is no text."""
-    slots = np.full((len(page.tiles), bytes_a_square(colors)), -1)
-    data = np.frombuffer(text.encode(), np.uint8)
-    slots.reshape(-1)[: len(data)] = data
-    return attrs.evolve(page, slots=slots)
+def with_bytes(page: Page, colors: int = 8) -> Page:
+    """An aligned page of 4 px cells, knowing the bytes that its squares show: text, parity and header alike.
+
+    Parity counts, because a square is to be read whole: a vision part that learns from short texts alone forgets the later places.
+    """
+    from ctxbench_codebook.aligned_layout import Modulation, look, to_bits
+
+    modulation, size = Modulation(4, colors), bytes_a_square(colors)
+    strip = page.tiles.swapaxes(0, 1).reshape(TILE, -1, 3)  # all squares in one row
+    bits = to_bits(look(modulation, strip), modulation.bits).reshape(len(page.tiles), -1)
+    return attrs.evolve(page, slots=np.packbits(bits[:, : 8 * size], axis=1).astype(np.int64))

@@ -123,8 +123,8 @@ class TaskSource(Source):
         carrier = self._codec.encode(sample.context)
         text = compose(self._codec.hint(sample.language), carrier.text, sample.question)
         made = tuple(pages.of_image(page) for page in carrier.pages)
-        if self.slots and len(made) == 1:
-            made = (pages.with_bytes(made[0], sample.context, self.codec_options["colors"]),)
+        if self.slots:
+            made = tuple(pages.with_bytes(page, self.codec_options["colors"]) for page in made)
         return Example(text, sample.answer, made)
 
 
