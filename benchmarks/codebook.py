@@ -46,6 +46,9 @@ STRESS: tuple[tuple[str, dict[str, Any]], ...] = (
 )
 
 
+TABLES = ("density", "context", "stress", "shannon")
+
+
 class Nearest(Codebook):
     """The codebook read without equaliser: each cell becomes the palette's nearest colour."""
 
@@ -193,8 +196,6 @@ def context_table(seed: int) -> Iterator[str]:
     yield "| preset | pages | visual tokens | reference tokens a visual token | read back |"
     yield "|---|---|---|---|---|"
     for name in PRESETS:
-        if name == "aligned":
-            continue
         codec = Codebook(preset=name)
         carrier = codec.encode(sample.context)
         cost = sum(page.width * page.height // SQUARE for page in carrier.pages)
@@ -207,23 +208,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pages", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--tables", help="only these", type=lambda value: value.split(","), default=list(TABLES))
     parser.add_argument("--codes", help="only these and QR, without the other tables", type=lambda value: value.split(","))
     options = parser.parse_args()
     if unknown := set(options.codes or ()) - set(CODES):
         parser.error(f"--codes knows {', '.join(CODES)}; got {', '.join(sorted(unknown))}")
+    if unknown := set(options.tables) - set(TABLES):
+        parser.error(f"--tables knows {', '.join(TABLES)}; got {', '.join(sorted(unknown))}")
     pages, seed = options.pages, options.seed
     print(f"# The codebook, measured\n\n`python -m benchmarks.codebook --pages {pages} --seed {seed}`, one thread.\n")
     print(__doc__.split("\n\n", 1)[1])
     few, fewer = min(50, max(3, pages // 2)), min(3, max(1, pages // 10))
-    sections = [
-        (f"Density, safety, speed ({pages} pages each)", density_table(pages, seed, options.codes or tuple(CODES))),
-        ("Context of 16,384 tokens", context_table(seed)),
-        (f"Harder than heavy ({few} pages each)", stress_table(few, seed)),
-        (f"What the channel could carry ({fewer} pages each)", shannon_table(fewer, seed)),
-    ]
-    if options.codes:
-        del sections[1:]
-    for title, lines in sections:
+    sections = {
+        "density": (f"Density, safety, speed ({pages} pages each)", density_table(pages, seed, options.codes or tuple(CODES))),
+        "context": ("Context of 16,384 tokens", context_table(seed)),
+        "stress": (f"Harder than heavy ({few} pages each)", stress_table(few, seed)),
+        "shannon": (f"What the channel could carry ({fewer} pages each)", shannon_table(fewer, seed)),
+    }
+    for title, lines in (sections[name] for name in (("density",) if options.codes else options.tables)):
         print(f"## {title}\n")
         if title.startswith("What"):
             print(channel.METHOD + "\n")
