@@ -37,9 +37,8 @@ def main() -> None:
         print(f"{tried} pages, {exact} exact, {wrong} wrong texts", flush=True)
     # No failure in n trials bounds the rate by 3 / n at 95 % (rule of three; Hanley and Lippman-Hand, 1983).
     bound = f"; failure rate below {3 / tried:.2%} at 95 %" if exact == tried else ""
-    print(
-        f"{arguments.code}, {arguments.level}{f', {arguments.order} order' if options else ''}: {score.density:.2f} B/token, {exact} of {tried} exact{bound}"
-    )
+    channel = f"{arguments.level}, {arguments.order} order" if options else arguments.level
+    print(f"{arguments.code}, {channel}: {score.density:.2f} B/token, {exact} of {tried} exact{bound}")
 
 
 if __name__ == "__main__":

@@ -16,9 +16,9 @@ sys.path.insert(0, str(TRAIN))
 
 from tinytrain import batches, pages  # noqa: E402
 from tinytrain.curriculum import Track  # noqa: E402
-from tinytrain.export import byte_tokenizer, write_adapter, write_base  # noqa: E402
+from tinytrain.export import byte_tokenizer, export, write_adapter, write_base  # noqa: E402
 from tinytrain.sources import Copy, Lookup, TaskSource  # noqa: E402
-from tinytrain.stages import load_stages, make_model, make_tracks, with_adapter  # noqa: E402
+from tinytrain.stages import as_adapter, base_of, load_stages, make_model, make_tracks, make_trainer, whole, with_adapter  # noqa: E402
 from tinytrain.training import Settings, Trainer  # noqa: E402
 
 MICRO = {"hidden": 32, "layers": 1, "heads": 2, "theta": 3000.0, "sections": [0, 3, 5]}
@@ -76,40 +76,39 @@ def test_text_page_shows_what_its_slots_say():
     np.testing.assert_array_equal(page.tiles[0][14:28, 0:7, 0], glyph)
 
 
-def test_a_code_page_knows_the_bytes_on_its_squares():
-    """They are what the helper head learns; squares of parity hold bytes like any other."""
-    text = "eighteen bytes a tile, 38 here: Grüße"
-    page = pages.code_page(text, 8)
+def test_a_code_page_knows_its_bytes_and_how_they_look_printed():
+    """The helper head learns the bytes; the vision part learns from the print, whose characters stand where their codes do."""
+    text = "four bytes a tile: Gr\u00fc\u00dfe"
+    page = pages.code_page(text)
     data = list(text.encode())
-    assert (len(data), page.width, len(page.tiles)) == (39, 8, 16)
-    assert page.slots[:2].ravel().tolist() == data[:36]
-    assert page.slots[2].tolist() == [*data[36:], *[0] * 15]
-    assert len(set(page.slots[3:].ravel().tolist())) > 100
-    rows = pages.code_rows(text, 8)
-    np.testing.assert_array_equal(rows.slots, page.slots[:8])
-    np.testing.assert_array_equal(rows.tiles, page.tiles[:8])
-    bits = "".join(format(byte, "08b") for byte in data)
-    table = [(0, 0, 0), (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (255, 0, 255), (0, 255, 255), (255, 255, 255)]
-    for cell in range(48):
-        colour = tuple(int(v) for v in page.tiles[0][4 * (cell // 7) + 2, 4 * (cell % 7) + 2])
-        assert colour == table[int(bits[3 * cell : 3 * cell + 3], 2)]
+    assert (len(data), page.width, len(page.tiles)) == (26, 12, 24)
+    assert page.slots.ravel()[: len(data)].tolist() == data
+    table = [(0, 0, 0), (255, 0, 0), (0, 255, 0), (0, 0, 255)]
+    bits = "".join(format(byte, "08b") for byte in data[:4])
+    for cell in range(16):
+        colour = tuple(int(v) for v in page.tiles[0][7 * (cell // 4) + 3, 7 * (cell % 4) + 3])
+        assert colour == table[int(bits[2 * cell : 2 * cell + 2], 2)]
+    shown = pages.text_page("four bytes a tile: Gr", 12).tiles
+    np.testing.assert_array_equal(page.printed[:5], shown[:5])
+    assert (page.printed[7:] == 255).all()
 
 
-def test_the_vision_part_may_train_alone_first(tmp_path):
-    """By what its tokens show; the language part stands still, and so does the curriculum."""
-    torch.manual_seed(0)
-    model = make_model({"hidden": 48, "layers": 1, "heads": 3, "theta": 100.0, "sections": (0, 4, 4)})
-    track = Track("code", Copy("code", [20, 40]), climb=99.0)
-    trainer = Trainer(model, model.model.visual, [track], Settings(steps=6, eyes=4, tokens=200, warmup=1), 48)
-    language = {name: value.clone() for name, value in model.model.language_model.state_dict().items()}
-    for _ in range(4):
-        row = trainer.advance(lambda line: None)
-        assert row["loss"] == 0
-        assert row["tile_loss"] > 0
-    assert all(torch.equal(value, language[name]) for name, value in model.model.language_model.state_dict().items())
+def test_the_vision_part_may_train_alone_first():
+    """It comes to see in codes what the base sees in print; the language part stands still, and so does the curriculum."""
+    model = make_model(MICRO)
+    visual = model.model.visual
+    track = Track("code", Copy("code", [8, 16]), climb=0.0)
+    adapted = with_adapter(model, {**LORA, "r": 16, "lora_alpha": 16, "target_modules": ["q_proj", "patch_embed.proj", "mlp.0", "mlp.2"]})
+    trainer = Trainer(adapted, visual, [track], Settings(steps=40, eyes=39, tokens=200, warmup=1, decay=0.0), 32)
+    before = {name: value.clone() for name, value in trainer.trainable().items()}
+    rows = [trainer.advance(lambda line: None) for _ in range(39)]
+    assert all(row["loss"] == 0 for row in rows)
+    assert rows[-1]["tile_loss"] < 0.8 * rows[0]["tile_loss"]
+    changed = {name for name, value in trainer.trainable().items() if not torch.equal(value, before[name])}
+    assert changed
+    assert all("visual" in name for name in changed)
     assert track.level == 0
     assert trainer.advance(lambda line: None)["loss"] > 0
-    assert [trainer.settings.rate(step) for step in (0, 4)] == [1.0, 1.0]
 
 
 def test_loss_is_on_the_answer_only():
@@ -155,7 +154,7 @@ def test_task_source_words_its_prompt_as_the_engine_does():
 def _trainer(adapter: bool = False) -> Trainer:
     model = make_model(MICRO)
     visual = model.model.visual
-    tracks = [Track("text", Copy("text", [6, 8])), Track("code", Copy("code", [6, 12], widths=[2]))]
+    tracks = [Track("text", Copy("text", [6, 8])), Track("code", Copy("code", [6, 12]))]
     return Trainer(with_adapter(model, LORA) if adapter else model, visual, tracks, Settings(12, tokens=200, warmup=3, every=5), 32)
 
 
@@ -184,6 +183,47 @@ def test_exported_adapter_loads_and_changes_the_answer(tmp_path):
     prompt = Prompt((Image.new("RGB", (56, 56), "red"),), "Copy it.")
     base, adapted = load(tmp_path / "base", max_new_tokens=8), load(tmp_path / "base", tmp_path / "adapter", max_new_tokens=8)
     assert base.read([prompt])[0].text != adapted.read([prompt])[0].text
+
+
+def test_whole_matrices_become_the_adapter_that_comes_closest():
+    """At full rank the adapted model computes what the whole matrices computed; only the adapter's targets are in training."""
+    options = {"r": 64, "lora_alpha": 32, "target_modules": ["q_proj", "down_proj", "patch_embed.proj"]}
+    torch.manual_seed(1)
+    adapted = with_adapter(make_model(MICRO), options)
+    for name, value in adapted.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(value, std=0.1)
+    batch = batches.collate([Copy("code", [8]).make(random.Random(1), 8)])
+    wanted = adapted(**batch).logits
+    model = whole(adapted)
+    trained = {name: value for name, value in model.named_parameters() if value.requires_grad}
+    assert {name.rsplit(".", 2)[1] for name in trained} == {"q_proj", "down_proj", "proj"}
+    torch.testing.assert_close(model(**batch).logits, wanted, atol=1e-4, rtol=1e-4)
+    factored = as_adapter(make_model(MICRO), options, {name: value.detach() for name, value in trained.items()})
+    torch.testing.assert_close(factored(**batch).logits, wanted, atol=1e-3, rtol=1e-3)
+
+
+def test_a_stage_goes_on_from_another_stages_adapter(tmp_path):
+    """Its base is the one below all adapters, and its first loss is that of the adapter it goes on from."""
+    tracks = {"a": {"source": "copy", "kind": "code", "lengths": [8]}}
+    settings = {"steps": 2, "tokens": 120, "warmup": 1}
+    tiny = {"hidden": 32, "layers": 1, "heads": 2, "theta": 100.0, "sections": (0, 4, 4)}
+    stages = {
+        "base": {"settings": settings, "tracks": tracks},
+        "first": {"after": "base", "adapter": LORA, "settings": settings, "tracks": tracks},
+        "second": {"after": "first", "adapter": LORA, "whole": True, "settings": settings, "tracks": tracks},
+    }
+    config = {"model": tiny, "stages": stages}
+    for name in stages:
+        trainer = make_trainer(config, name, tmp_path)
+        trainer.run(tmp_path / f"{name}.pt", tmp_path / f"{name}.csv", lambda _: None)
+    assert base_of(config, "second") == base_of(config, "base") == "base"
+    first, second = make_trainer(config, "first", tmp_path), make_trainer(config, "second", tmp_path)
+    first.restore(tmp_path / "first.pt")
+    batch = batches.collate([Copy("code", [8]).make(random.Random(2), 8)])
+    torch.testing.assert_close(first.model(**batch).logits, second.model(**batch).logits, atol=1e-4, rtol=1e-4)
+    made = export(config, tmp_path, None, tmp_path / "out")
+    assert [path.relative_to(tmp_path / "out").as_posix() for path in made] == ["base", "adapters/second"]
 
 
 def test_shipped_stages_parse_and_make_examples():

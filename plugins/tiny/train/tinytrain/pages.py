@@ -30,11 +30,13 @@ class Page:
         tiles: uint8 (tokens, 28, 28, 3), row by row.
         width: tokens in a row.
         slots: int64 (tokens, k), the byte in each of a tile's k places, -1 where there is none; ``None`` if nobody knows.
+        printed: of a code, the tiles as the base would have to see them to read the same; like ``tiles``.
     """
 
     tiles: Tiles
     width: int
     slots: npt.NDArray[np.int64] | None = None
+    printed: Tiles | None = None
 
 
 def of_image(image: Image.Image) -> Page:
@@ -115,39 +117,37 @@ def render_page(text: str, width: int) -> Page:
     return attrs.evolve(page, slots=slots)
 
 
+CODE: dict[str, Any] = {"preset": "aligned", "cell": 7, "colors": 4, "columns": 12}
+"""Options of the codec ``codebook`` that the adapter learns to read: four bytes on a visual token, where ``render`` has four characters."""
+
+BYTES_A_SQUARE = 4
+
+
 @functools.cache
-def code_codec(width: int, colors: int = 8) -> ctxbench.Codec:
-    """The codec ``codebook`` with pages for models, ``width`` squares in a row."""
-    return ctxbench.load_plugins().codec("codebook", preset="aligned", colors=colors, columns=width)
+def code_codec() -> ctxbench.Codec:
+    """The codec ``codebook`` with these options."""
+    return ctxbench.load_plugins().codec("codebook", **CODE)
 
 
-def code_page(text: str, width: int, colors: int = 8) -> Page:
+def code_page(text: str) -> Page:
     """The codec's own page of a text that fits on one."""
-    (image,) = code_codec(width, colors).encode(text).pages
-    return with_bytes(of_image(image), colors)
+    (image,) = code_codec().encode(text).pages
+    return with_bytes(of_image(image), text)
 
 
-def code_rows(text: str, width: int, colors: int = 8) -> Page:
-    """The rows of such a page that have text on them: cheaper to learn from than a short text's whole page, most of which is parity."""
-    page = code_page(text, width, colors)
-    squares = -(-len(text.encode()) // bytes_a_square(colors))
-    shown = -(-squares // width) * width
-    return Page(page.tiles[:shown], width, None if page.slots is None else page.slots[:shown])
+def with_bytes(page: Page, text: str) -> Page:
+    """A page of ``CODE``, knowing the bytes that its squares show and how the text would look printed at the same places.
 
-
-def bytes_a_square(colors: int) -> int:
-    """Bytes on a square of 49 cells."""
-    return 49 * (colors.bit_length() - 1) // 8
-
-
-def with_bytes(page: Page, colors: int = 8) -> Page:
-    """An aligned page of 4 px cells, knowing the bytes that its squares show: text, parity and header alike.
-
-    Parity counts, because a square is to be read whole: a vision part that learns from short texts alone forgets the later places.
+    Printed, each square is the same four characters; squares of parity and header are white. The base can read that.
     """
     from ctxbench_codebook.aligned_layout import Modulation, look, to_bits
 
-    modulation, size = Modulation(4, colors), bytes_a_square(colors)
+    modulation = Modulation(CODE["cell"], CODE["colors"])
     strip = page.tiles.swapaxes(0, 1).reshape(TILE, -1, 3)  # all squares in one row
     bits = to_bits(look(modulation, strip), modulation.bits).reshape(len(page.tiles), -1)
-    return attrs.evolve(page, slots=np.packbits(bits[:, : 8 * size], axis=1).astype(np.int64))
+    slots = np.packbits(bits[:, : 8 * BYTES_A_SQUARE], axis=1).astype(np.int64)
+    data = np.full(slots.size, ord(" "))
+    raw = np.frombuffer(text.encode(), np.uint8)
+    data[: len(raw)] = np.where((raw >= 32) & (raw < 127), raw, ord(" "))
+    grey = glyphs()[data - 32].reshape(len(slots), BYTES_A_SQUARE, TILE, -1).swapaxes(1, 2).reshape(-1, TILE, TILE)
+    return attrs.evolve(page, slots=slots, printed=np.repeat(grey[..., None], 3, -1))

@@ -13,8 +13,8 @@ import ctxbench
 from tinytrain import pages, texts
 from tinytrain.batches import Example
 
-Kind = Literal["text", "page", "dense", "render", "code", "rows"]
-SLOTS = {"text": 0, "page": 4, "dense": 8, "render": 4}
+Kind = Literal["text", "page", "dense", "render", "code"]
+SLOTS = {"text": 0, "page": 4, "dense": 8, "render": 4, "code": pages.BYTES_A_SQUARE}
 COPY = ("Copy it.", "Repeat the text.", "Write it out exactly.")
 
 
@@ -34,14 +34,12 @@ class Source(abc.ABC):
         """An example of about this length."""
 
 
-def _carry(kind: Kind, text: str, width: int, colors: int) -> tuple[str, tuple[pages.Page, ...]]:
+def _carry(kind: Kind, text: str, width: int) -> tuple[str, tuple[pages.Page, ...]]:
     """The text that goes before the question, and the pages."""
     if kind == "text":
         return f"{text}\n\n", ()
     if kind == "code":
-        return "", (pages.code_page(text, width, colors),)
-    if kind == "rows":
-        return "", (pages.code_rows(text, width, colors),)
+        return "", (pages.code_page(text),)
     if kind == "render":
         return "", (pages.render_page(text, width),)
     return "", (pages.text_page(text, width, 2 if kind == "dense" else 1),)
@@ -49,21 +47,20 @@ def _carry(kind: Kind, text: str, width: int, colors: int) -> tuple[str, tuple[p
 
 @attrs.frozen
 class Drawn(Source):
-    """Texts drawn for training alone, with lengths in characters. ``colors`` are those of code pages."""
+    """Texts drawn for training alone, with lengths in characters."""
 
     kind: Kind
     lengths: Sequence[int]
     widths: Sequence[int] = (8,)
-    colors: int = 8
 
     @property
     def slots(self) -> int:  # type: ignore[override]
         """Bytes on each tile."""
-        return SLOTS[self.kind] if self.kind in SLOTS else pages.bytes_a_square(self.colors)
+        return SLOTS[self.kind]
 
     def ask(self, r: random.Random, context: str, question: str, answer: str) -> Example:
         """A question about a context."""
-        before, page = _carry(self.kind, context, r.choice(self.widths), self.colors)
+        before, page = _carry(self.kind, context, r.choice(self.widths))
         return Example(before + question, answer, page)
 
 
@@ -109,7 +106,7 @@ class TaskSource(Source):
     @property
     def slots(self) -> int:  # type: ignore[override]
         """Bytes on each tile, where they are known."""
-        return pages.bytes_a_square(self.codec_options["colors"]) if self.codec == "codebook" else 0
+        return SLOTS["code"] if self.codec_options == pages.CODE else 0
 
     def make(self, r: random.Random, length: int) -> Example:
         """The task's sample of ``length`` reference tokens for a training seed, which no evaluation draws from."""
@@ -123,8 +120,8 @@ class TaskSource(Source):
         carrier = self._codec.encode(sample.context)
         text = compose(self._codec.hint(sample.language), carrier.text, sample.question)
         made = tuple(pages.of_image(page) for page in carrier.pages)
-        if self.slots:
-            made = tuple(pages.with_bytes(page, self.codec_options["colors"]) for page in made)
+        if self.slots and len(made) == 1:
+            made = (pages.with_bytes(made[0], sample.context),)
         return Example(text, sample.answer, made)
 
 

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import numpy as np
 import torch
 from torch import nn
 
 from tinytrain.batches import Example, collate, shown
 from tinytrain.curriculum import Track
+from tinytrain.pages import patches
 
 FIELDS = ("step", "track", "length", "loss", "tile_loss", "top", "mean", "tokens", "seconds")
 
@@ -30,8 +32,8 @@ class Settings:
         warmup: steps of linear warm-up. ``decay``: last share of the steps, over which both rates fall linearly to 2 %.
         tile_loss: weight of the loss of reading each tile's bytes straight from its visual token, which a helper head learns and which
             is thrown away after training: without it the vision part starts to learn only once the language part can use it.
-        eyes: first steps that train nothing but the vision part, by the tile loss alone, at the tracks' longest lengths.
-            They are several times faster than whole ones.
+        eyes: first steps that train nothing but the vision part of an adapter, at the tracks' longest lengths: what it sees in a code is
+            to be what the base sees in the same text printed. They are several times faster than whole steps.
         seed: of the data and of the first weights.
         every: steps between checkpoints.
     """
@@ -141,11 +143,11 @@ class Trainer:
         inputs = collate(examples)
         with torch.autocast("cpu", torch.bfloat16):
             if self.step < self.settings.eyes:
-                self.visual(inputs["pixel_values"], grid_thw=inputs["image_grid_thw"])
                 loss = torch.zeros(())
+                tile_loss = self._printed_loss(inputs, examples)
             else:
                 loss = self.model(**inputs).loss
-            tile_loss = self._tile_loss(examples)
+                tile_loss = self._tile_loss(examples)
         (loss + self.settings.tile_loss * tile_loss).backward()
         torch.nn.utils.clip_grad_norm_([p for p in self.model.parameters() if p.grad is not None], 1.0)
         for optimizer in self.optimizers:
@@ -159,6 +161,15 @@ class Trainer:
             return torch.zeros(())
         logits = self.heads[str(slots.shape[1])](self._seen).reshape(-1, 256)
         return nn.functional.cross_entropy(logits.float(), slots.reshape(-1), ignore_index=-1)
+
+    def _printed_loss(self, inputs: dict[str, Any], examples: list[Example]) -> torch.Tensor:
+        """Squared distance of the visual tokens of codes to the base's own of the same text printed, over the latter's variance."""
+        printed = np.concatenate([page.printed for e in examples for page in e.pages])
+        grid = inputs["image_grid_thw"]
+        with torch.no_grad(), self.model.disable_adapter():
+            wanted = self.visual(torch.from_numpy(patches(printed)), grid_thw=grid).pooler_output.float()
+        seen = self.visual(inputs["pixel_values"], grid_thw=grid).pooler_output.float()
+        return (seen - wanted).square().mean() / wanted.var()
 
     def trainable(self) -> dict[str, torch.Tensor]:
         """The weights that training changes, by name."""
