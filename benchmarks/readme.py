@@ -1,7 +1,9 @@
 """Runs every command in README.md and writes its real output below it: ``python -m benchmarks.readme``.
 
 A fenced block marked ``console`` holds commands after ``$ `` and, below each, what it printed. A block marked ``python`` is a script,
-one with ``title=NAME`` a file. All run in one fresh folder, in the order of the document. ``--check`` compares instead of writing.
+one with ``title=NAME`` a file; ``console neural`` shows answers of a neural network, whose arithmetic differs from processor to
+processor in the last bits, so that shares of right answers are not compared. All run in one fresh folder, in the order of the document.
+``--check`` compares instead of writing.
 """
 
 from __future__ import annotations
@@ -18,15 +20,19 @@ from pathlib import Path
 import attrs
 
 README = Path(__file__).parents[1] / "README.md"
-FENCE = re.compile(r"^```(console|python|text|yaml|toml)(?: title=(\S+))?\n(.*?)^```$", re.M | re.S)
+FENCE = re.compile(r"^```(console|python|text|yaml|toml)( neural)?(?: title=(\S+))?\n(.*?)^```$", re.M | re.S)
+SHARES = re.compile(r" *\b\d+ %( \(F1 [\d.]+\))?|\b[01]\.\d+\b|─+")
 SECONDS = re.compile(r"\b\d+(\.\d+)?(?= ?(s|ms|MB|seconds)\b)")
 
 
 @attrs.frozen
 class Block:
-    """A fenced block: its language, the file name it has if it is a file, its text, and where the text stands in the document."""
+    """A fenced block: its language, whether a neural network answers in it, the file name it has if it is a file, its text, and where the
+    text stands in the document.
+    """
 
     language: str
+    neural: bool
     title: str | None
     text: str
     start: int
@@ -36,7 +42,7 @@ class Block:
 def blocks(document: str) -> Iterator[Block]:
     """The fenced blocks of a document, in order."""
     for match in FENCE.finditer(document):
-        yield Block(match[1], match[2], match[3], match.start(3), match.end(3))
+        yield Block(match[1], bool(match[2]), match[3], match[4], match.start(4), match.end(4))
 
 
 def run_console(text: str, folder: Path) -> str:
@@ -81,8 +87,10 @@ def run_block(block: Block, folder: Path) -> str:
     return block.text
 
 
-def normal(text: str) -> str:
-    """The text with times and sizes blanked, since machines differ, and runs of spaces made one."""
+def normal(text: str, neural: bool = False) -> str:
+    """The text with times and sizes blanked, since machines differ, and spaces made one; ``neural`` blanks shares of answers too."""
+    if neural:
+        text = SHARES.sub(" _", text)
     return re.sub(r" +", " ", SECONDS.sub("_", text))
 
 
@@ -96,7 +104,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         for block in blocks(document):
             text = run_block(block, Path(name))
-            if normal(text) != normal(block.text):
+            if normal(text, block.neural) != normal(block.text, block.neural):
                 different.append((block.text, text))
             made += [document[position : block.start], text]
             position = block.end

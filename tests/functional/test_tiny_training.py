@@ -18,7 +18,7 @@ from tinytrain import batches, pages  # noqa: E402
 from tinytrain.curriculum import Track  # noqa: E402
 from tinytrain.export import byte_tokenizer, export, write_adapter, write_base  # noqa: E402
 from tinytrain.sources import Copy, Lookup, TaskSource  # noqa: E402
-from tinytrain.stages import as_adapter, base_of, load_stages, make_model, make_tracks, make_trainer, whole, with_adapter  # noqa: E402
+from tinytrain.stages import base_of, load_stages, make_model, make_tracks, make_trainer, with_adapter  # noqa: E402
 from tinytrain.training import Settings, Trainer  # noqa: E402
 
 MICRO = {"hidden": 32, "layers": 1, "heads": 2, "theta": 3000.0, "sections": [0, 3, 5]}
@@ -185,24 +185,6 @@ def test_exported_adapter_loads_and_changes_the_answer(tmp_path):
     assert base.read([prompt])[0].text != adapted.read([prompt])[0].text
 
 
-def test_whole_matrices_become_the_adapter_that_comes_closest():
-    """At full rank the adapted model computes what the whole matrices computed; only the adapter's targets are in training."""
-    options = {"r": 64, "lora_alpha": 32, "target_modules": ["q_proj", "down_proj", "patch_embed.proj"]}
-    torch.manual_seed(1)
-    adapted = with_adapter(make_model(MICRO), options)
-    for name, value in adapted.named_parameters():
-        if "lora_B" in name:
-            torch.nn.init.normal_(value, std=0.1)
-    batch = batches.collate([Copy("code", [8]).make(random.Random(1), 8)])
-    wanted = adapted(**batch).logits
-    model = whole(adapted)
-    trained = {name: value for name, value in model.named_parameters() if value.requires_grad}
-    assert {name.rsplit(".", 2)[1] for name in trained} == {"q_proj", "down_proj", "proj"}
-    torch.testing.assert_close(model(**batch).logits, wanted, atol=1e-4, rtol=1e-4)
-    factored = as_adapter(make_model(MICRO), options, {name: value.detach() for name, value in trained.items()})
-    torch.testing.assert_close(factored(**batch).logits, wanted, atol=1e-3, rtol=1e-3)
-
-
 def test_a_stage_goes_on_from_another_stages_adapter(tmp_path):
     """Its base is the one below all adapters, and its first loss is that of the adapter it goes on from."""
     tracks = {"a": {"source": "copy", "kind": "code", "lengths": [8]}}
@@ -211,7 +193,7 @@ def test_a_stage_goes_on_from_another_stages_adapter(tmp_path):
     stages = {
         "base": {"settings": settings, "tracks": tracks},
         "first": {"after": "base", "adapter": LORA, "settings": settings, "tracks": tracks},
-        "second": {"after": "first", "adapter": LORA, "whole": True, "settings": settings, "tracks": tracks},
+        "second": {"after": "first", "adapter": LORA, "settings": settings, "tracks": tracks},
     }
     config = {"model": tiny, "stages": stages}
     for name in stages:

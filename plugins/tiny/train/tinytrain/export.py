@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from tinytrain.model import SPECIAL
-from tinytrain.stages import as_adapter, base_of, make_model, with_adapter
+from tinytrain.stages import base_of, make_model, with_adapter
 
 PACKAGED = Path(__file__).parents[2] / "src" / "ctxbench_tiny" / "weights"
 
@@ -68,13 +68,10 @@ def write_base(model: Any, folder: Path) -> None:
 
 
 def write_adapter(model: Any, options: dict[str, Any], weights: dict[str, torch.Tensor], folder: Path) -> None:
-    """Write an adapter in bfloat16, of a base ``model`` and a checkpoint's weights: an adapter's own, or whole matrices to be factored."""
+    """Write an adapter in bfloat16."""
     shutil.rmtree(folder, ignore_errors=True)
-    if any("lora_A" in name for name in weights):
-        adapted = with_adapter(model, options)
-        adapted.load_state_dict(weights, strict=False)
-    else:
-        adapted = as_adapter(model, options, weights)
+    adapted = with_adapter(model, options)
+    adapted.load_state_dict(weights, strict=False)
     adapted.peft_config["default"].base_model_name_or_path = "ctxbench-tiny"
     adapted.to(torch.bfloat16).save_pretrained(folder, save_embedding_layers=False)  # else peft asks the hub
     (folder / "README.md").unlink(missing_ok=True)

@@ -129,6 +129,15 @@ def code_codec() -> ctxbench.Codec:
     return ctxbench.load_plugins().codec("codebook", **CODE)
 
 
+@functools.cache
+def printed_glyphs() -> npt.NDArray[np.uint8]:
+    """The printable ASCII characters as the codec ``render`` draws them, (95, 28, 7): not where ``glyphs`` has them."""
+    rows = ["".join(chr(32 + i) for i in range(start, min(start + 40, 95))) for start in range(0, 95, 40)]
+    (image,) = render_codec(12).encode("\n".join(rows)).pages
+    grey = np.asarray(image.convert("L"))
+    return np.stack([grey[TILE * (i // 40) :][:TILE, 7 * (i % 40) :][:, :7] for i in range(95)])
+
+
 def code_page(text: str) -> Page:
     """The codec's own page of a text that fits on one."""
     (image,) = code_codec().encode(text).pages
@@ -149,5 +158,5 @@ def with_bytes(page: Page, text: str) -> Page:
     data = np.full(slots.size, ord(" "))
     raw = np.frombuffer(text.encode(), np.uint8)
     data[: len(raw)] = np.where((raw >= 32) & (raw < 127), raw, ord(" "))
-    grey = glyphs()[data - 32].reshape(len(slots), BYTES_A_SQUARE, TILE, -1).swapaxes(1, 2).reshape(-1, TILE, TILE)
+    grey = printed_glyphs()[data - 32].reshape(len(slots), BYTES_A_SQUARE, TILE, -1).swapaxes(1, 2).reshape(-1, TILE, TILE)
     return attrs.evolve(page, slots=slots, printed=np.repeat(grey[..., None], 3, -1))

@@ -70,8 +70,6 @@ def make_trainer(config: dict[str, Any], name: str, folder: Path) -> Trainer:
         model = with_adapter(model, stage["adapter"])
         if before is not None and "adapter" in config["stages"][stage["after"]]:
             model.load_state_dict(before["model"], strict=False)
-        if stage.get("whole"):
-            model = whole(model)
     trainer = Trainer(model, visual, make_tracks(stage["tracks"]), settings, config["model"]["hidden"])
     if before is not None:
         trainer.start_from(before if "adapter" not in stage else {**before, "model": {}})
@@ -82,38 +80,3 @@ def base_weights(config: dict[str, Any], name: str, folder: Path) -> dict[str, t
     """The weights of the base that a stage's adapter is for."""
     weights: dict[str, torch.Tensor] = torch.load(folder / f"{base_of(config, name)}.pt", weights_only=True)["model"]
     return weights
-
-
-def whole(adapted: Any) -> Any:
-    """The model with its adapter's products added to the weights, in training where the adapter had products and nowhere else.
-
-    Whole matrices learn faster than their factors and cost less a step; ``as_adapter`` factors the difference afterwards.
-    """
-    targets = [name.removeprefix("base_model.model.") for name, module in adapted.named_modules() if hasattr(module, "lora_A")]
-    model = adapted.merge_and_unload()
-    model.requires_grad_(False)
-    for name in targets:
-        model.get_submodule(name).weight.requires_grad_(True)
-    return model
-
-
-def as_adapter(model: Any, options: dict[str, Any], weights: dict[str, torch.Tensor]) -> Any:
-    """``model``, a base, with the adapter of the given ranks that comes closest to ``weights``: the singular value decomposition of the
-    difference, cut to the adapter's rank (Eckart and Young, 1936).
-    """
-    before = {name: value.clone() for name, value in model.state_dict().items()}
-    adapted = with_adapter(model, options)
-    for name, module in adapted.named_modules():
-        key = f"{name.removeprefix('base_model.model.')}.weight"
-        if hasattr(module, "lora_A") and key in weights:
-            change = (weights[key].float() - before[key].float()).flatten(1)
-            left, values, right = torch.linalg.svd(change, full_matrices=False)
-            a, b = module.lora_A["default"].weight, module.lora_B["default"].weight
-            rank = min(len(values), a.shape[0])
-            root = (values[:rank] / module.scaling["default"]).sqrt()
-            with torch.no_grad():
-                a.zero_()
-                b.zero_()
-                a[:rank] = (root[:, None] * right[:rank]).reshape(rank, *a.shape[1:])
-                b[:, :rank] = (left[:, :rank] * root).reshape(b.shape[0], rank, *b.shape[2:])
-    return adapted
