@@ -108,7 +108,7 @@ def test_folders_where_files_should_be(ctxbench, tmp_path):
     (tmp_path / "d").mkdir()
     (tmp_path / "f").write_text("x")
     assert "d" in one_error(ctxbench("run", "d", exit_code=2))
-    assert "d" in one_error(ctxbench("run", "-n", "1", "-c", "text", "--store", "d", exit_code=1))
+    assert "d" in one_error(ctxbench("run", "-m", "channel", "-n", "1", "-c", "text", "--store", "d", exit_code=1))
     assert "d" in one_error(ctxbench("sql", "SELECT 1", "--store", "d", exit_code=1))
     assert "is a file" in one_error(ctxbench("encode", "f", "-c", "text", "-o", "f", exit_code=1))
     assert "d" in one_error(ctxbench("decode", "d", "-c", "codebook", exit_code=1))
@@ -122,7 +122,7 @@ def test_folders_where_files_should_be(ctxbench, tmp_path):
         (("run", "-b", "lots"), "expected a number of tokens"),
         (("run", "--set", "run.bacth=3"), "unknown key 'bacth'"),
         (("run", "-m", "no:thing"), "no model named 'no'"),
-        (("run", "--adapter", "a"), "takes no adapter"),
+        (("run", "-m", "channel", "--adapter", "a"), "takes no adapter"),
         (("encode", "x", "-c", "nope", "-o", "p"), "no codec named 'nope'"),
     ],
 )

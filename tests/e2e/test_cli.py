@@ -20,7 +20,7 @@ def test_help_lists_every_command(ctxbench):
 
 def test_run_resumes_and_answers_sql(ctxbench):
     """A run stores its trials; the same command adds nothing; a larger one adds the rest; SQL sees them."""
-    args = ("run", *QUICK, "-c", "text", "-c", "codebook", "-t", "needle")
+    args = ("run", "-m", "channel", *QUICK, "-c", "text", "-c", "codebook", "-t", "needle")
     first = json.loads(ctxbench(*args).stdout)
     assert (first["planned"], first["finished"], first["errors"]) == (6, 6, 0)
     cells = {(cell["codec"], cell["augmentation"]): cell for cell in first["cells"]}
@@ -37,7 +37,9 @@ def test_run_resumes_and_answers_sql(ctxbench):
 
 def test_the_table(ctxbench):
     """The table names every codec and level, and nothing but the table and its legend goes to stdout."""
-    done = ctxbench("run", "-n", "1", "-b", "128", "-c", "text", "-c", "codebook_external", "-t", "needle", "--workers", "0")
+    done = ctxbench(
+        "run", "-m", "channel", "-n", "1", "-b", "128", "-c", "text", "-c", "codebook_external", "-t", "needle", "--workers", "0"
+    )
     lines = done.stdout.splitlines()
     assert lines[0].split() == ["model", "task", "bucket", "codec", "tokens", "ratio", "clean", "light", "heavy"]
     text = next(line for line in lines if " text " in line)
@@ -129,7 +131,7 @@ def test_doctor(ctxbench):
 
 def test_all_trials_failing_is_exit_code_1_and_some_is_0(ctxbench):
     """A cell that fails does not fail the run and is counted; nothing but failures does, and says how to see them."""
-    args = ("run", "-n", "1", "--workers", "0", "-t", "json_restore", "-a", "clean", "-c", "text", "--format", "json")
+    args = ("run", "-m", "channel", "-n", "1", "--workers", "0", "-t", "json_restore", "-a", "clean", "-c", "text", "--format", "json")
     done = json.loads(ctxbench(*args, "-b", "8,128", "--store", "some.duckdb").stdout)
     assert (done["finished"], done["errors"]) == (2, 1)
     done = ctxbench(*args, "-b", "8", exit_code=1)

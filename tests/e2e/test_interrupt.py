@@ -19,7 +19,26 @@ from ctxbench.store import Store
 def start(folder: Path) -> subprocess.Popen[str]:
     """A run of 600 trials, in a process group of its own."""
     script = Path(sys.executable).with_name("ctxbench")
-    args = [str(script), "run", "-n", "300", "-b", "64", "-c", "text", "-c", "codebook", "-t", "needle", "-a", "clean", "--workers", "1"]
+    args = [
+        str(script),
+        "run",
+        "-m",
+        "channel",
+        "-n",
+        "300",
+        "-b",
+        "64",
+        "-c",
+        "text",
+        "-c",
+        "codebook",
+        "-t",
+        "needle",
+        "-a",
+        "clean",
+        "--workers",
+        "1",
+    ]
     return subprocess.Popen(args, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
 
@@ -51,7 +70,25 @@ def test_a_stopped_run_goes_on(ctxbench, tmp_path, stop):
         assert "Traceback" not in err
     before = stored(tmp_path)
     assert before > 0
-    arguments = ("run", "-n", "300", "-b", "64", "-c", "text", "-c", "codebook", "-t", "needle", "-a", "clean", "--format", "json")
+    arguments = (
+        "run",
+        "-m",
+        "channel",
+        "-n",
+        "300",
+        "-b",
+        "64",
+        "-c",
+        "text",
+        "-c",
+        "codebook",
+        "-t",
+        "needle",
+        "-a",
+        "clean",
+        "--format",
+        "json",
+    )
     done = json.loads(ctxbench(*arguments).stdout)
     assert (done["planned"], done["stored_before"], done["finished"]) == (600, before, 600 - before)
     assert done["errors"] == 0

@@ -19,7 +19,7 @@ def test_every_command_prints_what_the_readme_shows(tmp_path):
     """All console blocks run in one folder, in order; their output is the README's, but for times."""
     ran = 0
     for block in blocks(DOCUMENT):
-        assert normal(run_block(block, tmp_path)) == normal(block.text)
+        assert normal(run_block(block, tmp_path), block.neural) == normal(block.text, block.neural)
         ran += len(commands(block.text)) if block.language == "console" else 0
     assert ran >= 8
 

@@ -88,7 +88,7 @@ def test_a_code_page_knows_its_bytes_and_how_they_look_printed():
     for cell in range(16):
         colour = tuple(int(v) for v in page.tiles[0][7 * (cell // 4) + 3, 7 * (cell % 4) + 3])
         assert colour == table[int(bits[2 * cell : 2 * cell + 2], 2)]
-    shown = pages.text_page("four bytes a tile: Gr", 12).tiles
+    shown = pages.render_page("four bytes a tile: Gr", 12).tiles
     np.testing.assert_array_equal(page.printed[:5], shown[:5])
     assert (page.printed[7:] == 255).all()
 

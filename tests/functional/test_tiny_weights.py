@@ -9,12 +9,17 @@ from ctxbench import Prompt, derive_seed, load_plugins
 from ctxbench.engine.prompts import compose
 
 RENDER = {"font_size": 11, "line_spacing": 2.55, "margin": 0, "columns": 47}
+CODE = {"preset": "aligned", "cell": 7, "colors": 4, "columns": 12}
 SAMPLES = 12
 
 
-def _answers(codec_name: str, options: dict[str, object], bucket: int = 64) -> tuple[list[str], list[str]]:
+def _answers(codec_name: str, options: dict[str, object], adapter: str | None = None, bucket: int = 64) -> tuple[list[str], list[str]]:
     registry = load_plugins()
-    task, codec, model = registry.task("needle"), registry.codec(codec_name, **options), registry.model("tiny", batch_size=SAMPLES)
+    task, codec, model = (
+        registry.task("needle"),
+        registry.codec(codec_name, **options),
+        registry.model("tiny", adapter=adapter, batch_size=SAMPLES),
+    )
     samples = [task.sample(bucket, derive_seed("test", i)) for i in range(SAMPLES)]
     prompts = []
     for sample in samples:
@@ -32,8 +37,23 @@ def test_wheel_carries_the_base():
     assert (base / "model.safetensors").stat().st_size < 16_000_000
 
 
+def test_wheel_carries_the_adapter():
+    """By the name that the quickstart uses, and small."""
+    assert ctxbench_tiny.adapters() == ["codebook"]
+    folder = ctxbench_tiny.WEIGHTS / "adapters" / "codebook"
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 4_000_000
+
+
 @pytest.mark.parametrize(("codec", "options", "least"), [("text", {}, 9), ("render", RENDER, 5)])
 def test_finds_needles(codec, options, least):
     """Seven random digits cannot be guessed: a wrong tokenizer, template or patch layout gives none."""
     said, right = _answers(codec, options)
     assert sum(a == b for a, b in zip(said, right, strict=True)) >= least
+
+
+def test_the_adapter_teaches_it_the_code():
+    """The base knows nothing of codes, and a number of seven digits cannot be guessed."""
+    said, right = _answers("codebook", CODE)
+    assert sum(a == b for a, b in zip(said, right, strict=True)) == 0
+    said, right = _answers("codebook", CODE, adapter="codebook")
+    assert sum(a == b for a, b in zip(said, right, strict=True)) >= 8
