@@ -17,7 +17,8 @@ def condense(log: Path, every: int = 100) -> list[dict[str, object]]:
     for step, row in rows.items():
         block = -(-step // every) * every
         minutes[block] = max(minutes.get(block, 0.0), float(row["seconds"]) / 60)
-        groups.setdefault((block, row["track"], int(row["length"])), []).append(float(row["loss"]))
+        if float(row["loss"]):  # steps of the vision part alone have none
+            groups.setdefault((block, row["track"], int(row["length"])), []).append(float(row["loss"]))
     longest = {(b, t): max(n for b2, t2, n in groups if (b2, t2) == (b, t)) for b, t, _ in groups}
     return [
         {
