@@ -29,7 +29,7 @@ def test_run_resumes_and_answers_sql(ctxbench):
     second = json.loads(ctxbench(*args).stdout)
     assert (second["stored_before"], second["finished"]) == (6, 0)
     assert second["cells"] == first["cells"]
-    third = json.loads(ctxbench(*args[:2], "2", *args[3:]).stdout)
+    third = json.loads(ctxbench(*args[:4], "2", *args[5:]).stdout)
     assert (third["planned"], third["stored_before"], third["finished"]) == (12, 6, 6)
     rows = json.loads(ctxbench("sql", "SELECT count(*) AS n FROM results", "--format", "json").stdout)
     assert rows == [{"n": 12}]
