@@ -15,31 +15,14 @@ import pytest
 from ctxbench import StoreError
 from ctxbench.store import Store
 
+RUN = ("run", "-m", "channel", "-n", "300", "-b", "64", "-c", "text", "-c", "codebook", "-t", "needle", "-a", "clean")
+"""A run of 600 trials."""
+
 
 def start(folder: Path) -> subprocess.Popen[str]:
-    """A run of 600 trials, in a process group of its own."""
-    script = Path(sys.executable).with_name("ctxbench")
-    args = [
-        str(script),
-        "run",
-        "-m",
-        "channel",
-        "-n",
-        "300",
-        "-b",
-        "64",
-        "-c",
-        "text",
-        "-c",
-        "codebook",
-        "-t",
-        "needle",
-        "-a",
-        "clean",
-        "--workers",
-        "1",
-    ]
-    return subprocess.Popen(args, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    """That run, in a process group of its own."""
+    command = [str(Path(sys.executable).with_name("ctxbench")), *RUN, "--workers", "1"]
+    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
 
 def stored(folder: Path) -> int:
@@ -70,26 +53,7 @@ def test_a_stopped_run_goes_on(ctxbench, tmp_path, stop):
         assert "Traceback" not in err
     before = stored(tmp_path)
     assert before > 0
-    arguments = (
-        "run",
-        "-m",
-        "channel",
-        "-n",
-        "300",
-        "-b",
-        "64",
-        "-c",
-        "text",
-        "-c",
-        "codebook",
-        "-t",
-        "needle",
-        "-a",
-        "clean",
-        "--format",
-        "json",
-    )
-    done = json.loads(ctxbench(*arguments).stdout)
+    done = json.loads(ctxbench(*RUN, "--format", "json").stdout)
     assert (done["planned"], done["stored_before"], done["finished"]) == (600, before, 600 - before)
     assert done["errors"] == 0
     assert stored(tmp_path) == 600

@@ -119,15 +119,3 @@ def look(modulation: Modulation, pixels: Pixels) -> Symbols:
     table = palette(modulation.colors).astype(np.float32)
     found = np.asarray((mean @ table.T - 0.5 * (table * table).sum(1)).argmax(2), np.uint8)
     return found.reshape(height // SQUARE, side, width // SQUARE, side).transpose(0, 2, 1, 3).ravel()
-
-
-def to_cells(bits: Symbols, width: int) -> Symbols:
-    """Bits as symbols of ``width`` bits, most significant first, filled up with zeros."""
-    padded = np.zeros(-(-len(bits) // width) * width, np.uint8)
-    padded[: len(bits)] = bits
-    return np.asarray(padded.reshape(-1, width) @ (1 << np.arange(width - 1, -1, -1)), np.uint8)
-
-
-def to_bits(symbols: Symbols, width: int) -> Symbols:
-    """The bits of symbols, most significant first."""
-    return np.asarray((symbols[:, None] >> np.arange(width - 1, -1, -1)) & 1, np.uint8).ravel()

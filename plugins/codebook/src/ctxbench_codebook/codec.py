@@ -10,7 +10,7 @@ import attrs
 from PIL import Image
 
 from ctxbench import CapacityError, Carrier, Codec, DecodeError, require_text
-from ctxbench_codebook import aligned, correct, document, header, parity_page
+from ctxbench_codebook import aligned_reading, correct, document, header, parity_page
 from ctxbench_codebook.aligned import Aligned
 from ctxbench_codebook.aligned_layout import Modulation
 from ctxbench_codebook.correct import Blocks
@@ -133,7 +133,7 @@ class Codebook(Codec):
         """
         if not carrier.pages:
             raise DecodeError("this carrier holds no page")
-        text = aligned.decode(carrier, search=self.preset == "aligned")
+        text = aligned_reading.decode(carrier, search=self.preset == "aligned")
         if text is not None:
             return text
         parts: list[Part] = []

@@ -90,15 +90,3 @@ def data_of(words: Bytes, good: npt.NDArray[np.bool_], blocks: Blocks) -> bytes:
 def bits_of(words: Bytes, good: npt.NDArray[np.bool_]) -> tuple[Bytes, npt.NDArray[np.bool_]]:
     """(the interleaved code words' bits, which of them are of good blocks)."""
     return np.unpackbits(words.T.ravel()), np.tile(good, words.shape[1]).repeat(8)
-
-
-def repair(words: Bytes, check: int) -> Bytes:
-    """The code words, (blocks, size), without their errors; ``words`` is changed.
-
-    Raises:
-        DecodeError: a block has more errors than its parity can correct.
-    """
-    bad = np.count_nonzero(~reed_solomon.repair(words, check))
-    if bad:
-        raise DecodeError(f"too many errors for {check} parity bytes in {bad} of {len(words)} blocks")
-    return words

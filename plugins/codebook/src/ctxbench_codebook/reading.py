@@ -17,6 +17,7 @@ from ctxbench_codebook.document import Part
 from ctxbench_codebook.header import Header
 from ctxbench_codebook.layout import BAND_CELL, EDGE, GRID, Band, Layout, Symbols, pilots
 from ctxbench_codebook.rectify import Samples, View
+from ctxbench_codebook.symbol_bits import pack, unpack
 
 Certain = tuple[Symbols, npt.NDArray[np.bool_]]
 """Symbols of all grid cells, and which of them are certain."""
@@ -113,25 +114,21 @@ def certain_symbols(words: Symbols, good: npt.NDArray[np.bool_], layout: Layout)
     whole = len(bits) // layout.bits
     symbols, known = np.zeros(mask.size, np.uint8), np.zeros(mask.size, np.bool_)
     places = np.flatnonzero(~mask.ravel())[:whole]
-    spread = bits[: whole * layout.bits].reshape(whole, layout.bits)
-    symbols[places] = (spread << np.arange(layout.bits - 1, -1, -1, dtype=np.uint8)).sum(1)
+    symbols[places] = pack(bits[: whole * layout.bits], layout.bits)
     known[places] = sure[: whole * layout.bits].reshape(whole, layout.bits).all(1)
     return symbols, known
 
 
 def to_bytes(symbols: Symbols, bits: int) -> npt.NDArray[np.uint8]:
     """Symbols as the bytes whose bits they hold, most significant first."""
-    spread = (symbols[:, None] >> np.arange(bits - 1, -1, -1, dtype=np.uint8)) & 1
-    return np.packbits(spread.ravel())[: len(symbols) * bits // 8]
+    return np.packbits(unpack(symbols, bits))[: len(symbols) * bits // 8]
 
 
 def to_symbols(data: npt.NDArray[np.uint8], bits: int, cells: int) -> Symbols:
     """The bits of bytes as symbols, filled up to ``cells`` with alternating bits, since large even areas are harder to read."""
     stream = np.unpackbits(data)
     filler = (np.arange(cells * bits - len(stream)) * 0x9E3779B1 >> 16 & 1).astype(np.uint8)
-    spread = np.concatenate([stream, filler]).reshape(cells, bits)
-    weights = 1 << np.arange(bits - 1, -1, -1)
-    return np.asarray((spread * weights).sum(1), np.uint8)
+    return pack(np.concatenate([stream, filler]), bits)
 
 
 def attempts(picture: Samples, view: View, layout: Layout) -> Generator[Symbols, Certain | None]:
@@ -169,9 +166,9 @@ def attempts(picture: Samples, view: View, layout: Layout) -> Generator[Symbols,
     settled = 0
     while certain is not None and radius == _MARGIN and np.count_nonzero(certain[1]) > settled:
         settled = int(np.count_nonzero(certain[1]))
-        seen = equalise.cancel_interference(features[:, :-1], table[np.where(certain[1], certain[0], symbols)], mask.shape)
-        symbols = classify(seen, np.where(certain[1], certain[0], symbols), layout.colors)
-        symbols = _keep(np.where(certain[1], certain[0], symbols), known, truth)
+        best = _keep(symbols, certain[1], certain[0])
+        seen = equalise.cancel_interference(features[:, :-1], table[best], mask.shape)
+        symbols = _keep(_keep(classify(seen, best, layout.colors), certain[1], certain[0]), known, truth)
         certain = yield symbols
 
 

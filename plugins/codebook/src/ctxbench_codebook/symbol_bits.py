@@ -1,0 +1,20 @@
+"""Bits as the symbols of cells, and back: a symbol of ``width`` bits is one cell's colour, most significant bit first."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Symbols = npt.NDArray[np.uint8]
+
+
+def pack(bits: Symbols, width: int) -> Symbols:
+    """Bits (n) as symbols (ceil(n / width)), the last filled up with zeros."""
+    padded = np.zeros(-(-len(bits) // width) * width, np.uint8)
+    padded[: len(bits)] = bits
+    return np.asarray(padded.reshape(-1, width) @ (1 << np.arange(width - 1, -1, -1)), np.uint8)
+
+
+def unpack(symbols: Symbols, width: int) -> Symbols:
+    """The bits of symbols (n), as (n * width)."""
+    return np.asarray((symbols[:, None] >> np.arange(width - 1, -1, -1)) & 1, np.uint8).ravel()
