@@ -149,11 +149,12 @@ def with_bytes(page: Page, text: str) -> Page:
 
     Printed, each square is the same four characters; squares of parity and header are white. The base can read that.
     """
-    from ctxbench_codebook.aligned_layout import Modulation, look, to_bits
+    from ctxbench_codebook.aligned_layout import Modulation, look
+    from ctxbench_codebook.symbol_bits import unpack
 
     modulation = Modulation(CODE["cell"], CODE["colors"])
     strip = page.tiles.swapaxes(0, 1).reshape(TILE, -1, 3)  # all squares in one row
-    bits = to_bits(look(modulation, strip), modulation.bits).reshape(len(page.tiles), -1)
+    bits = unpack(look(modulation, strip), modulation.bits).reshape(len(page.tiles), -1)
     slots = np.packbits(bits[:, : 8 * BYTES_A_SQUARE], axis=1).astype(np.int64)
     data = np.full(slots.size, ord(" "))
     raw = np.frombuffer(text.encode(), np.uint8)
