@@ -14,10 +14,10 @@ from PIL import Image
 TRAIN = Path(__file__).parents[2] / "plugins" / "tiny" / "train"
 sys.path.insert(0, str(TRAIN))
 
-from tinytrain import batches, pages  # noqa: E402
+from tinytrain import batches, looking, pages, words  # noqa: E402
 from tinytrain.curriculum import Track  # noqa: E402
-from tinytrain.export import byte_tokenizer, export, write_adapter, write_base  # noqa: E402
-from tinytrain.sources import Copy, Lookup, TaskSource  # noqa: E402
+from tinytrain.export import export, make_tokenizer, write_adapter, write_base  # noqa: E402
+from tinytrain.sources import Copy, Lookup, RandomWords, TaskSource  # noqa: E402
 from tinytrain.stages import base_of, load_stages, make_model, make_tracks, make_trainer, with_adapter  # noqa: E402
 from tinytrain.training import Settings, Trainer  # noqa: E402
 
@@ -45,13 +45,111 @@ def test_patches_equal_the_image_processor():
     np.testing.assert_allclose(pages.patches(page.tiles), made["pixel_values"].numpy(), atol=1e-5)
 
 
-def test_byte_tokenizer_maps_bytes_to_themselves():
+def test_the_tokenizer_maps_bytes_to_themselves():
     """The training code writes bytes as ids without asking the tokenizer."""
-    tokenizer = byte_tokenizer()
+    tokenizer = make_tokenizer()
     text = "".join(map(chr, range(256))) + "Grüße 你好 🙂\r\n\t  x"
     assert tokenizer.encode(text) == list(text.encode())
     assert tokenizer.decode(list(text.encode()), clean_up_tokenization_spaces=False) == text
     assert tokenizer.convert_tokens_to_ids(["<|im_start|>", "<|im_end|>", "<|image_pad|>"]) == [257, 258, 261]
+
+
+def test_words_are_written_only_where_a_model_chooses_them():
+    """Texts are encoded in bytes; the ids of words decode to what their codes mean."""
+    from ctxbench_codebook import symbols
+
+    tokenizer = make_tokenizer()
+    text = '{"name":"Rosa Larsen","verified":true,"id":1}'
+    codes = tuple(symbols.encode(text, "dictionary")[0].tolist())
+    assert len(codes) < len(text) / 2
+    assert len(tokenizer) == words.FIRST + len(words.entries())
+    assert tokenizer.decode(words.to_ids(codes), clean_up_tokenization_spaces=False) == text
+    assert tokenizer.decode(words.to_ids((ord("a"), ord("{")))) == "a{"
+
+
+def test_words_do_not_change_what_a_model_makes_of_bytes():
+    """Their rows are new; all others and all weights are the same."""
+    plain = make_model(MICRO)
+    weights = plain.state_dict()
+    wordy = make_model(MICRO, words=len(words.entries()))
+    made = words.with_words({k: v for k, v in weights.items() if k != "lm_head.weight"})
+    assert set(wordy.load_state_dict(made, strict=False)[0]) <= {"lm_head.weight"}
+    batch = batches.collate([Copy("text", [8]).make(random.Random(2), 8)])
+    with torch.no_grad():
+        torch.testing.assert_close(wordy(**batch).logits[..., : words.FIRST], plain(**batch).logits)
+    table = made[words.TABLE]
+    assert len({tuple(row) for row in table[words.FIRST :].mul(1000).round().tolist()}) == len(words.entries())
+
+
+def test_an_answer_in_words_is_what_the_page_shows():
+    """Codes that reach beyond the answer are cut; one that is not in the context is encoded by itself."""
+    from ctxbench_codebook import symbols
+
+    context = "Nobody spoke. The secret number of the pearl cricket is 4188540. The wind turned."
+    for answer in ("4188540", context, "not found", "o"):
+        assert symbols.decode(np.array(words.answer_codes(context, answer)[0]), "dictionary") == answer
+    whole = tuple(symbols.encode(context, "dictionary")[0].tolist())
+    assert words.answer_codes(context, context) == (whole, tuple(range(len(whole))))
+    codes, places = words.answer_codes(context, "4188540")
+    assert [whole[place] for place in places[:-1]] == list(codes[:-1])
+    assert words.answer_codes(context, "o")[1] == ()
+
+
+CODE = {"preset": "aligned", "cell": 4, "colors": 2, "columns": 4, "symbol": "dictionary"}
+
+
+def test_a_page_of_words_knows_the_bits_of_its_squares():
+    """Four codes of twelve bits on each, then the last of the square before."""
+    source = RandomWords("json_restore", "codebook", [24], codec_options=CODE)
+    example = source.make(random.Random(0), 24)
+    (page,) = example.pages
+    assert source.bits == page.bits.shape[1] == 60
+    shown = page.bits.reshape(len(page.bits), 5, 12) @ (1 << np.arange(11, -1, -1))
+    count = len(example.codes)
+    assert tuple(shown[:, :4].reshape(-1)[:count].tolist()) == example.codes
+    assert shown[1:, 4].tolist() == shown[:-1, 3].tolist()
+    assert example.places == tuple(range(count))
+    assert example.answer_ids()[:-1] == words.to_ids(example.codes)
+
+
+def test_given_codes_carry_no_loss():
+    """They say from where to go on."""
+    source = RandomWords("json_restore", "codebook", [24], codec_options=CODE, inside=1.0)
+    example = source.make(random.Random(0), 24)
+    labels = batches.collate([example])["labels"][0]
+    said = example.answer_ids()
+    assert example.given in (1, 2)
+    assert labels[labels != -100].tolist() == said[example.given :]
+    assert len(example.codes) <= 24
+
+
+@pytest.mark.parametrize(("colors", "count"), [(2, 4), (4, 8)])
+def test_looking_is_learned_at_the_square_of_the_next_word(colors, count):
+    """Rows name the position from which a word is written and the visual token that shows it; full attention there costs nothing."""
+    source = RandomWords("json_restore", "codebook", [24], codec_options={**CODE, "colors": colors}, inside=1.0)
+    example = source.make(random.Random(0), 24)
+    rows = looking.word_rows([example])
+    asked, said = example.prompt_ids(), example.answer_ids()
+    assert len(rows) == len(example.codes) - example.given
+    page = example.pages[0]
+    assert page.words == count
+    for (_, position, quarter, token), place in zip(rows.tolist(), example.places[example.given :], strict=True):
+        assert (asked + said)[token] == batches.IMAGE
+        assert quarter == place % count * 4 // count
+        shown = page.bits[token - looking.first_tile(example)].reshape(-1, 12)[place % count] @ (1 << np.arange(11, -1, -1))
+        assert words.to_ids((int(shown),)) == [(asked + said)[position + 1]]
+    attention = torch.zeros(1, 2, len(example), len(example))
+    attention[0, 1, rows[:, 1], rows[:, 3]] = 1.0
+    assert looking.look_loss((attention,), rows, [looking.Head(0, 1, (0, 1, 2, 3))]) == 0
+    assert looking.look_loss((attention,), rows, [looking.Head(0, 0, (2,))]) > 10
+
+
+def test_heads_that_look_are_found():
+    """A threshold of nothing finds every head at every place, one above all attention none."""
+    model = make_model(MICRO)
+    examples = [TaskSource("json_restore", "render", [32], codec_options={**pages.RENDER, "columns": 47}).make(random.Random(0), 32)]
+    assert looking.looking_heads(model, examples, 0.0) == [looking.Head(0, head, (0, 1, 2, 3)) for head in range(2)]
+    assert looking.looking_heads(model, examples, 1.1) == []
 
 
 def test_prompt_ids_equal_the_exported_model_s_own_encoding(tmp_path):

@@ -9,7 +9,7 @@ from ctxbench import Prompt, derive_seed, load_plugins
 from ctxbench.engine.prompts import compose
 
 RENDER = {"font_size": 11, "line_spacing": 2.55, "margin": 0, "columns": 47}
-CODE = {"preset": "aligned", "cell": 7, "colors": 4, "columns": 12}
+WORDS = {"preset": "aligned", "symbol": "dictionary", "cell": 4, "colors": 2, "columns": 4}
 SAMPLES = 12
 
 
@@ -53,7 +53,7 @@ def test_finds_needles(codec, options, least):
 
 def test_the_adapter_teaches_it_the_code():
     """The base knows nothing of codes, and a number of seven digits cannot be guessed."""
-    said, right = _answers("codebook", CODE)
+    said, right = _answers("codebook", WORDS)
     assert sum(a == b for a, b in zip(said, right, strict=True)) == 0
-    said, right = _answers("codebook", CODE, adapter="codebook")
-    assert sum(a == b for a, b in zip(said, right, strict=True)) >= 8
+    said, right = _answers("codebook", WORDS, adapter="codebook")
+    assert sum(a == b for a, b in zip(said, right, strict=True)) >= 10

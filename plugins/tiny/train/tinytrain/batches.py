@@ -8,6 +8,7 @@ import attrs
 import numpy as np
 import torch
 
+from tinytrain import words
 from tinytrain.model import END, IMAGE, PAD, START, VISION_END, VISION_START
 from tinytrain.pages import Page, patches
 
@@ -17,11 +18,20 @@ TURN = [END, *b"\n", START, *b"assistant\n"]
 
 @attrs.frozen
 class Example:
-    """One question and its answer, asked as the engine asks it: the pages, then one text."""
+    """One question and its answer, asked as the engine asks it: the pages, then one text.
+
+    Attributes:
+        codes: the answer is to be in these words.
+        given: first tokens of the answer that need not be learned.
+        places: which of its page's codes each of these is, if that is known.
+    """
 
     text: str
     answer: str
     pages: tuple[Page, ...] = ()
+    codes: tuple[int, ...] | None = None
+    given: int = 0
+    places: tuple[int, ...] = ()
 
     def prompt_ids(self) -> list[int]:
         """Token ids of the user's turn and of the opening of the answer, as the chat template writes them."""
@@ -30,6 +40,8 @@ class Example:
 
     def answer_ids(self) -> list[int]:
         """Token ids of the answer and the end of its turn."""
+        if self.codes is not None:
+            return [*words.to_ids(self.codes), END]
         return [*self.answer.encode(), END]
 
     def __len__(self) -> int:
@@ -55,6 +67,7 @@ def collate(examples: list[Example]) -> dict[str, Any]:
         end = len(prompt) + len(answer)
         ids[i, :end] = torch.tensor(prompt + answer)
         labels[i, len(prompt) : end] = torch.tensor(answer)
+        labels[i, len(prompt) : len(prompt) + examples[i].given] = -100
     return {
         "input_ids": ids,
         "labels": labels,
@@ -64,9 +77,6 @@ def collate(examples: list[Example]) -> dict[str, Any]:
     }
 
 
-def shown(examples: list[Example]) -> torch.Tensor | None:
-    """What the tiles of a batch show, (tiles, k), if every page says so."""
-    slots = [page.slots for e in examples for page in e.pages]
-    if not slots or any(s is None for s in slots):
-        return None
-    return torch.from_numpy(np.concatenate(slots))  # type: ignore[arg-type]
+def first_tile(example: Example) -> int:
+    """Position of the first visual token in the sequence."""
+    return example.prompt_ids().index(IMAGE)

@@ -9,8 +9,12 @@ from typing import Any
 
 import torch
 
+from tinytrain import words
 from tinytrain.model import SPECIAL
 from tinytrain.stages import base_of, make_model, with_adapter
+
+MARK = "\u241f"
+"""First symbol of a word in the tokenizer's files: by it the word of one byte is another token than the byte, none of which has it."""
 
 PACKAGED = Path(__file__).parents[2] / "src" / "ctxbench_tiny" / "weights"
 
@@ -35,15 +39,17 @@ PROCESSOR = {
 }
 
 
-def byte_tokenizer() -> Any:
-    """A tokenizer whose id of a UTF-8 byte is that byte, then Qwen2-VL's special tokens."""
+def make_tokenizer() -> Any:
+    """A tokenizer whose id of a UTF-8 byte is that byte, then Qwen2-VL's special tokens, then the words. It writes every text in bytes."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
-    vocabulary = {symbol: byte for byte, symbol in enumerate(_byte_symbols())}
+    byte = _byte_symbols()
+    written = [*byte, *SPECIAL, "<|unused|>", *(MARK + "".join(byte[i] for i in word) for word in words.entries())]
+    vocabulary = {symbol: i for i, symbol in enumerate(written)}
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.decoder = decoders.Sequence([decoders.Replace(MARK, ""), decoders.ByteLevel()])
     tokenizer.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in SPECIAL])
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|endoftext|>")
 
@@ -62,7 +68,7 @@ def write_base(model: Any, folder: Path) -> None:
     model.generation_config.eos_token_id = model.config.text_config.eos_token_id
     model.generation_config.pad_token_id = model.config.text_config.pad_token_id
     model.to(torch.bfloat16).save_pretrained(folder)
-    byte_tokenizer().save_pretrained(folder)
+    make_tokenizer().save_pretrained(folder)
     (folder / "chat_template.jinja").write_text(TEMPLATE, "utf-8")
     (folder / "processor_config.json").write_text(json.dumps(PROCESSOR, indent=2) + "\n", "utf-8")
 
@@ -83,8 +89,8 @@ def load_base(config: dict[str, Any], checkpoint: Path) -> Any:
     Raises:
         ValueError: the checkpoint lacks weights of the model.
     """
-    model = make_model(config["model"])
-    missing, _ = model.load_state_dict(torch.load(checkpoint, weights_only=True)["model"], strict=False)
+    model = make_model(config["model"], words=len(words.entries()))
+    missing, _ = model.load_state_dict(words.with_words(torch.load(checkpoint, weights_only=True)["model"]), strict=False)
     if set(missing) - {"lm_head.weight"}:  # tied to the embedding
         raise ValueError(f"{checkpoint} lacks {missing[0]} and {len(missing) - 1} others: a checkpoint of another model")
     return model

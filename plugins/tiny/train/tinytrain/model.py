@@ -9,14 +9,14 @@ SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<
 
 
 def make_config(
-    hidden: int = 192, layers: int = 4, heads: int = 6, theta: float = 30.0, sections: tuple[int, int, int] = (0, 6, 10)
+    hidden: int = 192, layers: int = 4, heads: int = 6, theta: float = 30.0, sections: tuple[int, int, int] = (0, 6, 10), words: int = 0
 ) -> Any:
     """A Qwen2-VL configuration."""
     from transformers import Qwen2VLConfig
 
     return Qwen2VLConfig(
         text_config={
-            "vocab_size": 264,
+            "vocab_size": 264 + words,
             "hidden_size": hidden,
             "intermediate_size": 3 * hidden,
             "num_hidden_layers": layers,

@@ -31,12 +31,16 @@ class Page:
         width: tokens in a row.
         slots: int64 (tokens, k), the byte in each of a tile's k places, -1 where there is none; ``None`` if nobody knows.
         printed: of a code, the tiles as the base would have to see them to read the same; like ``tiles``.
+        bits: (tokens, bits), what the codes on each tile say; ``None`` if nobody knows.
+        words: codes on each tile, if it is known what they say.
     """
 
     tiles: Tiles
     width: int
     slots: npt.NDArray[np.int64] | None = None
     printed: Tiles | None = None
+    bits: npt.NDArray[np.uint8] | None = None
+    words: int = 0
 
 
 def of_image(image: Image.Image) -> Page:
@@ -149,15 +153,50 @@ def with_bytes(page: Page, text: str) -> Page:
 
     Printed, each square is the same four characters; squares of parity and header are white. The base can read that.
     """
-    from ctxbench_codebook.aligned_layout import Modulation, look
-    from ctxbench_codebook.symbol_bits import unpack
-
-    modulation = Modulation(CODE["cell"], CODE["colors"])
-    strip = page.tiles.swapaxes(0, 1).reshape(TILE, -1, 3)  # all squares in one row
-    bits = unpack(look(modulation, strip), modulation.bits).reshape(len(page.tiles), -1)
+    bits = _bits(page, CODE["cell"], CODE["colors"])
     slots = np.packbits(bits[:, : 8 * BYTES_A_SQUARE], axis=1).astype(np.int64)
     data = np.full(slots.size, ord(" "))
     raw = np.frombuffer(text.encode(), np.uint8)
     data[: len(raw)] = np.where((raw >= 32) & (raw < 127), raw, ord(" "))
     grey = printed_glyphs()[data - 32].reshape(len(slots), BYTES_A_SQUARE, TILE, -1).swapaxes(1, 2).reshape(-1, TILE, TILE)
     return attrs.evolve(page, slots=slots, printed=np.repeat(grey[..., None], 3, -1))
+
+
+@functools.cache
+def qr_codec() -> ctxbench.Codec:
+    """The codec ``codebook_external`` as it is."""
+    return ctxbench.load_plugins().codec("codebook_external")
+
+
+def qr_page(text: str) -> Page:
+    """The codec's own page of a text that fits on one."""
+    (image,) = qr_codec().encode(text).pages
+    return of_image(image)
+
+
+WORD_BITS = 12
+"""Bits of a code of the codebook's dictionary."""
+
+
+def words_a_square(options: dict[str, Any]) -> int:
+    """Codes of the dictionary in a square of the codec ``codebook`` with these options."""
+    from ctxbench_codebook.aligned_layout import Modulation
+
+    return Modulation(options["cell"], options["colors"]).codes(WORD_BITS)
+
+
+def with_bits(page: Page, options: dict[str, Any]) -> Page:
+    """A page of words, knowing the bits that its squares show, and those of the last code in the square before each."""
+    count = words_a_square(options)
+    own = _bits(page, options["cell"], options["colors"])[:, : count * WORD_BITS]
+    return attrs.evolve(page, bits=np.hstack([own, np.roll(own[:, -WORD_BITS:], 1, axis=0)]), words=count)
+
+
+def _bits(page: Page, cell: int, colors: int) -> Tiles:
+    """The bits of all cells, (tokens, bits)."""
+    from ctxbench_codebook.aligned_layout import Modulation, look
+    from ctxbench_codebook.symbol_bits import unpack
+
+    modulation = Modulation(cell, colors)
+    strip = page.tiles.swapaxes(0, 1).reshape(TILE, -1, 3)  # all squares in one row
+    return unpack(look(modulation, strip), modulation.bits).reshape(len(page.tiles), -1)

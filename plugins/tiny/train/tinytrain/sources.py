@@ -10,11 +10,11 @@ from typing import Any, Literal
 import attrs
 
 import ctxbench
-from tinytrain import pages, texts
+from tinytrain import pages, texts, words
 from tinytrain.batches import Example
 
-Kind = Literal["text", "page", "dense", "render", "code"]
-SLOTS = {"text": 0, "page": 4, "dense": 8, "render": 4, "code": pages.BYTES_A_SQUARE}
+Kind = Literal["text", "page", "dense", "render", "code", "qr"]
+SLOTS = {"text": 0, "page": 4, "dense": 8, "render": 4, "code": pages.BYTES_A_SQUARE, "qr": 0}
 COPY = ("Copy it.", "Repeat the text.", "Write it out exactly.")
 
 
@@ -23,10 +23,14 @@ class Source(abc.ABC):
 
     Attributes:
         slots: bytes that each tile of its pages shows, 0 if unknown.
+        bits: bits that are known of each tile of its pages.
+        pages: whether it has pages.
         lengths: levels of the curriculum, in characters or in reference tokens.
     """
 
     slots: int = 0
+    bits: int = 0
+    pages: bool = True
     lengths: Sequence[int]
 
     @abc.abstractmethod
@@ -40,6 +44,8 @@ def _carry(kind: Kind, text: str, width: int) -> tuple[str, tuple[pages.Page, ..
         return f"{text}\n\n", ()
     if kind == "code":
         return "", (pages.code_page(text),)
+    if kind == "qr":
+        return "", (pages.qr_page(text),)
     if kind == "render":
         return "", (pages.render_page(text, width),)
     return "", (pages.text_page(text, width, 2 if kind == "dense" else 1),)
@@ -57,6 +63,11 @@ class Drawn(Source):
     def slots(self) -> int:  # type: ignore[override]
         """Bytes on each tile."""
         return SLOTS[self.kind]
+
+    @property
+    def pages(self) -> bool:  # type: ignore[override]
+        """Whether the text is on pages."""
+        return self.kind != "text"
 
     def ask(self, r: random.Random, context: str, question: str, answer: str) -> Example:
         """A question about a context."""
@@ -88,13 +99,18 @@ class Lookup(Drawn):
 
 @attrs.define
 class TaskSource(Source):
-    """A task's real samples in a codec's real carriers, worded as the engine words them. Lengths are reference tokens."""
+    """A task's real samples in a codec's real carriers, worded as the engine words them. Lengths are reference tokens.
+
+    Attributes:
+        keep: of pages that the base reads: an adapter is to see them as the base does.
+    """
 
     task: str
     codec: str
     lengths: Sequence[int]
     task_options: dict[str, Any] = attrs.field(factory=dict)
     codec_options: dict[str, Any] = attrs.field(factory=dict)
+    keep: bool = False
     _task: ctxbench.Task = attrs.field(init=False)
     _codec: ctxbench.Codec = attrs.field(init=False)
 
@@ -108,6 +124,18 @@ class TaskSource(Source):
         """Bytes on each tile, where they are known."""
         return SLOTS["code"] if self.codec_options == pages.CODE else 0
 
+    @property
+    def bits(self) -> int:  # type: ignore[override]
+        """Bits that are known of each tile, where it shows codes of words."""
+        if self.codec_options.get("symbol") != "dictionary":
+            return 0
+        return (pages.words_a_square(self.codec_options) + 1) * pages.WORD_BITS
+
+    @property
+    def pages(self) -> bool:  # type: ignore[override]
+        """Whether the codec makes pages."""
+        return self.codec != "text"
+
     def make(self, r: random.Random, length: int) -> Example:
         """The task's sample of ``length`` reference tokens for a training seed, which no evaluation draws from."""
         sample = self._task.sample(length, ctxbench.derive_seed("training", self.task, length, r.getrandbits(48)))
@@ -120,12 +148,40 @@ class TaskSource(Source):
         carrier = self._codec.encode(sample.context)
         text = compose(self._codec.hint(sample.language), carrier.text, sample.question)
         made = tuple(pages.of_image(page) for page in carrier.pages)
+        if self.keep:
+            made = tuple(attrs.evolve(page, printed=page.tiles) for page in made)
+        if self.bits:
+            made = tuple(pages.with_bits(page, self.codec_options) for page in made)
+            codes, places = words.answer_codes(sample.context, sample.answer)
+            return Example(text, sample.answer, made, codes, places=places if len(made) == 1 else ())
         if self.slots and len(made) == 1:
             made = (pages.with_bytes(made[0], sample.context),)
         return Example(text, sample.answer, made)
 
 
-SOURCES = {"copy": Copy, "lookup": Lookup, "task": TaskSource}
+@attrs.define
+class RandomWords(TaskSource):
+    """Random entries of the dictionary, to be copied: nothing in them can be guessed. Lengths are codes.
+
+    Attributes:
+        inside: share of the examples that begin anywhere, with one or two codes given: the place to go on from must be found by what stands
+            there. Without them the model learns to count places, which ends with the first row of squares.
+    """
+
+    inside: float = 0.0
+
+    def make(self, r: random.Random, length: int) -> Example:
+        """A text of about ``length`` codes."""
+        entries = [entry for entry in words.entries() if entry.isascii() and entry.decode().isprintable()]
+        text = b"".join(r.sample(entries, k=r.randrange(1 + length * 3 // 4, length + 1))).decode()
+        made = attrs.evolve(self.example(attrs.evolve(self._task.sample(64, 0), context=text, answer=text)), text=r.choice(COPY))
+        if r.random() >= self.inside or made.codes is None or len(made.codes) < 4:
+            return made
+        start = r.randrange(len(made.codes) - 3)
+        return attrs.evolve(made, codes=made.codes[start:], places=made.places[start:], given=r.choice([1, 1, 2]))
+
+
+SOURCES = {"words": RandomWords, "copy": Copy, "lookup": Lookup, "task": TaskSource}
 
 
 def make_source(options: dict[str, Any]) -> Source:

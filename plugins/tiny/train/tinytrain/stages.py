@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import warnings
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,13 @@ from typing import Any
 import torch
 import yaml
 
+from tinytrain import words
+from tinytrain.batches import Example
 from tinytrain.curriculum import Track
+from tinytrain.looking import COLUMNS, Head, looking_heads
 from tinytrain.model import make_config
-from tinytrain.sources import make_source
+from tinytrain.pages import GLYPHS_A_TILE, RENDER
+from tinytrain.sources import TaskSource, make_source
 from tinytrain.training import Settings, Trainer
 
 CURRICULUM = ("weight", "climb", "focus")
@@ -33,12 +38,12 @@ def make_tracks(options: dict[str, dict[str, Any]]) -> list[Track]:
     return made
 
 
-def make_model(options: dict[str, Any], seed: int = 0) -> Any:
-    """A new model with random weights. Attention is plain: on a CPU in bfloat16 it is the fastest."""
+def make_model(options: dict[str, Any], seed: int = 0, words: int = 0) -> Any:
+    """A new model with random weights, for ``words`` words beside the bytes. Attention is plain: on a CPU in bfloat16 it is the fastest."""
     from transformers import Qwen2VLForConditionalGeneration
 
     torch.manual_seed(seed)
-    return Qwen2VLForConditionalGeneration._from_config(make_config(**options), attn_implementation="eager")
+    return Qwen2VLForConditionalGeneration._from_config(make_config(**options, words=words), attn_implementation="eager")
 
 
 def with_adapter(model: Any, options: dict[str, Any]) -> Any:
@@ -61,19 +66,28 @@ def make_trainer(config: dict[str, Any], name: str, folder: Path) -> Trainer:
     """The trainer of a stage, at its start: weights of the stage that it builds on, from ``folder``, or new ones."""
     stage = config["stages"][name]
     settings = Settings(**stage["settings"])
-    model = make_model(config["model"], settings.seed)
+    model = make_model(config["model"], settings.seed, len(words.entries()) if "adapter" in stage else 0)
     visual = model.model.visual
+    looking: list[Head] = []
     before = torch.load(folder / f"{stage['after']}.pt", weights_only=True) if "after" in stage else None
     if "adapter" in stage:
-        model.load_state_dict(base_weights(config, name, folder), strict=False)
+        model.load_state_dict(words.with_words(base_weights(config, name, folder)), strict=False)
+        if settings.look:
+            looking = looking_heads(model, _printed())
         torch.manual_seed(settings.seed)
         model = with_adapter(model, stage["adapter"])
         if before is not None and "adapter" in config["stages"][stage["after"]]:
             model.load_state_dict(before["model"], strict=False)
-    trainer = Trainer(model, visual, make_tracks(stage["tracks"]), settings, config["model"]["hidden"])
+    trainer = Trainer(model, visual, make_tracks(stage["tracks"]), settings, config["model"]["hidden"], looking)
     if before is not None:
         trainer.start_from(before if "adapter" not in stage else {**before, "model": {}})
     return trainer
+
+
+def _printed() -> list[Example]:
+    """Copies of printed pages, to see where the base looks."""
+    source = TaskSource("json_restore", "render", [128], codec_options={**RENDER, "columns": GLYPHS_A_TILE * COLUMNS - 1})
+    return [source.make(random.Random(i), 128) for i in range(8)]
 
 
 def base_weights(config: dict[str, Any], name: str, folder: Path) -> dict[str, torch.Tensor]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from tinytrain.batches import Example, collate, shown
+from tinytrain.batches import Example, collate
 from tinytrain.curriculum import Track
-from tinytrain.pages import patches
+from tinytrain.looking import Head, look_loss, word_rows
+from tinytrain.pages import Tiles, patches
 
 FIELDS = ("step", "track", "length", "loss", "tile_loss", "top", "mean", "tokens", "seconds")
 
@@ -32,8 +33,9 @@ class Settings:
         warmup: steps of linear warm-up. ``decay``: last share of the steps, over which both rates fall linearly to 2 %.
         tile_loss: weight of the loss of reading each tile's bytes straight from its visual token, which a helper head learns and which
             is thrown away after training: without it the vision part starts to learn only once the language part can use it.
-        eyes: first steps that train nothing but the vision part of an adapter, at the tracks' longest lengths: what it sees in a code is
-            to be what the base sees in the same text printed. They are several times faster than whole steps.
+        eyes: first steps that train nothing but the vision part of an adapter, at the tracks' longest lengths: it learns to tell the bits
+            of codes, or to see in them what the base sees in the same text printed. They are several times faster than whole steps.
+        look: weight of the loss by which an adapter's heads look at words on a page where the base's look at characters.
         seed: of the data and of the first weights.
         every: steps between checkpoints.
     """
@@ -46,6 +48,7 @@ class Settings:
     decay: float = 0.3
     tile_loss: float = 1.0
     eyes: int = 0
+    look: float = 0.0
     seed: int = 0
     every: int = 300
 
@@ -69,12 +72,16 @@ def _optimizers(model: nn.Module, heads: nn.Module, settings: Settings) -> list[
 
 
 class Trainer:
-    """A model in training. ``visual`` is its vision part, whose output is what the helper heads read."""
+    """A model in training. ``visual`` is its vision part, whose output is what the helper heads read; ``looking`` are heads of its base."""
 
-    def __init__(self, model: Any, visual: nn.Module, tracks: list[Track], settings: Settings, hidden: int) -> None:
-        self.model, self.tracks, self.settings = model, tracks, settings
+    def __init__(
+        self, model: Any, visual: nn.Module, tracks: list[Track], settings: Settings, hidden: int, looking: Sequence[Head] = ()
+    ) -> None:
+        self.model, self.tracks, self.settings, self.looking = model, tracks, settings, looking
         kinds = {t.source.slots for t in tracks if t.source.slots}
         self.heads = nn.ModuleDict({str(k): nn.Linear(hidden, k * 256) for k in sorted(kinds)})
+        widths = {t.source.bits for t in tracks if t.source.bits}
+        self.heads.update({f"bits-{width}": nn.Linear(hidden, width) for width in sorted(widths)})
         self.optimizers = _optimizers(model, self.heads, settings)
         self.random = random.Random(settings.seed)
         self.step, self.seconds = 0, 0.0
@@ -106,8 +113,10 @@ class Trainer:
     def advance(self, tell: Callable[[str], None]) -> dict[str, Any]:
         """One step; returns a row for the log."""
         start = time.perf_counter()
-        track = self.random.choices(self.tracks, [t.weight for t in self.tracks])[0]
-        length = track.source.lengths[-1] if self.step < self.settings.eyes else track.draw(self.random)
+        eyes = self.step < self.settings.eyes
+        tracks = [t for t in self.tracks if t.source.pages or not eyes]
+        track = self.random.choices(tracks, [t.weight for t in tracks])[0]
+        length = track.source.lengths[-1] if eyes else track.draw(self.random)
         examples = self._examples(track, length)
         for optimizer, peak in zip(self.optimizers, (self.settings.muon, self.settings.adamw), strict=True):
             for group in optimizer.param_groups:
@@ -143,33 +152,45 @@ class Trainer:
         inputs = collate(examples)
         with torch.autocast("cpu", torch.bfloat16):
             if self.step < self.settings.eyes:
-                loss = torch.zeros(())
-                tile_loss = self._printed_loss(inputs, examples)
+                loss = look = torch.zeros(())
+                self.visual(inputs["pixel_values"], grid_thw=inputs["image_grid_thw"])
             else:
-                loss = self.model(**inputs).loss
-                tile_loss = self._tile_loss(examples)
-        (loss + self.settings.tile_loss * tile_loss).backward()
+                loss, look = self._answer_loss(inputs, examples)
+            tile_loss = self._tile_loss(inputs, examples)
+        (loss + self.settings.tile_loss * tile_loss + self.settings.look * look).backward()
         torch.nn.utils.clip_grad_norm_([p for p in self.model.parameters() if p.grad is not None], 1.0)
         for optimizer in self.optimizers:
             optimizer.step()
             optimizer.zero_grad()
         return loss.item(), tile_loss.item()
 
-    def _tile_loss(self, examples: list[Example]) -> torch.Tensor:
-        slots = shown(examples)
-        if slots is None or self._seen is None or not self.settings.tile_loss:
-            return torch.zeros(())
-        logits = self.heads[str(slots.shape[1])](self._seen).reshape(-1, 256)
-        return nn.functional.cross_entropy(logits.float(), slots.reshape(-1), ignore_index=-1)
+    def _answer_loss(self, inputs: dict[str, Any], examples: list[Example]) -> tuple[torch.Tensor, torch.Tensor]:
+        """(loss of the answers' tokens, loss of looking elsewhere than where they stand)."""
+        rows = word_rows(examples) if self.looking else []
+        made = self.model(**inputs, output_attentions=len(rows) > 0)
+        return made.loss, look_loss(made.attentions, rows, self.looking) if len(rows) else torch.zeros(())
 
-    def _printed_loss(self, inputs: dict[str, Any], examples: list[Example]) -> torch.Tensor:
-        """Squared distance of the visual tokens of codes to the base's own of the same text printed, over the latter's variance."""
-        printed = np.concatenate([page.printed for e in examples for page in e.pages])
-        grid = inputs["image_grid_thw"]
+    def _tile_loss(self, inputs: dict[str, Any], examples: list[Example]) -> torch.Tensor:
+        """How far what the vision part made of the tiles is from what they show, by the most that is known of them."""
+        every = [page for example in examples for page in example.pages]
+        if not every or self._seen is None or not self.settings.tile_loss:
+            return torch.zeros(())
+        if every[0].bits is not None:
+            bits = torch.from_numpy(np.concatenate([page.bits for page in every])).float()
+            return nn.functional.binary_cross_entropy_with_logits(self.heads[f"bits-{bits.shape[1]}"](self._seen).float(), bits)
+        if every[0].printed is not None and (self.step < self.settings.eyes or every[0].slots is None):
+            return self._printed_loss(self._seen, inputs["image_grid_thw"], np.concatenate([page.printed for page in every]))
+        if every[0].slots is not None:
+            slots = torch.from_numpy(np.concatenate([page.slots for page in every]))
+            logits = self.heads[str(slots.shape[1])](self._seen).reshape(-1, 256)
+            return nn.functional.cross_entropy(logits.float(), slots.reshape(-1), ignore_index=-1)
+        return torch.zeros(())
+
+    def _printed_loss(self, seen: torch.Tensor, grid: torch.Tensor, printed: Tiles) -> torch.Tensor:
+        """Squared distance of visual tokens to those that the base makes of the same text printed, over the latter's variance."""
         with torch.no_grad(), self.model.disable_adapter():
             wanted = self.visual(torch.from_numpy(patches(printed)), grid_thw=grid).pooler_output.float()
-        seen = self.visual(inputs["pixel_values"], grid_thw=grid).pooler_output.float()
-        return (seen - wanted).square().mean() / wanted.var()
+        return (seen.float() - wanted).square().mean() / wanted.var()
 
     def trainable(self) -> dict[str, torch.Tensor]:
         """The weights that training changes, by name."""
