@@ -11,6 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
+import ctxbench
+
 TRAIN = Path(__file__).parents[2] / "plugins" / "tiny" / "train"
 sys.path.insert(0, str(TRAIN))
 
@@ -34,11 +36,12 @@ def one_thread():
     torch.set_num_threads(before)
 
 
-def test_patches_equal_the_image_processor():
+@pytest.mark.parametrize("size", [(84, 140), (90, 131)])
+def test_patches_equal_the_image_processor(size):
     """Tiles laid out otherwise than transformers does would train a model that reads nothing in use."""
     from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
-    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (84, 140, 3), dtype=np.uint8))
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8))
     page = pages.of_image(image)
     made = Qwen2VLImageProcessorPil(size={"shortest_edge": 784, "longest_edge": 10**6})(images=[image], return_tensors="pt")
     assert made["image_grid_thw"].tolist() == [[1, 6, 10]]
@@ -142,6 +145,24 @@ def test_looking_is_learned_at_the_square_of_the_next_word(colors, count):
     attention[0, 1, rows[:, 1], rows[:, 3]] = 1.0
     assert looking.look_loss((attention,), rows, [looking.Head(0, 1, (0, 1, 2, 3))]) == 0
     assert looking.look_loss((attention,), rows, [looking.Head(0, 0, (2,))]) > 10
+
+
+def test_squares_of_a_damaged_page_are_found_again():
+    """Their place is the tile that has the most of a square's ink; a page that nothing moved keeps its places and bits."""
+    augmenter = ctxbench.load_plugins().augmenter("light", noise_std=0.0)
+    still = ctxbench.load_plugins().augmenter("light", scale=1, rotation=0)
+    image = ctxbench.load_plugins().codec("codebook", **CODE).encode('{"name":"Rosa Larsen","verified":true,"id":1}' * 3).pages[0]
+    whole = pages.with_bits(pages.of_image(image), CODE)
+    same = pages.damaged(image, still, 3, CODE)
+    assert same.where.tolist() == list(range(len(whole.tiles)))
+    assert same.bits.tolist() == whole.bits.tolist()
+    for square, seed in ((0, 1), (5, 2), (len(whole.tiles) - 1, 3)):
+        page = pages.damaged(image, augmenter, seed, CODE)
+        inked = Image.new("RGB", image.size, "white")
+        inked.paste("black", (square % 4 * 28, square // 4 * 28, square % 4 * 28 + 28, square // 4 * 28 + 28))
+        tiles = pages.of_image(augmenter.apply(inked, np.random.default_rng(seed))).tiles
+        assert page.where[square] == (255 - tiles.astype(int)).sum((1, 2, 3)).argmax()
+        assert len(page.bits) == len(page.tiles) == len(tiles)
 
 
 def test_heads_that_look_are_found():

@@ -63,10 +63,12 @@ def word_rows(examples: list[Example]) -> torch.Tensor:
     rows = []
     for i, example in enumerate(examples):
         if example.places:
-            start, tile, words = len(example.prompt_ids()) - 1, first_tile(example), example.pages[0].words
+            start, tile = len(example.prompt_ids()) - 1, first_tile(example)
+            words, where = example.pages[0].words, example.pages[0].where
             for j, place in list(enumerate(example.places))[example.given :]:
                 square, inside = divmod(place, words)
-                rows.append((i, start + j, inside * pages.GLYPHS_A_TILE // words, tile + square))
+                shown = square if where is None else int(where[square])
+                rows.append((i, start + j, inside * pages.GLYPHS_A_TILE // words, tile + shown))
     return torch.tensor(rows, dtype=torch.long).reshape(-1, 4)
 
 

@@ -33,6 +33,7 @@ class Page:
         printed: of a code, the tiles as the base would have to see them to read the same; like ``tiles``.
         bits: (tokens, bits), what the codes on each tile say; ``None`` if nobody knows.
         words: codes on each tile, if it is known what they say.
+        where: int64 (squares), the tile on which most of each square of the undamaged page lies; ``None`` if the page is not damaged.
     """
 
     tiles: Tiles
@@ -41,18 +42,16 @@ class Page:
     printed: Tiles | None = None
     bits: npt.NDArray[np.uint8] | None = None
     words: int = 0
+    where: npt.NDArray[np.int64] | None = None
 
 
 def of_image(image: Image.Image) -> Page:
-    """A page image whose sides are multiples of 28 px, as tokens.
-
-    Raises:
-        ValueError: they are not.
-    """
-    array = np.asarray(image.convert("RGB"))
-    height, width = array.shape[0] // TILE, array.shape[1] // TILE
-    if array.shape[:2] != (height * TILE, width * TILE):
-        raise ValueError(f"a page of {image.width} x {image.height} px does not fall into tiles of {TILE} px")
+    """A page image as tokens. One whose sides are no multiples of 28 px is rescaled to the nearest, as Qwen2-VL's image processor does."""
+    width, height = (max(1, round(side / TILE)) for side in image.size)
+    image = image.convert("RGB")
+    if image.size != (width * TILE, height * TILE):
+        image = image.resize((width * TILE, height * TILE), Image.Resampling.BICUBIC)
+    array = np.asarray(image)
     tiles = array.reshape(height, TILE, width, TILE, 3).swapaxes(1, 2).reshape(-1, TILE, TILE, 3)
     return Page(tiles, width)
 
@@ -190,6 +189,31 @@ def with_bits(page: Page, options: dict[str, Any]) -> Page:
     count = words_a_square(options)
     own = _bits(page, options["cell"], options["colors"])[:, : count * WORD_BITS]
     return attrs.evolve(page, bits=np.hstack([own, np.roll(own[:, -WORD_BITS:], 1, axis=0)]), words=count)
+
+
+def damaged(image: Image.Image, augmenter: ctxbench.Augmenter, seed: int, options: dict[str, Any]) -> Page:
+    """A page of words after augmentation, knowing where its squares are now and of each tile the bits of the square at its middle.
+
+    Where they are is seen in a picture whose colours say where a pixel was, turned and scaled by the same draws.
+    """
+    page = with_bits(of_image(image), options)
+    width, height = image.size
+    x, y = np.meshgrid((np.arange(width) + 0.5) / width, (np.arange(height) + 0.5) / height)
+    origin = Image.fromarray(np.stack([255 * x, 255 * y, 0 * x], -1).round().astype(np.uint8))
+    still = attrs.evolve(augmenter, jpeg_quality=None, blur_sigma=0.0, noise_std=0.0)  # type: ignore[misc]
+    seen = of_image(augmenter.apply(image, np.random.default_rng(seed)))
+    moved = of_image(still.apply(origin, np.random.default_rng(seed)))
+    squares = _square(moved.tiles.astype(np.int64), width // TILE, height // TILE)  # (tiles, 28, 28)
+    shares = np.stack([(squares == i).sum((1, 2)) for i in range(len(page.tiles))])
+    middle = squares[:, TILE // 2, TILE // 2]
+    bits = np.where(middle[:, None] < 0, 0, page.bits[middle])  # type: ignore[index]
+    return attrs.evolve(seen, bits=bits.astype(np.uint8), words=page.words, where=shares.argmax(1))
+
+
+def _square(colours: npt.NDArray[np.int64], columns: int, rows: int) -> npt.NDArray[np.int64]:
+    """The square of the undamaged page that each pixel was in, -1 outside of it."""
+    x, y = (np.clip(colours[..., i] * n // 255, 0, n - 1) for i, n in ((0, columns), (1, rows)))
+    return np.where(colours[..., 2] > 127, -1, y * columns + x)
 
 
 def _bits(page: Page, cell: int, colors: int) -> Tiles:

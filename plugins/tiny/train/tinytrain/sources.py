@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import attrs
+from PIL import Image
 
 import ctxbench
 from tinytrain import pages, texts, words
@@ -103,6 +104,7 @@ class TaskSource(Source):
 
     Attributes:
         keep: of pages that the base reads: an adapter is to see them as the base does.
+        augment: name and options of an augmenter, through which pages of words go.
     """
 
     task: str
@@ -111,13 +113,18 @@ class TaskSource(Source):
     task_options: dict[str, Any] = attrs.field(factory=dict)
     codec_options: dict[str, Any] = attrs.field(factory=dict)
     keep: bool = False
+    augment: dict[str, Any] = attrs.field(factory=dict)
     _task: ctxbench.Task = attrs.field(init=False)
     _codec: ctxbench.Codec = attrs.field(init=False)
+    _augmenter: ctxbench.Augmenter | None = attrs.field(init=False, default=None)
 
     def __attrs_post_init__(self) -> None:
         registry = ctxbench.load_plugins()
         self._task = registry.task(self.task, **self.task_options)
         self._codec = registry.codec(self.codec, **self.codec_options)
+        if self.augment:
+            options = dict(self.augment)
+            self._augmenter = registry.augmenter(options.pop("name"), **options)
 
     @property
     def slots(self) -> int:  # type: ignore[override]
@@ -147,16 +154,21 @@ class TaskSource(Source):
 
         carrier = self._codec.encode(sample.context)
         text = compose(self._codec.hint(sample.language), carrier.text, sample.question)
+        if self.bits:
+            codes, places = words.answer_codes(sample.context, sample.answer)
+            shown = tuple(self._page_of_words(page, sample.context) for page in carrier.pages)
+            return Example(text, sample.answer, shown, codes, places=places if len(shown) == 1 else ())
         made = tuple(pages.of_image(page) for page in carrier.pages)
         if self.keep:
             made = tuple(attrs.evolve(page, printed=page.tiles) for page in made)
-        if self.bits:
-            made = tuple(pages.with_bits(page, self.codec_options) for page in made)
-            codes, places = words.answer_codes(sample.context, sample.answer)
-            return Example(text, sample.answer, made, codes, places=places if len(made) == 1 else ())
         if self.slots and len(made) == 1:
             made = (pages.with_bytes(made[0], sample.context),)
         return Example(text, sample.answer, made)
+
+    def _page_of_words(self, image: Image.Image, context: str) -> pages.Page:
+        if self._augmenter is None:
+            return pages.with_bits(pages.of_image(image), self.codec_options)
+        return pages.damaged(image, self._augmenter, ctxbench.derive_seed("training", context), self.codec_options)
 
 
 @attrs.define
