@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 import ctxbench_tiny
@@ -9,23 +10,24 @@ from ctxbench import Prompt, derive_seed, load_plugins
 from ctxbench.engine.prompts import compose
 
 RENDER = {"font_size": 11, "line_spacing": 2.55, "margin": 0, "columns": 47}
-WORDS = {"preset": "aligned", "symbol": "dictionary", "cell": 4, "colors": 2, "columns": 4}
+WORDS = {"preset": "aligned", "symbol": "dictionary", "cell": 4, "columns": 4}
 SAMPLES = 12
+ADAPTERS = ["codebook", "codebook-dense"]
 
 
-def _answers(codec_name: str, options: dict[str, object], adapter: str | None = None, bucket: int = 64) -> tuple[list[str], list[str]]:
+def _answers(
+    codec_name: str, options: dict[str, object], adapter: str | None = None, task_name: str = "needle", level: str = "clean"
+) -> tuple[list[str], list[str]]:
     registry = load_plugins()
-    task, codec, model = (
-        registry.task("needle"),
-        registry.codec(codec_name, **options),
-        registry.model("tiny", adapter=adapter, batch_size=SAMPLES),
-    )
-    samples = [task.sample(bucket, derive_seed("test", i)) for i in range(SAMPLES)]
+    task, codec, augmenter = registry.task(task_name), registry.codec(codec_name, **options), registry.augmenter(level)
+    model = registry.model("tiny", adapter=adapter, batch_size=SAMPLES)
+    rng = np.random.default_rng(0)
+    samples = [task.sample(64, derive_seed("test", i)) for i in range(SAMPLES)]
     prompts = []
     for sample in samples:
         carrier = codec.encode(sample.context)
         text = compose(codec.hint("en"), carrier.text, sample.question)
-        prompts.append(Prompt(carrier.pages, text, expected=sample.answer))
+        prompts.append(Prompt([augmenter.apply(page, rng) for page in carrier.pages], text, expected=sample.answer))
     return [reading.text for reading in model.read(prompts)], [sample.answer for sample in samples]
 
 
@@ -37,10 +39,11 @@ def test_wheel_carries_the_base():
     assert (base / "model.safetensors").stat().st_size < 16_000_000
 
 
-def test_wheel_carries_the_adapter():
-    """By the name that the quickstart uses, and small."""
-    assert ctxbench_tiny.adapters() == ["codebook"]
-    folder = ctxbench_tiny.WEIGHTS / "adapters" / "codebook"
+@pytest.mark.parametrize("name", ADAPTERS)
+def test_wheel_carries_the_adapters(name):
+    """By the names that the documents use, and small."""
+    assert ctxbench_tiny.adapters() == ADAPTERS
+    folder = ctxbench_tiny.WEIGHTS / "adapters" / name
     assert sum(path.stat().st_size for path in folder.iterdir()) < 4_000_000
 
 
@@ -51,9 +54,18 @@ def test_finds_needles(codec, options, least):
     assert sum(a == b for a, b in zip(said, right, strict=True)) >= least
 
 
-def test_the_adapter_teaches_it_the_code():
-    """The base knows nothing of codes, and a number of seven digits cannot be guessed."""
-    said, right = _answers("codebook", WORDS)
+@pytest.mark.parametrize(
+    ("adapter", "colors", "task", "level", "least"),
+    [
+        ("codebook", 2, "needle", "clean", 10),
+        ("codebook", 2, "json_restore", "clean", 10),
+        ("codebook", 2, "needle", "light", 4),
+        ("codebook-dense", 4, "json_restore", "clean", 10),
+    ],
+)
+def test_adapters_teach_it_codes(adapter, colors, task, level, least):
+    """The base knows nothing of codes, and neither a number of seven digits nor a document can be guessed."""
+    said, right = _answers("codebook", {**WORDS, "colors": colors}, task_name=task, level=level)
     assert sum(a == b for a, b in zip(said, right, strict=True)) == 0
-    said, right = _answers("codebook", WORDS, adapter="codebook")
-    assert sum(a == b for a, b in zip(said, right, strict=True)) >= 10
+    said, right = _answers("codebook", {**WORDS, "colors": colors}, adapter, task, level)
+    assert sum(a == b for a, b in zip(said, right, strict=True)) >= least

@@ -97,12 +97,16 @@ def load_base(config: dict[str, Any], checkpoint: Path) -> Any:
 
 
 def export(config: dict[str, Any], work: Path, names: list[str] | None = None, folder: Path = PACKAGED) -> list[Path]:
-    """Write the base, from the last stage that trains it, and the adapters, from their checkpoints in ``work``; ``names``: only these."""
+    """Write the base, from the last stage that trains it, and the adapters, from their checkpoints in ``work``.
+
+    ``names``: only these, also those that are not ``packaged``.
+    """
     stages = config["stages"]
     base = [name for name, stage in stages.items() if "adapter" not in stage][-1]
     passed = {stage.get("after") for stage in stages.values()}  # stages that another goes on from
+    adapters = [name for name, stage in stages.items() if "adapter" in stage and stage.get("packaged", True) and name not in passed]
     made: list[Path] = []
-    for name in names or [base, *(name for name, stage in stages.items() if "adapter" in stage and name not in passed)]:
+    for name in names or [base, *adapters]:
         if "adapter" in stages[name]:
             weights = torch.load(work / f"{name}.pt", weights_only=True)["model"]
             made.append(folder / "adapters" / name)
