@@ -16,6 +16,8 @@ from ctxbench import UsageError
 from ctxbench_report.style import COLOURS, axis_labels, panels
 
 Points = list[tuple[float, float]]
+A_ROW = 4
+STYLES = ("-", "--", ":")
 
 
 def read_log(path: Path) -> dict[str, dict[str, Points]]:
@@ -61,23 +63,28 @@ def _number(value: Any) -> float | None:
 
 
 def learning_curve(logs: Sequence[Path]) -> Figure:
-    """Loss in nats a token over steps, logs and stages side by side; the loss is on a logarithmic scale."""
+    """Loss in nats a token over steps, a panel for each log and stage, up to four in a row; the loss is on a logarithmic scale."""
     drawn: dict[str, dict[str, Points]] = {}
     for path in logs:
         drawn |= read_log(path)
     names = list(dict.fromkeys(name for lines in drawn.values() for name in lines))
     title = "Learning\nloss on the answer's tokens, given the right ones before"
-    figure, axes = panels([""], list(drawn), title, (2.6, 2.6), sharey=True)
-    for panel, lines in zip(axes[0], drawn.values(), strict=True):
+    columns = min(len(drawn), A_ROW)
+    figure, axes = panels([""] * -(-len(drawn) // columns), [""] * columns, title, (2.6, 2.6), sharey=True)
+    axis_labels(axes, "", "loss (nats a token)")
+    places = [panel for row in axes for panel in row]
+    for panel, (heading, lines) in zip(places, drawn.items(), strict=False):
+        panel.set_title(heading)
+        panel.set_xlabel("optimizer step")
         for name, points in lines.items():
-            _line(
-                panel, sorted(points), COLOURS[names.index(name) % len(COLOURS)], "--" if names.index(name) >= len(COLOURS) else "-", name
-            )
+            place = names.index(name)
+            _line(panel, sorted(points), COLOURS[place % len(COLOURS)], STYLES[place // len(COLOURS) % len(STYLES)], name)
         panel.set_yscale("log")
         panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         panel.xaxis.set_major_locator(MaxNLocator(4))
-    axis_labels(axes, "optimizer step", "loss (nats a token)")
-    shown = {line.get_label(): line for panel in axes[0] for line in panel.get_lines()}
+    for panel in places[len(drawn) :]:
+        panel.set_visible(False)
+    shown = {line.get_label(): line for panel in places for line in panel.get_lines()}
     figure.legend(list(shown.values()), [str(name) for name in shown], loc="outside lower center", ncols=min(len(shown), 5))
     return figure
 
