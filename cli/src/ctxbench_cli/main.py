@@ -63,4 +63,6 @@ def main() -> None:
     except CtxbenchError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
     cli()

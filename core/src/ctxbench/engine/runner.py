@@ -23,6 +23,7 @@ from ctxbench.plan import Experiment, Trial, resolve
 from ctxbench.registry import Registry, load_plugins
 from ctxbench.results import TrialResult
 from ctxbench.store import Store
+from ctxbench.store.interrupts import interrupts_wait
 
 FLUSH_ROWS = 256
 FLUSH_SECONDS = 2.0
@@ -72,11 +73,12 @@ class _Writer:
         self._flushed = time.monotonic()
         if not rows:
             return
-        self.store.append(self.run_id, rows, replace=self.replace)
         errors = sum(row.status == "error" for row in rows)
-        self.report.finished += len(rows)
-        self.report.errors += errors
-        self.progress.advance(len(rows), errors)
+        with interrupts_wait():  # what is stored is counted
+            self.store.append(self.run_id, rows, replace=self.replace)
+            self.report.finished += len(rows)
+            self.report.errors += errors
+            self.progress.advance(len(rows), errors)
         for row in rows:
             self.registry.manager.trial_finished(row)
 

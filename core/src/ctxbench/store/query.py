@@ -11,6 +11,7 @@ import duckdb
 
 from ctxbench.errors import QueryError
 from ctxbench.store.connection import one_line
+from ctxbench.store.interrupts import interrupts_kept
 from ctxbench.store.views import quoted
 
 BATCH_ROWS = 4096
@@ -108,9 +109,10 @@ def unique(names: list[str]) -> list[str]:
 
 
 def guarded(call: Any) -> Any:
-    """What ``call()`` returns; an error of DuckDB becomes a one-line QueryError."""
+    """What ``call()`` returns; an error of DuckDB becomes a one-line QueryError, and Ctrl-C stays Ctrl-C."""
     try:
-        return call()
+        with interrupts_kept():
+            return call()
     except duckdb.OutOfMemoryException as error:
         raise QueryError("the query needs more memory than it may use; add a WHERE or a LIMIT") from error
     except duckdb.PermissionException as error:

@@ -18,6 +18,7 @@ from ctxbench.results import RunRecord, ScoreRow, TrialResult
 from ctxbench.store import migrations, pages, views
 from ctxbench.store.connection import connect, store_error
 from ctxbench.store.inserts import insert
+from ctxbench.store.interrupts import interrupts_kept, interrupts_wait
 from ctxbench.store.query import Rows, Table, execute, guarded, missing_pandas, named, relation
 from ctxbench.store.rows import RUN_COLUMNS, id_table, json_text, page_table, score_table, storable_text, trial_table
 
@@ -56,14 +57,15 @@ class Store:
         if images not in pages.POLICIES:
             raise StoreError(f"images must be one of {', '.join(pages.POLICIES)}, got {images!r}")
         path = Path(path)
-        connection = connect(path, read_only=False)
-        try:
-            migrations.upgrade(connection, path)
-            store = cls(connection, path, images, False)
-            store._prepare()
-        except BaseException as error:
-            connection.close()
-            raise _as_store_error(path, error) from None
+        with interrupts_wait():
+            connection = connect(path, read_only=False)
+            try:
+                migrations.upgrade(connection, path)
+                store = cls(connection, path, images, False)
+                store._prepare()
+            except BaseException as error:
+                connection.close()
+                raise _as_store_error(path, error) from None
         return store
 
     @classmethod
@@ -74,12 +76,13 @@ class Store:
             StoreError: it is missing, no store, of another schema version, or being written by another process.
         """
         path = Path(path)
-        connection = connect(path, read_only=True)
-        try:
-            migrations.check_current(connection, path)
-        except BaseException as error:
-            connection.close()
-            raise _as_store_error(path, error) from None
+        with interrupts_wait():
+            connection = connect(path, read_only=True)
+            try:
+                migrations.check_current(connection, path)
+            except BaseException as error:
+                connection.close()
+                raise _as_store_error(path, error) from None
         return cls(connection, path, "none", True)
 
     def _prepare(self) -> None:
@@ -96,11 +99,12 @@ class Store:
         if self.read_only:
             raise StoreError(f"{self.path}: opened read-only")
         try:
-            self._connection.execute("BEGIN")
-            yield
-            self._connection.execute("COMMIT")
+            with interrupts_kept():
+                self._connection.execute("BEGIN")
+                yield
+                self._connection.execute("COMMIT")
         except BaseException as error:
-            with contextlib.suppress(duckdb.Error):
+            with contextlib.suppress(duckdb.Error), interrupts_wait():
                 self._connection.execute("ROLLBACK")
             if isinstance(error, duckdb.Error):
                 raise store_error(self.path, error) from error
@@ -109,13 +113,14 @@ class Store:
     @contextlib.contextmanager
     def _arrow(self, **tables: Any) -> Iterator[None]:
         """Arrow tables visible to SQL under their names."""
-        for name, table in tables.items():
-            self._connection.register(name, table)
+        with interrupts_kept():
+            for name, table in tables.items():
+                self._connection.register(name, table)
         try:
             yield
         finally:
             for name in tables:
-                with contextlib.suppress(duckdb.Error):
+                with contextlib.suppress(duckdb.Error), interrupts_wait():
                     self._connection.unregister(name)
 
     def start_run(self, run: RunRecord) -> None:
@@ -123,7 +128,7 @@ class Store:
         names = [column.name for column in RUN_COLUMNS]
         values = [json_text(getattr(run, c.name)) if c.is_json else getattr(run, c.name) for c in RUN_COLUMNS]
         marks = ", ".join("?" * len(names))
-        with self._transaction():
+        with interrupts_wait(), self._transaction():
             self._connection.execute(
                 f"INSERT INTO runs ({', '.join(names)}, status, finished, errors) VALUES ({marks}, 'running', 0, 0)",
                 [storable_text(value) if isinstance(value, str) else value for value in values],
@@ -133,7 +138,7 @@ class Store:
         """Say how a run ended: ``finished``, ``interrupted`` or ``failed``. ``counts`` holds ``finished`` and ``errors``, in trials."""
         if status not in ENDINGS:
             raise StoreError(f"a run ends {', '.join(ENDINGS)}, not {status!r}")
-        with self._transaction():
+        with interrupts_wait(), self._transaction():
             self._connection.execute(
                 "UPDATE runs SET status = ?, finished_at = ?, finished = ?, errors = ? WHERE run_id = ?",
                 [status, datetime.datetime.now(datetime.UTC), counts.get("finished", 0), counts.get("errors", 0), run_id],
@@ -162,7 +167,7 @@ class Store:
         return {str(trial_id): str(text) for trial_id, text in self._by_id(sql, trial_ids)}
 
     def _by_id(self, sql: str, trial_ids: Iterable[str]) -> list[tuple[Any, ...]]:
-        with self._arrow(wanted_ids=id_table(trial_ids)):
+        with interrupts_wait(), self._arrow(wanted_ids=id_table(trial_ids)):
             try:
                 return self._connection.execute(sql).fetchall()
             except duckdb.Error as error:
@@ -186,14 +191,14 @@ class Store:
             "new_pages": page_table({key: result.pages for key, result in once.items()}, now),
         }
         names = {(score.metric, score.name) for result in once.values() for score in result.scores}
-        with self._arrow(**tables), self._transaction():
+        with interrupts_wait(), self._arrow(**tables), self._transaction():
             insert(self._connection, replace_errors="TRUE" if replace else None)
             self._learn(names)
 
     def append_scores(self, scores: Mapping[str, Sequence[ScoreRow]]) -> None:
         """Add scores to stored trials, in one transaction; a score that is there already is left as it is."""
         table = score_table(scores, datetime.datetime.now(datetime.UTC))
-        with self._arrow(new_scores=table), self._transaction():
+        with interrupts_wait(), self._arrow(new_scores=table), self._transaction():
             self._connection.execute("INSERT INTO scores BY NAME SELECT * FROM new_scores ON CONFLICT DO NOTHING")
             self._learn({(score.metric, score.name) for group in scores.values() for score in group})
 

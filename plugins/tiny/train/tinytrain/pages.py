@@ -121,7 +121,10 @@ def render_page(text: str, width: int) -> Page:
 
 
 CODE: dict[str, Any] = {"preset": "aligned", "cell": 7, "colors": 4, "columns": 12}
-"""Options of the codec ``codebook`` that the adapter learns to read: four bytes on a visual token, where ``render`` has four characters."""
+"""Options of the codec ``codebook`` that the adapter `codebook-bytes` learns to read: four bytes on a visual token.
+
+``render`` has four characters on one.
+"""
 
 BYTES_A_SQUARE = 4
 
