@@ -323,6 +323,10 @@ def test_a_stage_goes_on_from_another_stages_adapter(tmp_path):
     first.restore(tmp_path / "first.pt")
     batch = batches.collate([Copy("code", [8]).make(random.Random(2), 8)])
     torch.testing.assert_close(first.model(**batch).logits, second.model(**batch).logits, atol=1e-4, rtol=1e-4)
+    (tmp_path / "first.pt").rename(tmp_path / "away.pt")
+    again = make_trainer(config, "second", tmp_path, begun=True)  # needs its base and its own checkpoint, nothing between
+    again.restore(tmp_path / "second.pt")
+    assert again.step == 2
     made = export(config, tmp_path, None, tmp_path / "out")
     assert [path.relative_to(tmp_path / "out").as_posix() for path in made] == ["base", "adapters/second"]
 

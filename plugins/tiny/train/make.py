@@ -27,7 +27,7 @@ from tinytrain.stages import load_stages, make_trainer  # noqa: E402
 
 def train(config: dict[str, Any], name: str, work: Path, until: int | None) -> None:
     """Run a stage, from its checkpoint if there is one."""
-    trainer = make_trainer(config, name, work)
+    trainer = make_trainer(config, name, work, begun=(work / f"{name}.pt").is_file())
     print(f"stage {name}: {sum(v.numel() for v in trainer.trainable().values()):,} trainable parameters", flush=True)
     trainer.run(work / f"{name}.pt", work / f"{name}.csv", lambda line: print(line, flush=True), until)
 
@@ -36,7 +36,7 @@ def measure(config: dict[str, Any], name: str, work: Path, samples: int) -> None
     """Print the share of exactly right greedy answers of a stage's checkpoint, by track and length."""
     from tinytrain import evaluate
 
-    trainer = make_trainer(config, name, work)
+    trainer = make_trainer(config, name, work, begun=True)
     trainer.restore(work / f"{name}.pt")
     for track in trainer.tracks:
         for row in evaluate.measure(trainer.model, [track], samples):

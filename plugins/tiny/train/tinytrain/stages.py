@@ -62,14 +62,18 @@ def base_of(config: dict[str, Any], name: str) -> str:
     return name
 
 
-def make_trainer(config: dict[str, Any], name: str, folder: Path) -> Trainer:
-    """The trainer of a stage, at its start: weights of the stage that it builds on, from ``folder``, or new ones."""
+def make_trainer(config: dict[str, Any], name: str, folder: Path, *, begun: bool = False) -> Trainer:
+    """The trainer of a stage, at its start: weights of the stage that it builds on, from ``folder``, or new ones.
+
+    Args:
+        begun: the caller restores the stage's own checkpoint, so that of the stage before is not needed; an adapter's base is.
+    """
     stage = config["stages"][name]
     settings = Settings(**stage["settings"])
     model = make_model(config["model"], settings.seed, len(words.entries()) if "adapter" in stage else 0)
     visual = model.model.visual
     looking: list[Head] = []
-    before = torch.load(folder / f"{stage['after']}.pt", weights_only=True) if "after" in stage else None
+    before = torch.load(folder / f"{stage['after']}.pt", weights_only=True) if "after" in stage and not begun else None
     if "adapter" in stage:
         model.load_state_dict(words.with_words(base_weights(config, name, folder)), strict=False)
         if settings.look:
