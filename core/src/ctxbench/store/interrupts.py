@@ -1,8 +1,8 @@
 """Ctrl-C while DuckDB works.
 
-DuckDB asks for signals in the middle of a statement. If Python's handler raises ``KeyboardInterrupt`` there, DuckDB drops it and
-raises a plain ``RuntimeError`` instead, which looks like a failure of the program, and a statement that would have taken a moment
-longer is lost.
+DuckDB looks for signals now and then in the middle of a statement, but not while it waits for threads of its own. If Python's
+handler raises ``KeyboardInterrupt`` where it looks, DuckDB drops that and raises a plain ``RuntimeError``, which looks like a failure
+of the program. So writes, which are short, are not interrupted at all, and queries run where DuckDB meets no signal.
 """
 
 from __future__ import annotations
@@ -10,8 +10,14 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from types import FrameType
+from typing import TypeVar
+
+import duckdb
+
+T = TypeVar("T")
 
 LOST = "Query interrupted"
 """What DuckDB's RuntimeError says."""
@@ -46,3 +52,26 @@ def interrupts_kept() -> Iterator[None]:
         if LOST in str(error):
             raise KeyboardInterrupt from error
         raise
+
+
+def stoppable(connection: duckdb.DuckDBPyConnection, call: Callable[[], T]) -> T:
+    """What ``call()`` returns, which asks ``connection`` for something; Ctrl-C stops it at once.
+
+    Python handles signals in the main thread only, so the call is made on another and the main one is free to hear of them.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return call()
+    asked: Future[T] | None = None
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            with interrupts_wait():
+                asked = pool.submit(call)
+            while not wait([asked], timeout=0.2).done:
+                pass  # a signal that the system gives to another thread does not end a wait; between two it is seen
+            return asked.result()
+        except KeyboardInterrupt:
+            with interrupts_wait():
+                while asked is not None and not asked.done():
+                    connection.interrupt()  # until it is heard: it has no effect on a query that has not begun
+                    wait([asked], timeout=0.05)
+            raise

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 import duckdb
 
 from ctxbench.errors import QueryError
 from ctxbench.store.connection import one_line
-from ctxbench.store.interrupts import interrupts_kept
+from ctxbench.store.interrupts import stoppable
 from ctxbench.store.views import quoted
 
 BATCH_ROWS = 4096
+
+T = TypeVar("T")
 
 _READING = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN, duckdb.StatementType.MULTI}
 """``SELECT`` includes FROM, WITH, VALUES, TABLE, DESCRIBE, SHOW and SUMMARIZE; ``MULTI`` is PIVOT without a list of values."""
@@ -44,7 +46,7 @@ class Rows:
     _cursor: duckdb.DuckDBPyConnection
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
-        while batch := guarded(lambda: self._cursor.fetchmany(BATCH_ROWS)):
+        while batch := guarded(self._cursor, lambda: self._cursor.fetchmany(BATCH_ROWS)):
             yield from batch
 
 
@@ -54,7 +56,7 @@ def statement(connection: duckdb.DuckDBPyConnection, sql: str, *, read_only: boo
     Raises:
         QueryError: a syntax error, no statement or several, or one that does more than reading.
     """
-    found: list[duckdb.Statement] = guarded(lambda: connection.extract_statements(sql))
+    found: list[duckdb.Statement] = guarded(connection, lambda: connection.extract_statements(sql))
     if not found:
         raise QueryError("the query is empty; ask for example: SELECT * FROM summary")
     if len(found) > 1:
@@ -68,7 +70,7 @@ def statement(connection: duckdb.DuckDBPyConnection, sql: str, *, read_only: boo
 def execute(connection: duckdb.DuckDBPyConnection, sql: str, *, read_only: bool) -> Rows:
     """Run one reading statement and stream its rows."""
     wanted = statement(connection, sql, read_only=read_only)
-    guarded(lambda: connection.execute(wanted))
+    guarded(connection, lambda: connection.execute(wanted))
     description = connection.description or []
     return Rows(unique([str(column[0]) for column in description]), [str(column[1]) for column in description], connection)
 
@@ -76,7 +78,7 @@ def execute(connection: duckdb.DuckDBPyConnection, sql: str, *, read_only: bool)
 def relation(connection: duckdb.DuckDBPyConnection, sql: str, *, read_only: bool) -> duckdb.DuckDBPyRelation:
     """Like :func:`execute`, as a relation, from which Arrow and pandas take columns without a copy."""
     wanted = statement(connection, sql, read_only=read_only)
-    found: duckdb.DuckDBPyRelation = guarded(lambda: connection.sql(wanted))
+    found: duckdb.DuckDBPyRelation = guarded(connection, lambda: connection.sql(wanted))
     return found
 
 
@@ -108,11 +110,10 @@ def unique(names: list[str]) -> list[str]:
     return made
 
 
-def guarded(call: Any) -> Any:
-    """What ``call()`` returns; an error of DuckDB becomes a one-line QueryError, and Ctrl-C stays Ctrl-C."""
+def guarded(connection: duckdb.DuckDBPyConnection, call: Callable[[], T]) -> T:
+    """What ``call()`` returns; an error of DuckDB becomes a one-line QueryError, and Ctrl-C stops what ``connection`` does."""
     try:
-        with interrupts_kept():
-            return call()
+        return stoppable(connection, call)
     except duckdb.OutOfMemoryException as error:
         raise QueryError("the query needs more memory than it may use; add a WHERE or a LIMIT") from error
     except duckdb.PermissionException as error:

@@ -242,10 +242,10 @@ class Store:
             import pandas  # noqa: F401
         except ImportError:
             raise missing_pandas(self.path) from None
-        found = self._relation(view_or_sql)
+        reader, found = self._relation(view_or_sql)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # DuckDB calls pandas in ways that newer versions deprecate
-            return guarded(found.df)
+            return guarded(reader, found.df)
 
     def arrow(self, view_or_sql: str) -> pyarrow.Table:
         """A view, a table or reading SQL as an Arrow table.
@@ -253,16 +253,17 @@ class Store:
         Raises:
             QueryError: the SQL is wrong or does more than reading.
         """
-        return guarded(self._relation(view_or_sql).to_arrow_table)
+        reader, found = self._relation(view_or_sql)
+        return guarded(reader, found.to_arrow_table)
 
     def arrow_reader(self, view_or_sql: str, batch_rows: int = 50_000) -> pyarrow.RecordBatchReader:
         """Like :meth:`arrow`, as a stream of record batches that is good until the next call of a method."""
-        found = self._relation(view_or_sql)
-        return guarded(lambda: found.to_arrow_reader(batch_rows))
+        reader, found = self._relation(view_or_sql)
+        return guarded(reader, lambda: found.to_arrow_reader(batch_rows))
 
-    def _relation(self, view_or_sql: str) -> duckdb.DuckDBPyRelation:
+    def _relation(self, view_or_sql: str) -> tuple[duckdb.DuckDBPyConnection, duckdb.DuckDBPyRelation]:
         reader = self._new_reader()
-        return relation(reader, named(reader, view_or_sql), read_only=self.read_only)
+        return reader, relation(reader, named(reader, view_or_sql), read_only=self.read_only)
 
     def _new_reader(self) -> duckdb.DuckDBPyConnection:
         """A cursor for one result: DuckDB does no other work on a connection whose result is not fetched to its end."""
