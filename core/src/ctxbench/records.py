@@ -67,10 +67,13 @@ class Carrier:
     Attributes:
         text: the part that goes into the prompt as text, or ``None``.
         pages: RGB page images in reading order, sizes in pixels.
+        payload_bytes: bytes that the carrier holds after the codec's own compression and before its error correction. It tells how much
+            of a compression ratio is compression of text and how much is pixels; ``None`` if the codec does not say.
     """
 
     text: str | None = None
     pages: tuple[Image.Image, ...] = attrs.field(default=(), converter=_images)
+    payload_bytes: int | None = None
 
 
 @attrs.frozen

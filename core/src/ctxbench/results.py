@@ -8,7 +8,7 @@ from typing import Any, Literal
 import attrs
 
 Outcome = Literal["correct", "abstained", "truncated", "looping", "unparsable", "confabulated"]
-Stage = Literal["sample", "encode", "augment", "channel", "count", "read", "score"]
+Stage = Literal["sample", "encode", "augment", "channel", "count", "executor", "read", "score"]
 
 
 @attrs.frozen(kw_only=True)
@@ -18,6 +18,8 @@ class RunRecord:
     Attributes:
         config: the config as plain values; ``config_hash`` is the SHA-256 of the part that decides results.
         versions: version of every distribution in play.
+        environment: what else decides pixels and answers and is in no trial's id: versions of the libraries that these distributions
+            build on, Python, the kind of machine, and a hash of the sources of what is installed editable.
         git_revision: commit of the working directory's repository, if it is in one.
         planned: trials that were still to run when it started.
     """
@@ -31,6 +33,7 @@ class RunRecord:
     started_at: datetime.datetime
     ctxbench_version: str
     versions: dict[str, str]
+    environment: dict[str, Any] = attrs.field(factory=dict)
     python: str
     platform: str
     git_revision: str | None
@@ -82,22 +85,33 @@ class TrialResult:
     """One row of ``trials``. Every column of the table is a field here, under the same name; times are in seconds."""
 
     trial_id: str
+    cell: str = ""
+    variant: str = ""
+    seed: int | None = None
     # what was run
     model: str
     adapter: str | None
     model_config: dict[str, Any]
+    model_version: str = ""
     model_fingerprint: str
     adapter_fingerprint: str
+    model_runtime: dict[str, Any] = attrs.field(factory=dict)
     task: str
     task_config: dict[str, Any]
+    task_version: str = ""
+    task_fingerprint: str = ""
     bucket: int
     language: str | None
     sample_index: int
     sample_seed: int
     codec: str
     codec_config: dict[str, Any]
+    codec_version: str = ""
+    codec_fingerprint: str = ""
     augmentation: str
     augmentation_config: dict[str, Any]
+    augmentation_version: str = ""
+    augmentation_fingerprint: str = ""
     augmentation_seed: int
     # how it ended
     status: Literal["ok", "error"]
@@ -117,12 +131,18 @@ class TrialResult:
     prediction: str | None = None
     sample_metadata: dict[str, Any] = attrs.field(factory=dict)
     reading_metadata: dict[str, Any] = attrs.field(factory=dict)
+    training_overlap: float | None = None
     # what it cost
+    token_config: dict[str, Any] = attrs.field(factory=dict)
+    context_bytes: int | None = None
+    payload_bytes: int | None = None
     reference_tokens: int | None = None
     carrier_text_tokens: int | None = None
     carrier_visual_tokens: int | None = None
+    carrier_marker_tokens: int | None = None
     carrier_tokens: int | None = None
     encoded_visual_tokens: int | None = None
+    encoded_tokens: int | None = None
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     formula_prompt_tokens: int | None = None
@@ -130,11 +150,13 @@ class TrialResult:
     token_source: str | None = None
     token_family: str | None = None
     token_flag: str | None = None
+    encoded_ratio: float | None = None
     compression_ratio: float | None = None
     prompt_ratio: float | None = None
     n_pages: int | None = None
     # where it was lost
     channel_ok: bool | None = None
+    channel_correct: bool | None = None
     channel_cer: float | None = None
     channel_error: str | None = None
     # time

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 from store_records import failure, run_record, trial
 
-from ctxbench.store import Store
+from ctxbench.store import Store, migrations
 from ctxbench_cli.main import cli
 
 SCRIPT = Path(sys.executable).with_name("ctxbench")
@@ -140,7 +140,7 @@ def test_export_import_verify(folder):
     assert out.count("\n") == 1
     assert "compression_ratio is not reference_tokens" in out
     assert err == "error: b.duckdb: 1 problems in 1 runs, 3 trials, 2 scores, 2 pages\n"
-    assert call("store", "upgrade", "--store", "b.duckdb")[0] == "b.duckdb: schema version 1\n"
+    assert call("store", "upgrade", "--store", "b.duckdb")[0] == f"b.duckdb: schema version {migrations.latest()}\n"
     assert call("store", "export", "summary", "--format", "jsonl", "-o", "s.jsonl")[0] == "s.jsonl: 2 rows\n"
     assert sum(json.loads(line)["n"] for line in Path("s.jsonl").read_text("utf-8").splitlines()) == 3
 

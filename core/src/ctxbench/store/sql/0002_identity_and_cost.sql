@@ -1,0 +1,25 @@
+-- What makes a cell, in columns of its own; rows of before have none of it, and NULL or an empty text says so.
+ALTER TABLE runs ADD COLUMN environment JSON DEFAULT '{}';
+ALTER TABLE trials ADD COLUMN cell VARCHAR DEFAULT '';
+ALTER TABLE trials ADD COLUMN variant VARCHAR DEFAULT '';
+ALTER TABLE trials ADD COLUMN seed BIGINT;
+ALTER TABLE trials ADD COLUMN model_version VARCHAR DEFAULT '';
+ALTER TABLE trials ADD COLUMN model_runtime JSON DEFAULT '{}';
+ALTER TABLE trials ADD COLUMN task_version VARCHAR DEFAULT '';
+ALTER TABLE trials ADD COLUMN task_fingerprint VARCHAR DEFAULT '';
+ALTER TABLE trials ADD COLUMN codec_version VARCHAR DEFAULT '';
+ALTER TABLE trials ADD COLUMN codec_fingerprint VARCHAR DEFAULT '';
+ALTER TABLE trials ADD COLUMN augmentation_version VARCHAR DEFAULT '';
+ALTER TABLE trials ADD COLUMN augmentation_fingerprint VARCHAR DEFAULT '';
+ALTER TABLE trials ADD COLUMN training_overlap DOUBLE;
+ALTER TABLE trials ADD COLUMN token_config JSON DEFAULT '{}';
+ALTER TABLE trials ADD COLUMN context_bytes BIGINT;
+ALTER TABLE trials ADD COLUMN payload_bytes BIGINT;
+ALTER TABLE trials ADD COLUMN carrier_marker_tokens BIGINT;
+ALTER TABLE trials ADD COLUMN encoded_tokens BIGINT;
+ALTER TABLE trials ADD COLUMN encoded_ratio DOUBLE;
+ALTER TABLE trials ADD COLUMN channel_correct BOOLEAN;
+UPDATE trials SET seed = (SELECT r.seed FROM runs r WHERE r.run_id = trials.run_id);
+UPDATE trials SET encoded_tokens = encoded_visual_tokens + carrier_text_tokens;
+UPDATE trials SET encoded_ratio = reference_tokens / nullif(encoded_tokens, 0);
+UPDATE trials SET channel_correct = TRUE WHERE channel_ok;
