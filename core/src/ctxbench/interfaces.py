@@ -1,7 +1,7 @@
 """What a plugin's factory makes. Each class is small on purpose: implement the abstract methods, keep the rest.
 
-A component's *identity*, which decides whether a stored trial can be reused, is its name, its distribution's name
-and version, its :attr:`~Component.version` and its :attr:`~Component.config`.
+A component's *identity*, which decides whether a stored trial can be reused, is its name, its distribution's name and version, its
+:attr:`~Component.version`, its options and :attr:`~Component.config`, the files that they name, and its :attr:`~Component.fingerprint`.
 """
 
 from __future__ import annotations
@@ -17,18 +17,42 @@ from PIL import Image
 from ctxbench.records import Carrier, ImageTokens, Prompt, Reading, Sample, Scores, TokenUsage
 
 
+SECRET = "ctxbench_secret"
+
+
+def secret(**arguments: Any) -> Any:
+    """``attrs.field(**arguments)`` for an option that nobody may see, such as a password.
+
+    Its value reaches the component and nothing else: no store, log, message or trial id, and not :attr:`Component.config`.
+    A factory that is no attrs class names such options in its record (``CodecRecord(..., secrets=("password",))``).
+    """
+    metadata = {**arguments.pop("metadata", {}), SECRET: True}
+    return attrs.field(**{"repr": False, **arguments}, metadata=metadata)
+
+
 class Component:
     """Base of everything that a config can name."""
 
     version: ClassVar[int] = 1
     """Raise it whenever the same input and config would give another output."""
 
+    fingerprint: str = ""
+    """A hash of the data that outcomes depend on beside the options (weights, word lists, records); empty if all of it belongs to the
+    distribution. Files that options name are hashed anyway."""
+
+    neutral_options: ClassVar[frozenset[str]] = frozenset()
+    """Options that change no output (speed, memory) and are therefore no part of the identity."""
+
     @property
     def config(self) -> dict[str, Any]:
-        """The options that made this component, as JSON-serialisable values; ``factory(**config)`` makes an equal one."""
-        if attrs.has(type(self)):
-            return attrs.asdict(self, filter=lambda a, _: a.init)  # type: ignore[arg-type]
-        return {}
+        """The options that made this component, as JSON-serialisable values; ``factory(**config)`` makes an equal one.
+
+        An attrs class gets it from its fields. Secret options are left out.
+        """
+        if not attrs.has(type(self)):
+            return {}
+        values = attrs.asdict(self, filter=lambda a, _: a.init and not a.metadata.get(SECRET))  # type: ignore[arg-type]
+        return {field.alias or field.name: values[field.name] for field in attrs.fields(type(self)) if field.name in values}
 
 
 class Codec(Component, abc.ABC):
@@ -86,6 +110,9 @@ class Task(Component, abc.ABC):
     primary_score: ClassVar[str] = ""
     """The score that decides whether a trial is *correct* (it must be 1.0)."""
 
+    sized: ClassVar[bool] = True
+    """Contexts meet their bucket, within 1 % or one token; a run checks it. False for a task whose contexts have the length they have."""
+
     @abc.abstractmethod
     def sample(self, bucket: int, seed: int) -> Sample:
         """Make the sample that (bucket, seed) names.
@@ -121,9 +148,6 @@ class Metric(Component, abc.ABC):
 class Model(Component, abc.ABC):
     """Reads prompts. ``close`` is called when the run no longer needs it."""
 
-    fingerprint: str = ""
-    """Names the weights: a hash or a revision. Part of the trial's identity."""
-
     adapter_fingerprint: str = ""
     """The same for the adapter, or an empty string."""
 
@@ -131,7 +155,19 @@ class Model(Component, abc.ABC):
     """The token counter whose formula this model's processor should agree with, if one is known."""
 
     needs_channel: ClassVar[bool] = False
-    """True if :meth:`read` uses ``prompt.channel``: the channel stage then runs even where a config switches it off."""
+    """True if the model stands for the channel: only then do its prompts carry ``channel``, and the channel stage runs even where a
+    config switches it off."""
+
+    instant: ClassVar[bool] = False
+    """True if reading takes no time worth mentioning: after an interrupt such a model still reads what was prepared."""
+
+    shares: str | None = None
+    """Models of an equal key share their weights in memory (a base with several adapters); ``None`` shares with none."""
+
+    @property
+    def runtime(self) -> dict[str, Any]:
+        """What decides answers and follows from the machine where the options leave it open (device, dtype), without loading weights."""
+        return {}
 
     @abc.abstractmethod
     def read(self, prompts: Sequence[Prompt]) -> Sequence[Reading]:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 import attrs
 
 from ctxbench.config import ComponentConfig, ExperimentConfig
-from ctxbench.errors import ConfigError, CtxbenchError
-from ctxbench.interfaces import Component, Metric, Model, Task
+from ctxbench.errors import ConfigError
+from ctxbench.identity import identify
+from ctxbench.interfaces import Codec, Component, Metric, Model, Task
 from ctxbench.registry import Registry, nearest
-from ctxbench.seeds import canonical_json, derive_seed, stable_hash
+from ctxbench.secrets import Secrets, secret_options
+from ctxbench.seeds import derive_seed, stable_hash
+from ctxbench.session import Session
 
 EVALUATION = "sample"
 """First part of every evaluation sample's seed. Training data must use another word here."""
@@ -19,14 +23,25 @@ EVALUATION = "sample"
 
 @attrs.frozen
 class Part:
-    """A component in an experiment: how to make it again in another process, and what identifies it."""
+    """A component in an experiment: how to make it again in another process, and what identifies it.
+
+    Attributes:
+        options: as the config gives them, secrets among them: never stored.
+        config: what is stored of them. ``version`` and ``fingerprint`` as in :class:`~ctxbench.identity.Identity`.
+        identity: hash of all that decides what the component does; ``unversioned`` leaves its version out.
+        decodes: for a codec: whether it has a classical decoder.
+    """
 
     kind: str
     name: str
     label: str
-    options: dict[str, Any]
+    options: dict[str, Any] = attrs.field(repr=False)
     config: dict[str, Any]
+    version: str
+    fingerprint: str
     identity: str
+    unversioned: str
+    decodes: bool = False
 
     def make(self, registry: Registry) -> Component:
         """Make the component anew."""
@@ -35,13 +50,46 @@ class Part:
 
 @attrs.frozen
 class Reader:
-    """A model with one adapter, loaded."""
+    """A model with one adapter. Its weights are loaded when it first reads."""
 
     label: str
+    model_name: str
     adapter: str | None
     model: Model = attrs.field(eq=False, repr=False)
     config: dict[str, Any]
+    version: str
+    runtime: dict[str, Any]
     identity: str
+    unversioned: str
+
+    @property
+    def memory(self) -> str:
+        """Equal for readers that share their weights in memory."""
+        return self.model.shares or self.identity
+
+
+@attrs.frozen(eq=False)
+class Cell:
+    """One combination of what an experiment varies; its trials differ in their sample alone.
+
+    Attributes:
+        id: hash of everything that decides an outcome but the sample.
+        variant: the same without versions: equal for two releases of the components.
+    """
+
+    reader: Reader
+    task: Part
+    bucket: int
+    codec: Part
+    augmentation: Part
+    seed: int
+    counting: dict[str, Any]
+    id: str
+    variant: str
+
+    def trial_id(self, sample_seed: int, augmentation_seed: int) -> str:
+        """Hash of the cell and the seeds: everything that decides a trial's outcome."""
+        return hashlib.sha256(f"{self.id} {sample_seed} {augmentation_seed}".encode()).hexdigest()[:32]
 
 
 @attrs.frozen
@@ -49,14 +97,22 @@ class Trial:
     """One cell for one sample. ``trial_id`` is a hash of everything that decides its outcome."""
 
     trial_id: str
-    reader: Reader
+    cell: Cell
+    index: int
+    sample_seed: int
+    augmentation_seed: int
+
+
+@attrs.frozen
+class Group:
+    """The trials of one sample in one codec: they share the sample, the encoding, the augmentations and the decoding."""
+
     task: Part
     bucket: int
     index: int
-    codec: Part
-    augmentation: Part
     sample_seed: int
-    augmentation_seed: int
+    codec: Part
+    trials: tuple[Trial, ...]
 
 
 @attrs.frozen
@@ -64,39 +120,78 @@ class Experiment:
     """A config with every component found and checked."""
 
     config: ExperimentConfig
-    registry: Registry
+    session: Session
     readers: tuple[Reader, ...]
     tasks: tuple[Part, ...]
     codecs: tuple[Part, ...]
     augmentations: tuple[Part, ...]
     metrics: dict[str, tuple[Part, ...]]
+    secrets: Secrets
+    _cells: dict[tuple[str, int, str], list[Cell]] = attrs.field(factory=dict, init=False, repr=False, eq=False)
+
+    @property
+    def size(self) -> int:
+        """The number of trials."""
+        varied = (self.config.samples, self.tasks, self.config.buckets, self.codecs, self.augmentations, self.readers)
+        product = 1
+        for value in varied:
+            product *= value if isinstance(value, int) else len(value)
+        return product
+
+    @property
+    def config_hash(self) -> str:
+        """SHA-256 of the canonical JSON of all that decides results (everything but ``run`` and ``store``), without secrets."""
+        return stable_hash({key: value for key, value in self.secrets.config.items() if key not in ("run", "store")})
 
     def versions(self) -> dict[str, str]:
         """Version of every distribution that offers a part of this experiment."""
-        found = {o.distribution: o.version for o in self.registry.manager.origins.values()}
+        found = {o.distribution: o.version for o in self.session.registry.manager.origins.values()}
         return dict(sorted(found.items()))
 
-    def trials(self) -> list[Trial]:
-        """Every trial, samples outermost, so that a run cut short has whole samples."""
-        return list(self._trials())
-
-    def _trials(self) -> Iterator[Trial]:
+    def groups(self) -> Iterator[Group]:
+        """Every trial, in groups that share their CPU work; samples outermost, so that a run cut short has whole samples."""
         seed = self.config.seed
         for index in range(self.config.samples):
             for task in self.tasks:
                 for bucket in self.config.buckets:
                     sample_seed = derive_seed(EVALUATION, seed, task.name, bucket, index)
+                    # One draw of damage for each level and sample, whatever the codec and whatever the release: so they can be paired.
+                    damage = [derive_seed("augmentation", sample_seed, level.name, level.config) for level in self.augmentations]
                     for codec in self.codecs:
-                        for augmentation in self.augmentations:
-                            changed = derive_seed("augmentation", seed, sample_seed, codec.identity, augmentation.identity)
-                            for reader in self.readers:
-                                where = (task.identity, bucket, sample_seed, codec.identity, augmentation.identity, changed)
-                                trial_id = stable_hash([reader.identity, *where, self._counting()])[:32]
-                                yield Trial(trial_id, reader, task, bucket, index, codec, augmentation, sample_seed, changed)
+                        cells = self._cells_of(task, bucket, codec)
+                        trials = (self._trial(cell, index, sample_seed, damage) for cell in cells)
+                        yield Group(task, bucket, index, sample_seed, codec, tuple(trials))
 
-    def _counting(self) -> list[Any]:
-        """What else a row depends on: the system message and the rules that count tokens."""
-        return [self.config.system, *attrs.astuple(self.config.tokens)]
+    def _trial(self, cell: Cell, index: int, sample_seed: int, damage: Sequence[int]) -> Trial:
+        augmentation_seed = damage[self.augmentations.index(cell.augmentation)]
+        return Trial(cell.trial_id(sample_seed, augmentation_seed), cell, index, sample_seed, augmentation_seed)
+
+    def trials(self) -> Iterator[Trial]:
+        """Every trial, in the order of :meth:`groups`."""
+        for group in self.groups():
+            yield from group.trials
+
+    def cells(self) -> Iterator[Cell]:
+        """Every cell."""
+        for task in self.tasks:
+            for bucket in self.config.buckets:
+                for codec in self.codecs:
+                    yield from self._cells_of(task, bucket, codec)
+
+    def _cells_of(self, task: Part, bucket: int, codec: Part) -> list[Cell]:
+        key = (task.label, bucket, codec.label)
+        if key not in self._cells:
+            pairs = [(augmentation, reader) for augmentation in self.augmentations for reader in self.readers]
+            self._cells[key] = [self._cell(reader, task, bucket, codec, augmentation) for augmentation, reader in pairs]
+        return self._cells[key]
+
+    def _cell(self, reader: Reader, task: Part, bucket: int, codec: Part, augmentation: Part) -> Cell:
+        counting = attrs.asdict(self.config.tokens)
+        common = [bucket, self.config.seed, self.config.system, counting]
+        parts = (reader, task, codec, augmentation)
+        full = stable_hash([*common, *(part.identity for part in parts)])[:32]
+        variant = stable_hash([*common, *(part.unversioned for part in parts)])[:32]
+        return Cell(reader, task, bucket, codec, augmentation, self.config.seed, counting, full, variant)
 
     def close(self) -> None:
         """Free the models."""
@@ -104,46 +199,47 @@ class Experiment:
             reader.model.close()
 
 
-def resolve(config: ExperimentConfig, registry: Registry) -> Experiment:
-    """Find and make every component that a config names.
+def resolve(config: ExperimentConfig, session: Session) -> Experiment:
+    """Find and make every component that a config names. No weights are loaded.
 
     Raises:
         ConfigError: something is missing or does not fit; the message gives the key path.
-        ModelError: a model cannot be loaded.
+        ModelError: a model cannot be found.
     """
-    tasks = _parts(registry, "task", config.tasks, "tasks")
-    codecs = _parts(registry, "codec", config.codecs, "codecs")
-    augmentations = _parts(registry, "augmenter", config.augmentations, "augmentations")
-    metrics = _metrics(config, registry, tasks)
-    _check_token_families(config, registry)
-    _parts(registry, "executor", [config.run.executor], "run.executor")
-    return Experiment(config, registry, _readers(config, registry), tasks, codecs, augmentations, metrics)
+    registry = session.registry
+    secrets = Secrets.of(config, registry)
+    with secrets.hidden():
+        tasks = _parts(registry, "task", config.tasks, "tasks")
+        codecs = _parts(registry, "codec", config.codecs, "codecs")
+        augmentations = _parts(registry, "augmenter", config.augmentations, "augmentations")
+        metrics = _metrics(config, registry, tasks)
+        _check_token_families(config, session)
+        _parts(registry, "executor", [config.run.executor], "run.executor")
+        readers = _readers(config, registry)
+    return Experiment(config, session, readers, tasks, codecs, augmentations, metrics, secrets)
 
 
 def _parts(registry: Registry, kind: str, configs: Sequence[ComponentConfig], key: str) -> tuple[Part, ...]:
-    return tuple(_part(registry, kind, config, f"{key}[{i}]") for i, config in enumerate(configs))
+    return tuple(part_of(registry, kind, config, f"{key}[{i}]") for i, config in enumerate(configs))
 
 
-def _part(registry: Registry, kind: str, config: ComponentConfig, path: str) -> Part:
-    try:
-        component = registry.make(kind, config.name, **config.options)
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from None
-    settings = component.config
-    return Part(kind, config.name, config.label, dict(config.options), settings, identify(registry, kind, config.name, component))
-
-
-def identify(registry: Registry, kind: str, name: str, component: Component) -> str:
-    """Hash of a component's name, origin, version and config: another hash may give another outcome.
+def part_of(registry: Registry, kind: str, config: ComponentConfig, path: str) -> Part:
+    """Make a component once, to check it and to know its identity.
 
     Raises:
-        ConfigError: the component's config is not JSON.
+        ConfigError: it is missing or refuses its options; the message begins with ``path``, its place in the config.
     """
-    origin = registry.find(kind, name).origin
     try:
-        return stable_hash([kind, name, origin.distribution, origin.version, component.version, component.config])
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"{kind} {name!r} of {origin.distribution}: its config is not JSON: {error}") from None
+        component = registry.make(kind, config.name, **config.options)
+        entry = registry.find(kind, config.name)
+        found = identify(kind, config.name, entry.origin, component, config.options, secrets=secret_options(entry.record, component))
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+    decodes = isinstance(component, Codec) and bool(component.can_decode)
+    options = dict(config.options)
+    return Part(
+        kind, config.name, config.label, options, found.config, found.version, found.fingerprint, found.full, found.unversioned, decodes
+    )
 
 
 def _metrics(config: ExperimentConfig, registry: Registry, tasks: Sequence[Part]) -> dict[str, tuple[Part, ...]]:
@@ -159,14 +255,14 @@ def _metrics(config: ExperimentConfig, registry: Registry, tasks: Sequence[Part]
     return found
 
 
-def _check_token_families(config: ExperimentConfig, registry: Registry) -> None:
+def _check_token_families(config: ExperimentConfig, session: Session) -> None:
     tokens = config.tokens
     for key, family, options in (
         ("tokens.family", tokens.family, {"min_pixels": tokens.min_pixels, "max_pixels": tokens.max_pixels}),
         ("tokens.reference", tokens.reference, {}),
     ):
         try:
-            counter = registry.token_counter(family, **{k: v for k, v in options.items() if v is not None})
+            counter = session.counter(family, **options)
         except ConfigError as error:
             raise ConfigError(f"{key}: {error}") from None
         if key == "tokens.reference" and counter.text("") is None:
@@ -178,21 +274,24 @@ def _readers(config: ExperimentConfig, registry: Registry) -> tuple[Reader, ...]
     for i, wanted in enumerate(config.models):
         for adapter in config.adapters:
             try:
-                model = registry.model(wanted.name, adapter=adapter, **wanted.options)
+                readers.append(_reader(registry, wanted, adapter))
             except ConfigError as error:
                 raise ConfigError(f"models[{i}]: {error}") from None
-            except CtxbenchError:
-                for reader in readers:
-                    reader.model.close()
-                raise
-            base = wanted.name.partition(":")[0]
-            made_by = identify(registry, "model", base, model)
-            identity = stable_hash([made_by, wanted.name, adapter, model.fingerprint, model.adapter_fingerprint])
-            settings = {key: value for key, value in model.config.items() if key not in ("reference", "adapter")}
-            readers.append(Reader(wanted.label, adapter, model, settings, identity))
     return tuple(readers)
 
 
-def metric_version(registry: Registry, part: Part, metric: Metric) -> str:
-    """The version under which a metric's scores are stored: its distribution's and its own."""
-    return f"{registry.find('metric', part.name).origin.version}/{metric.version}/{stable_hash(canonical_json(part.config))[:8]}"
+def _reader(registry: Registry, wanted: ComponentConfig, adapter: str | None) -> Reader:
+    model = registry.model(wanted.name, adapter=adapter, **wanted.options)
+    base = wanted.name.partition(":")[0]
+    entry = registry.find("model", base)
+    runtime = dict(model.runtime)
+    weights = (wanted.name, adapter, runtime, model.adapter_fingerprint)
+    secrets = secret_options(entry.record, model)
+    found = identify("model", base, entry.origin, model, wanted.options, *weights, secrets=secrets)
+    settings = {key: value for key, value in found.config.items() if key not in ("reference", "adapter")}
+    return Reader(wanted.label, base, adapter, model, settings, found.version, runtime, found.full, found.unversioned)
+
+
+def metric_version(part: Part, metric: Metric) -> str:
+    """The version under which a metric's scores are stored: its distribution's, its own, and a hash of its options and data."""
+    return f"{part.version}/{stable_hash([part.config, part.fingerprint])[:8]}"

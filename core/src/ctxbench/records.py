@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import attrs
@@ -86,6 +86,7 @@ class Channel:
         cer: character error rate against the context (edits / characters of the context); 1.0 if nothing was recovered.
         error: why the decoder gave up, or ``None``.
         seconds: wall time of the decoder.
+        answer: what the task's own solver answers from the recovered text; ``None`` if there is none.
     """
 
     ok: bool
@@ -93,27 +94,40 @@ class Channel:
     cer: float
     error: str | None = None
     seconds: float = 0.0
+    answer: str | None = None
+
+
+@attrs.frozen
+class ChannelAnswer:
+    """What a perfect reader answers from what the codec's classical decoder recovered.
+
+    Attributes:
+        text: the answer, or ``None`` if the decoder gave up.
+        error: why it gave up, or ``None``.
+    """
+
+    text: str | None
+    error: str | None = None
 
 
 @attrs.frozen
 class Prompt:
-    """What a model is asked: page images first, then one text.
+    """What a model is asked: page images first, then one text. Nothing in it tells the answer.
 
     Attributes:
         pages: RGB page images in reading order (after augmentation).
         text: the user's text: what the carrier is, the carrier's own text if it has one, and the question.
         system: the system message, or an empty string.
-        expected: the reference answer. For sizing ``max_new_tokens`` only; no model may look at it to answer.
-        channel: what the classical decoder recovered, where the codec has one and the channel stage ran.
-        solve: maps a context to the answer a perfect reader would give to this prompt's question.
+        max_new_tokens: room for the answer, in reference text tokens; ``None`` leaves it to the model. A model whose own tokens are
+            shorter allows itself more of them.
+        channel: for models that declare :attr:`~ctxbench.Model.needs_channel` alone, what the channel would answer.
     """
 
     pages: tuple[Image.Image, ...]
     text: str
     system: str = ""
-    expected: str = ""
-    channel: Channel | None = None
-    solve: Callable[[str], str] | None = None
+    max_new_tokens: int | None = None
+    channel: ChannelAnswer | None = None
 
 
 @attrs.frozen

@@ -5,21 +5,15 @@ The rules live in token-counter plugins (``ctxbench-qwen-tokens`` brings Qwen's 
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 from ctxbench.errors import ConfigError
 from ctxbench.interfaces import TokenCounter
 from ctxbench.records import ImageTokens
-from ctxbench.registry import load_plugins
+from ctxbench.session import current
 
 REFERENCE = "qwen2-vl"
 """The family whose text tokenizer counts reference tokens unless a config says otherwise."""
-
-
-@functools.lru_cache(maxsize=32)
-def _cached(family: str, options: tuple[tuple[str, Any], ...]) -> TokenCounter:
-    return load_plugins().token_counter(family, **dict(options))
 
 
 def counter(family: str = REFERENCE, **options: Any) -> TokenCounter:
@@ -28,7 +22,7 @@ def counter(family: str = REFERENCE, **options: Any) -> TokenCounter:
     Raises:
         ConfigError: no installed plugin knows the family, or it does not take the options.
     """
-    return _cached(family, tuple(sorted((k, v) for k, v in options.items() if v is not None)))
+    return current().counter(family, **options)
 
 
 def count_text(text: str, family: str = REFERENCE) -> int:

@@ -40,7 +40,7 @@ def test_ctrl_c_while_writing(store):
             with interrupts_wait():  # so that what this test counts is what the store was given
                 begun += 1
                 store.append("r1", batch)
-            store.stored_trials([batch[0].trial_id])
+            store.stored([batch[0].trial_id])
 
     for _ in range(60):
         with pytest.raises(KeyboardInterrupt), ctrl_c(draw.uniform(0.001, 0.1)):

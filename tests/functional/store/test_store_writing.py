@@ -101,7 +101,7 @@ def test_whatever_a_model_says_can_be_stored(store, said, kept):
     assert one(store, f"SELECT prediction FROM trials WHERE trial_id = '{trial(2).trial_id}'") == kept
     metadata = json.loads(one(store, f"SELECT sample_metadata FROM trials WHERE trial_id = '{trial(2).trial_id}'"))
     assert metadata["said"] == kept
-    assert store.predictions([trial(2).trial_id]) == {trial(2).trial_id: kept}
+    assert store.answers([trial(2).trial_id]) == {trial(2).trial_id: (kept, "stop")}
 
 
 def test_metadata_that_json_cannot_express_does_not_lose_the_batch(store):
@@ -135,7 +135,7 @@ def test_replace_rewrites_errors_only(store):
     """With ``replace`` an error gives way to what comes now, be it a result or another error; without it, it stays."""
     store.append("r1", [failure(1, scores=(score_row(name="old"),), pages=(page_row(5),)), failure(2), failure(3)])
     store.append("r1", [trial(1)])
-    assert store.stored_trials([trial(1).trial_id]) == {trial(1).trial_id: "error"}
+    assert {key: row.status for key, row in store.stored([trial(1).trial_id]).items()} == {trial(1).trial_id: "error"}
     store.append("r1", [trial(1), failure(2, error_message="still no memory")], replace=True)
     found = store.query("SELECT status, error_message FROM trials ORDER BY trial_id").rows
     assert found == [("ok", None), ("error", "still no memory"), ("error", "no memory")]
@@ -157,11 +157,11 @@ def test_lookups_take_many_ids(store):
     """A hundred thousand ids, most of them unknown, some twice, are one query."""
     store.append("r1", [trial(1), failure(2), trial(3, scores=()), trial(4, prediction=None)])
     ids = [f"{i:032x}" for i in range(100_000)] * 2
-    assert store.stored_trials(ids) == {f"{i:032x}": "error" if i == 2 else "ok" for i in (1, 2, 3, 4)}
+    assert {key: row.status for key, row in store.stored(ids).items()} == {f"{i:032x}": "error" if i == 2 else "ok" for i in (1, 2, 3, 4)}
     hit = {("hit", "1")}
     assert store.stored_scores(ids) == {f"{1:032x}": hit, f"{2:032x}": set(), f"{3:032x}": set(), f"{4:032x}": hit}
-    assert store.predictions(iter(ids)) == {f"{1:032x}": "7319", f"{3:032x}": "7319"}
-    assert store.stored_trials([]) == {}
+    assert store.answers(iter(ids)) == {f"{1:032x}": ("7319", "stop"), f"{3:032x}": ("7319", "stop")}
+    assert store.stored([]) == {}
 
 
 def test_scores_are_added_to_stored_trials(store):

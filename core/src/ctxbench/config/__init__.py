@@ -1,10 +1,10 @@
 """Experiment configs: their fields, reading them from YAML, and their JSON Schema."""
 
 from ctxbench.config.components import ComponentConfig, named
-from ctxbench.config.experiment import ExperimentConfig, RunConfig, TokenConfig
+from ctxbench.config.experiment import ExperimentConfig, LimitConfig, RunConfig, TokenConfig
 from ctxbench.config.reading import apply_overrides, load_config, make_config, parse_component, parse_config, read_text, read_yaml
 from ctxbench.config.schema import json_schema
-from ctxbench.config.values import Boolean, Component, Integer, ListOf, Optional, Section, String, Value, setting
+from ctxbench.config.values import Boolean, Component, Integer, ListOf, Optional, Positive, Section, String, Value, setting
 
 __all__ = [
     "Boolean",
@@ -12,8 +12,10 @@ __all__ = [
     "ComponentConfig",
     "ExperimentConfig",
     "Integer",
+    "LimitConfig",
     "ListOf",
     "Optional",
+    "Positive",
     "RunConfig",
     "Section",
     "String",

@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 
 from ctxbench.config.components import ComponentConfig, named
-from ctxbench.config.values import Boolean, Component, Integer, ListOf, Optional, Section, String, setting
+from ctxbench.config.values import Boolean, Component, Integer, ListOf, Optional, Positive, Section, String, setting
 from ctxbench.seeds import stable_hash
 
 
@@ -21,11 +21,35 @@ class TokenConfig:
     max_pixels: int | None = setting(Optional(Integer(1)), "Largest page area in pixels; null for the family's own.", None)
 
 
+def _limit(stage: str) -> Any:
+    return setting(Optional(Positive()), f"Seconds that {stage} may take; null for any.", None)
+
+
+@attrs.frozen
+class LimitConfig:
+    """How long each stage of a trial may take, in seconds. What takes longer is ended and becomes an error row; nothing else is lost."""
+
+    sample: float | None = _limit("making a sample")
+    encode: float | None = _limit("encoding a context")
+    augment: float | None = _limit("augmenting the pages of one trial")
+    channel: float | None = _limit("the codec's decoder")
+    count: float | None = _limit("counting tokens")
+    read: float | None = _limit("a model, for each prompt of a batch,")
+    score: float | None = _limit("scoring an answer")
+
+    def of(self, stage: str) -> float | None:
+        """The limit of a stage, if it has one."""
+        return getattr(self, stage, None)
+
+
 @attrs.frozen
 class RunConfig:
     """How the work is done. Nothing here changes a result."""
 
     executor: ComponentConfig = setting(Component("executor"), "Where the CPU work runs.", factory=lambda: named("local"))
+    models_held: int = setting(Integer(1), "Models in memory at once; adapters of one base count once.", 1)
+    spool_mb: int = setting(Integer(1), "Megabytes of prepared pages kept on disk for models whose turn is later.", 2048)
+    limits: LimitConfig = setting(Section(LimitConfig), "Time limits of the stages.", factory=LimitConfig)
     batch_size: int = setting(Integer(1), "Prompts that a model reads at once.", 8)
     channel: bool = setting(Boolean(), "Also decode every page classically, to tell channel loss from reader loss.", True)
     images: str = setting(String(("all", "failures", "none")), "Which page images to keep beside the store.", "none")

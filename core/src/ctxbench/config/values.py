@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -53,6 +54,21 @@ class Integer(Value):
     def schema(self) -> dict[str, Any]:
         bounds = {"minimum": self.minimum, "maximum": self.maximum}
         return {"type": "integer"} | {key: bound for key, bound in bounds.items() if bound is not None}
+
+
+@attrs.frozen
+class Positive(Value):
+    """A number above zero, whole or not."""
+
+    def parse(self, value: Any, path: str) -> float:
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise fail(path, f"expected a number, got {show(value)}")
+        if not 0 < value < math.inf:
+            raise fail(path, f"must be above 0, got {value}")
+        return value
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "number", "exclusiveMinimum": 0}
 
 
 @attrs.frozen

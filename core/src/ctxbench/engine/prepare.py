@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from typing import TypeVar, cast
+import multiprocessing
+import sys
+from collections.abc import Mapping, Sequence
+from typing import cast
 
 import attrs
 import numpy as np
@@ -12,41 +13,25 @@ from PIL import Image
 from rapidfuzz.distance import Levenshtein
 
 from ctxbench.config import TokenConfig
+from ctxbench.engine import checks
 from ctxbench.engine.accounting import PageCost, TextCounts, page_cost, reference_tokens
-from ctxbench.engine.prompts import compose
-from ctxbench.errors import DecodeError
+from ctxbench.engine.decoder import Decoded, DecoderProcess
+from ctxbench.engine.failures import Failure, StageError, staged
+from ctxbench.engine.prompts import answer_room, compose
 from ctxbench.images import page_sha256
 from ctxbench.interfaces import Augmenter, Codec, Component, Task
 from ctxbench.plan import Part
 from ctxbench.records import Carrier, Channel, Sample
-from ctxbench.registry import load_plugins
-from ctxbench.results import Stage
-
-T = TypeVar("T")
-
-
-@attrs.frozen
-class Failure:
-    """What went wrong, and at which stage."""
-
-    stage: Stage
-    type: str
-    message: str
-
-    @classmethod
-    def of(cls, stage: Stage, error: BaseException) -> Failure:
-        """The failure that an exception stands for."""
-        text = " ".join(str(error).split())
-        return cls(stage, type(error).__name__, text[:2000] or type(error).__name__)
+from ctxbench.session import Recipe, Session
 
 
 @attrs.frozen
 class Job:
-    """One sample in one codec, under every augmentation that is wanted of it."""
+    """One sample in one codec, under every augmentation that is wanted of it. ``number`` is its place in the run."""
 
+    number: int
     task: Part
     bucket: int
-    index: int
     sample_seed: int
     codec: Part
     augmentations: tuple[tuple[Part, int], ...]
@@ -69,110 +54,174 @@ class Variant:
 
 @attrs.frozen
 class Prepared:
-    """What a job came to: a variant for each augmentation's label, or the failure that ended them all."""
+    """What came of a job: a variant for each augmentation's label, or the failure that ended them all.
 
-    job: Job
+    Attributes:
+        text: the user's turn of the prompt.
+        encoded: costs of the pages as encoded. ``counts``: reference tokens of the prompt's parts.
+        room: new tokens that an answer may take, in reference tokens.
+        payload_bytes: as in :class:`~ctxbench.Carrier`.
+    """
+
+    number: int
     sample: Sample | None = None
     text: str = ""
     encoded: tuple[PageCost, ...] = ()
     counts: TextCounts | None = None
+    room: int | None = None
+    payload_bytes: int | None = None
     encode_seconds: float = 0.0
     variants: dict[str, Variant] = attrs.field(factory=dict)
     failure: Failure | None = None
 
 
-class _StageError(Exception):
-    def __init__(self, stage: Stage, error: Exception) -> None:
-        self.failure = Failure.of(stage, error)
+_decoders: dict[Recipe, DecoderProcess] = {}
 
 
-def _staged(stage: Stage, function: Callable[[], T]) -> tuple[T, float]:
-    """The value of ``function`` and its wall time; whatever it raises names the stage."""
-    start = time.perf_counter()
-    try:
-        return function(), time.perf_counter() - start
-    except Exception as error:
-        raise _StageError(stage, error) from error
+@attrs.frozen
+class Preparer:
+    """Does jobs, in this process or in a worker, which gets a copy of it.
+
+    Attributes:
+        recipe: how to make the session that components come from.
+        limits: seconds for the stages that this process ends itself (``channel``).
+    """
+
+    recipe: Recipe
+    limits: Mapping[str, float] = attrs.field(factory=dict)
+
+    def __call__(self, job: Job) -> Prepared:
+        """Do a job. Raises nothing but KeyboardInterrupt."""
+        if multiprocessing.parent_process() is not None:
+            sys.stdout = sys.stderr  # results alone go to stdout, whatever a plugin prints
+        decoder = None
+        if job.channel:
+            decoder = _decoders.setdefault(self.recipe, DecoderProcess(self.recipe))
+            decoder.start()
+        session = self.recipe.session()
+        with session.active():
+            try:
+                return _prepare(job, session, decoder, self.limits.get("channel"))
+            except StageError as error:
+                return Prepared(job.number, failure=error.failure)
 
 
-_components: dict[str, Component] = {}
+def close_decoders() -> None:
+    """End the decoder processes that this process started."""
+    while _decoders:
+        _decoders.popitem()[1].close()
 
 
-def component(part: Part) -> Component:
-    """The component of a part, made once a process."""
-    if part.identity not in _components:
-        _components[part.identity] = part.make(load_plugins())
-    return _components[part.identity]
+def make_sample(session: Session, part: Part, bucket: int, seed: int, tokens: TokenConfig) -> tuple[Sample, int]:
+    """The sample that a task makes, checked, and the reference tokens of its context.
+
+    Raises:
+        StageError: the task failed, or what it made is no sample of this bucket.
+    """
+    task = cast(Task, component(session, part, "sample"))
+    made, _ = staged("sample", lambda: checks.sample(task.sample(bucket, seed), bucket))
+    length, _ = staged("count", lambda: checks.count(reference_tokens(tokens, made.context), "reference tokens of the context"))
+    if task.sized:
+        staged("sample", lambda: checks.length(length, bucket))
+    _unchanged(part, task, "sample")
+    return made, length
 
 
-def prepare(job: Job) -> Prepared:
-    """Do a job. Never raises."""
-    try:
-        return _prepare(job)
-    except _StageError as error:
-        return Prepared(job, failure=error.failure)
-
-
-def _prepare(job: Job) -> Prepared:
-    sample, _ = _staged("sample", lambda: cast(Task, component(job.task)).sample(job.bucket, job.sample_seed))
-    codec, _ = _staged("encode", lambda: cast(Codec, component(job.codec)))
-    carrier, encode_seconds = _staged("encode", lambda: _encode(codec, sample.context))
-    text = compose(codec.hint(sample.language), carrier.text, sample.question)
-    (encoded, counts), _ = _staged("count", lambda: _count(job, sample, codec, carrier))
+def _prepare(job: Job, session: Session, decoder: DecoderProcess | None, limit: float | None) -> Prepared:
+    sample, length = make_sample(session, job.task, job.bucket, job.sample_seed, job.tokens)
+    codec = cast(Codec, component(session, job.codec, "encode"))
+    carrier, encode_seconds = staged("encode", lambda: checks.carrier(codec.encode(sample.context)))
+    _unchanged(job.codec, codec, "encode")
+    hint, _ = staged("encode", lambda: checks.text(codec.hint(sample.language), "the codec's hint"))
+    (encoded, counts, room), _ = staged("count", lambda: _count(job, sample, length, hint, carrier))
     variants: dict[str, Variant] = {}
     unchanged: Variant | None = None
     for part, seed in job.augmentations:
         if unchanged is None or carrier.pages:  # a carrier without pages is the same under every augmentation
-            unchanged = _variant(job, codec, carrier, sample, part, seed)
+            unchanged = _variant(job, session, carrier, sample, part, seed, decoder, limit)
         variants[part.label] = unchanged
-    return Prepared(job, sample, text, encoded, counts, encode_seconds, variants)
+    text = compose(hint, carrier.text, sample.question)
+    return Prepared(job.number, sample, text, encoded, counts, room, carrier.payload_bytes, encode_seconds, variants)
 
 
-def _encode(codec: Codec, context: str) -> Carrier:
-    carrier = codec.encode(context)
-    for i, page in enumerate(carrier.pages):
-        if page.mode != "RGB":
-            raise TypeError(f"page {i} of codec {type(codec).__name__} has mode {page.mode}, not RGB")
-    return carrier
+def component(session: Session, part: Part, stage: str) -> Component:
+    """The component of a part; a factory that raises fails the stage."""
+    return staged(stage, lambda: session.component(part))[0]  # type: ignore[arg-type]
 
 
-def _count(job: Job, sample: Sample, codec: Codec, carrier: Carrier) -> tuple[tuple[PageCost, ...], TextCounts]:
-    words = compose(codec.hint(sample.language), None, sample.question)
+def _unchanged(part: Part, made: Component, stage: str) -> None:
+    """A component that changes its own options would give the next trial another meaning under the same id."""
+    config = made.config
+    if any(config.get(key, value) != value for key, value in part.config.items()):
+        changed = ", ".join(key for key, value in part.config.items() if config.get(key, value) != value)
+        error = ValueError(f"{part.kind} {part.name!r} changed its own config while it worked ({changed}); components must not change")
+        raise StageError(Failure.of(stage, error))  # type: ignore[arg-type]
+
+
+def _count(job: Job, sample: Sample, length: int, hint: str, carrier: Carrier) -> tuple[tuple[PageCost, ...], TextCounts, int]:
+    def tokens(text: str | None) -> int:
+        return reference_tokens(job.tokens, text) if text else 0
+
     counts = TextCounts(
-        context=reference_tokens(job.tokens, sample.context),
-        carrier=reference_tokens(job.tokens, carrier.text) if carrier.text else 0,
-        words=reference_tokens(job.tokens, words) + (reference_tokens(job.tokens, job.system) if job.system else 0),
+        context=length, carrier=tokens(carrier.text), words=tokens(compose(hint, None, sample.question)) + tokens(job.system)
     )
-    return tuple(page_cost(job.tokens, page.size) for page in carrier.pages), counts
+    return _costs(job, carrier.pages), counts, answer_room(tokens(sample.answer))
 
 
-def _variant(job: Job, codec: Codec, carrier: Carrier, sample: Sample, part: Part, seed: int) -> Variant:
+def _costs(job: Job, pages: Sequence[Image.Image]) -> tuple[PageCost, ...]:
+    costs = tuple(page_cost(job.tokens, page.size) for page in pages)
+    for cost in costs:
+        checks.image_tokens(cost.tokens)
+    return costs
+
+
+def _variant(
+    job: Job,
+    session: Session,
+    carrier: Carrier,
+    sample: Sample,
+    part: Part,
+    seed: int,
+    decoder: DecoderProcess | None,
+    limit: float | None,
+) -> Variant:
     try:
-        pages, seconds = _staged("augment", lambda: _augment(carrier, cast(Augmenter, component(part)), seed))
-        costs, _ = _staged("count", lambda: tuple(page_cost(job.tokens, page.size) for page in pages))
+        augmenter = cast(Augmenter, component(session, part, "augment"))
+        pages, seconds = staged("augment", lambda: augment(carrier.pages, augmenter, seed))
+        _unchanged(part, augmenter, "augment")
+        costs, _ = staged("count", lambda: _costs(job, pages))
         channel = None
-        if job.channel and codec.can_decode:
-            channel, _ = _staged("channel", lambda: decode_channel(codec, Carrier(carrier.text, pages), sample.context))
-    except _StageError as error:
+        if decoder is not None and job.codec.decodes:
+            decoded, _ = staged("channel", lambda: decoder.decode(job.codec, Carrier(carrier.text, pages), limit))
+            if decoded.failure is not None:
+                raise StageError(decoded.failure)
+            channel = _channel(session, job.task, sample, decoded)
+    except StageError as error:
         return Variant(failure=error.failure)
     return Variant(pages, costs, tuple(page_sha256(page) for page in pages), channel, seconds)
 
 
-def _augment(carrier: Carrier, augmenter: Augmenter, seed: int) -> tuple[Image.Image, ...]:
-    return tuple(augmenter.apply(page, np.random.default_rng([seed, i])) for i, page in enumerate(carrier.pages))
+def augment(pages: Sequence[Image.Image], augmenter: Augmenter, seed: int) -> tuple[Image.Image, ...]:
+    """Pages after an augmentation; each gets a generator of its own, seeded by (``seed``, page number).
+
+    The augmenter gets copies, so that one that draws on what it is given spoils nobody else's pages.
+    """
+    return tuple(
+        checks.page(augmenter.apply(page.copy(), np.random.default_rng([seed, i])), f"page {i} after augmentation")
+        for i, page in enumerate(pages)
+    )
 
 
-def decode_channel(codec: Codec, carrier: Carrier, context: str) -> Channel:
-    """What the codec's own decoder recovers of ``context`` from ``carrier``; giving up is a result, any other exception an error."""
-    start = time.perf_counter()
-    try:
-        text = codec.decode(carrier)
-    except DecodeError as error:
-        return Channel(False, None, 1.0, " ".join(str(error).split())[:2000], time.perf_counter() - start)
-    seconds = time.perf_counter() - start
-    return Channel(text == context, text, error_rate(text, context), None, seconds)
+def _channel(session: Session, task: Part, sample: Sample, decoded: Decoded) -> Channel:
+    """What came through the channel, and what the task's own solver answers from it."""
+    if decoded.text is None:
+        return Channel(False, None, 1.0, decoded.gave_up, decoded.seconds)
+    text = decoded.text
+    solver = cast(Task, session.component(task))
+    answer, _ = staged("channel", lambda: checks.expect(solver.solve(text, sample.question), str, "what solve() returns"))
+    return Channel(text == sample.context, text, error_rate(text, sample.context), None, decoded.seconds, answer)
 
 
 def error_rate(text: str, context: str) -> float:
     """Levenshtein distance over the context's characters."""
-    return Levenshtein.distance(context, text) / max(1, len(context))
+    return 0.0 if text == context else Levenshtein.distance(context, text) / max(1, len(context))

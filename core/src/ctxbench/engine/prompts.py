@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
+LEAST_ROOM = 32
+ROOM_SHARE = 0.5
+
 
 def compose(hint: str, carrier_text: str | None, question: str) -> str:
     """The text of the user's turn, which follows the page images.
@@ -10,3 +15,8 @@ def compose(hint: str, carrier_text: str | None, question: str) -> str:
     """
     parts = [hint, carrier_text, question]
     return "\n\n".join(part for part in parts if part)
+
+
+def answer_room(tokens: int) -> int:
+    """New tokens for an answer of ``tokens`` reference tokens: half as many again (pretty-printed JSON takes that), and 32 more at least."""
+    return tokens + max(LEAST_ROOM, math.ceil(ROOM_SHARE * tokens))

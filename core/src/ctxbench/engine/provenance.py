@@ -6,6 +6,7 @@ import datetime
 import platform
 import subprocess
 import uuid
+from typing import Any
 
 import ctxbench
 from ctxbench.plan import Experiment
@@ -27,19 +28,20 @@ def git_revision() -> str | None:
     return done.stdout.strip() or None if done.returncode == 0 else None
 
 
-def run_record(experiment: Experiment, command: str, planned: int) -> RunRecord:
-    """The record of a run that begins now."""
-    config = experiment.config
+def run_record(experiment: Experiment, command: str, planned: int, environment: dict[str, Any]) -> RunRecord:
+    """The record of a run that begins now. ``planned``: trials that are still to run."""
+    config, secrets = experiment.config, experiment.secrets
     return RunRecord(
         run_id=uuid.uuid4().hex,
         name=config.name,
-        config_hash=config.hash,
-        config=config.plain(),
+        config_hash=experiment.config_hash,
+        config=secrets.config,
         seed=config.seed,
-        command=command,
+        command=secrets.redact(command),
         started_at=datetime.datetime.now(datetime.UTC),
         ctxbench_version=ctxbench.__version__,
         versions=experiment.versions(),
+        environment=environment,
         python=platform.python_version(),
         platform=platform.platform(),
         git_revision=git_revision(),

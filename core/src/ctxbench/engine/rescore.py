@@ -3,38 +3,70 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
 
-from ctxbench.engine.finish import Judge
-from ctxbench.engine.prepare import component
-from ctxbench.interfaces import Task
+import attrs
+
+from ctxbench.engine.failures import StageError
+from ctxbench.engine.judge import Judge
+from ctxbench.engine.prepare import make_sample
+from ctxbench.errors import message_of
+from ctxbench.outcome import classify
 from ctxbench.plan import Experiment, Trial
 from ctxbench.records import Sample
 from ctxbench.results import ScoreRow
-from ctxbench.store import Store
+from ctxbench.store import Store, Verdict
 
 
-def rescore(experiment: Experiment, store: Store, trials: Sequence[Trial]) -> int:
-    """Add the missing scores of stored trials; the number of trials that gained one."""
+@attrs.define
+class Rescored:
+    """How many stored trials gained scores, and what went wrong with the others, one line for each kind of mishap."""
+
+    trials: int = 0
+    notes: list[str] = attrs.field(factory=list)
+
+
+def rescore(experiment: Experiment, store: Store, trials: Sequence[Trial]) -> Rescored:
+    """Add the missing scores of stored trials. Where that is the score that decides *correct*, the verdict is made anew as well."""
+    done = Rescored()
+    if not trials:
+        return done
     judges = {task.label: Judge.of(experiment, task) for task in experiment.tasks}
     stored = store.stored_scores(trial.trial_id for trial in trials)
-    lacking = []
-    for trial in trials:
-        wanted = {(part.label, version) for part, version, _ in judges[trial.task.label].metrics}
-        if trial.trial_id in stored and wanted - stored[trial.trial_id]:
-            lacking.append(trial)
+    lacking = [t for t in trials if t.trial_id in stored and judges[t.cell.task.label].wanted - stored[t.trial_id]]
     if not lacking:
-        return 0
-    predictions = store.predictions(trial.trial_id for trial in lacking)
+        return done
+    answers = store.answers(trial.trial_id for trial in lacking)
     samples: dict[tuple[str, int, int], Sample] = {}
-    found: dict[str, list[ScoreRow]] = {}
+    scores: dict[str, list[ScoreRow]] = {}
+    verdicts: dict[str, Verdict] = {}
     for trial in lacking:
-        if trial.trial_id not in predictions:  # an error row has nothing to score
+        if trial.trial_id not in answers:  # an error row has nothing to score
             continue
-        key = (trial.task.label, trial.bucket, trial.index)
-        if key not in samples:
-            samples[key] = cast(Task, component(trial.task)).sample(trial.bucket, trial.sample_seed)
-        rows = judges[trial.task.label].score(predictions[trial.trial_id], samples[key])
-        found[trial.trial_id] = [row for row in rows if (row.metric, row.metric_version) not in stored[trial.trial_id]]
-    store.append_scores(found)
-    return len(found)
+        said, finish_reason = answers[trial.trial_id]
+        judge = judges[trial.cell.task.label]
+        try:
+            sample = _sample(experiment, trial, samples)
+            rows = judge.score(said, sample)
+        except Exception as error:
+            mishap = error.failure.message if isinstance(error, StageError) else f"{type(error).__name__}: {message_of(error)}"
+            note = f"stored trials of task {trial.cell.task.label!r} could not be scored anew: {mishap}"
+            if note not in done.notes:
+                done.notes.append(note)
+            continue
+        new = [row for row in rows if (row.metric, row.metric_version) not in stored[trial.trial_id]]
+        scores[trial.trial_id] = new
+        primary = judge.primary_row(rows)
+        if primary is not None and primary in new:
+            outcome = classify(said, finish_reason, primary.value >= 1.0, primary.extraction, sample)
+            verdicts[trial.trial_id] = Verdict(outcome, primary.name, primary.value)
+    store.append_scores(scores, verdicts)
+    done.trials = len(scores)
+    return done
+
+
+def _sample(experiment: Experiment, trial: Trial, made: dict[tuple[str, int, int], Sample]) -> Sample:
+    key = (trial.cell.task.label, trial.cell.bucket, trial.index)
+    if key not in made:
+        cell = trial.cell
+        made[key], _ = make_sample(experiment.session, cell.task, cell.bucket, trial.sample_seed, experiment.config.tokens)
+    return made[key]

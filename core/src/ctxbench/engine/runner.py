@@ -3,109 +3,45 @@
 from __future__ import annotations
 
 import contextlib
-import time
-from collections.abc import Iterator, Sequence
+import os
+import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Literal, cast
 
 import attrs
 from PIL import Image
 
 from ctxbench.config import ExperimentConfig
-from ctxbench.engine.finish import Judge, failed, finished
-from ctxbench.engine.prepare import Job, Prepared, prepare
+from ctxbench.engine.answers import Answered, ReadingRoom, Ready
+from ctxbench.engine.environment import changes, environment
+from ctxbench.engine.failures import Failure
+from ctxbench.engine.pending import Work, pending, survey, wants_channel
+from ctxbench.engine.prepare import Job, Prepared, Preparer, close_decoders
 from ctxbench.engine.progress import Progress, Silent
 from ctxbench.engine.provenance import run_record
-from ctxbench.engine.reading import Answered, Question, Queue
+from ctxbench.engine.report import RunReport
 from ctxbench.engine.rescore import rescore
+from ctxbench.engine.rows import RowMaker
+from ctxbench.engine.writer import Writer
 from ctxbench.errors import CtxbenchError
-from ctxbench.plan import Experiment, Trial, resolve
-from ctxbench.registry import Registry, load_plugins
+from ctxbench.executors import after_interrupt, run_jobs
+from ctxbench.interfaces import Lost
+from ctxbench.plan import Experiment, Group, Trial, resolve
+from ctxbench.plugin import ComponentRecord
+from ctxbench.registry import Registry
 from ctxbench.results import TrialResult
+from ctxbench.session import Session
 from ctxbench.store import Store
-from ctxbench.store.interrupts import interrupts_wait
 
-FLUSH_ROWS = 256
-FLUSH_SECONDS = 2.0
-
-
-@attrs.define
-class RunReport:
-    """What became of the planned trials."""
-
-    planned: int = 0
-    stored_before: int = 0
-    finished: int = 0
-    errors: int = 0
-    rescored: int = 0
-    trial_ids: list[str] = attrs.field(factory=list)
-
-    @property
-    def all_failed(self) -> bool:
-        """True if this run finished trials and every one was an error."""
-        return self.finished > 0 and self.errors == self.finished
-
-
-@attrs.define
-class _Writer:
-    """Gathers rows and stores them a batch at a time, each batch in one transaction."""
-
-    store: Store
-    run_id: str
-    registry: Registry
-    progress: Progress
-    report: RunReport
-    replace: bool
-    fail_fast: bool
-    _rows: list[TrialResult] = attrs.field(factory=list, init=False)
-    _flushed: float = attrs.field(factory=time.monotonic, init=False)
-
-    def add(self, row: TrialResult, pages: Sequence[Image.Image] = ()) -> None:
-        self._rows.append(self.store.keep_images(row, pages))
-        stop = self.fail_fast and row.status == "error"
-        if stop or len(self._rows) >= FLUSH_ROWS or time.monotonic() - self._flushed > FLUSH_SECONDS:
-            self.flush()
-        if stop:
-            raise CtxbenchError(f"stopped at the first failure (--fail-fast): {row.error_stage}: {row.error_type}: {row.error_message}")
-
-    def flush(self) -> None:
-        rows, self._rows = self._rows, []
-        self._flushed = time.monotonic()
-        if not rows:
-            return
-        errors = sum(row.status == "error" for row in rows)
-        with interrupts_wait():  # what is stored is counted
-            self.store.append(self.run_id, rows, replace=self.replace)
-            self.report.finished += len(rows)
-            self.report.errors += errors
-            self.progress.advance(len(rows), errors)
-        for row in rows:
-            self.registry.manager.trial_finished(row)
-
-    def close(self, status: Literal["finished", "interrupted", "failed"]) -> None:
-        self.flush()
-        self.store.finish_run(self.run_id, status, {"finished": self.report.finished, "errors": self.report.errors})
-
-
-def jobs(experiment: Experiment, trials: Sequence[Trial]) -> Iterator[tuple[Job, list[Trial]]]:
-    """The CPU work behind the trials: one job for each sample in each codec, whatever the number of models and augmentations."""
-    config = experiment.config
-    channel = config.run.channel or any(reader.model.needs_channel for reader in experiment.readers)
-    groups: dict[tuple[str, int, int, str], list[Trial]] = {}
-    for trial in trials:
-        groups.setdefault((trial.task.label, trial.bucket, trial.index, trial.codec.label), []).append(trial)
-    for group in groups.values():
-        first = group[0]
-        augmentations = {trial.augmentation.label: (trial.augmentation, trial.augmentation_seed) for trial in group}
-        wanted = tuple(augmentations.values())
-        job = Job(first.task, first.bucket, first.index, first.sample_seed, first.codec, wanted, config.tokens, config.system, channel)
-        yield job, group
+LATE = 64
+"""Jobs that wait for a slow one before it loses its place: batches follow the plan, but not at the price of memory."""
 
 
 def run(
     config: ExperimentConfig,
     *,
     registry: Registry | None = None,
+    components: Iterable[ComponentRecord] = (),
     store: Store | None = None,
     progress: Progress | None = None,
     command: str = "",
@@ -116,6 +52,8 @@ def run(
     Running the same config again goes on where it stopped and adds nothing twice.
 
     Args:
+        registry: where components come from; by default the installed plugins.
+        components: records of further ones, for what is not in a plugin yet (a codec of a notebook): ``[CodecRecord("mine", "...", Mine)]``.
         store: an open store; by default the file that the config names is opened.
         progress: told of every step.
         command: what to record as the command that started this run.
@@ -124,93 +62,191 @@ def run(
     Raises:
         ConfigError: the config names something that is missing or does not fit.
         StoreError: the store cannot be opened or written; what was stored before stays.
-        CtxbenchError: ``fail_fast`` was set and a trial failed, or the worker processes died.
+        CtxbenchError: ``fail_fast`` was set and a trial failed, or the worker processes cannot be started.
+        KeyboardInterrupt: after what had finished was stored.
     """
-    registry = registry or load_plugins()
-    experiment = resolve(config, registry)
+    session = Session.of(registry, components)
     report = report if report is not None else RunReport()
-    opened = store is None
-    try:
-        store = store or Store.open(Path(config.store), images=config.run.images)
+    with contextlib.redirect_stdout(sys.stderr), session.active():  # whatever a plugin prints, results alone go to stdout
+        experiment = resolve(config, session)
+        opened = store is None
         try:
-            _run(experiment, store, progress or Silent(), command, report)
-        except BaseException:
-            if opened:
-                store.close()
-            raise
-    finally:
-        experiment.close()
+            store = store or Store.open(Path(config.store), images=config.run.images)
+            try:
+                _Run(experiment, store, progress or Silent(), report).run(command)
+            except BaseException:
+                if opened:
+                    store.close()
+                raise
+        finally:
+            experiment.close()
+            close_decoders()
     return store
 
 
-def pending(experiment: Experiment, store: Store, trials: Sequence[Trial]) -> list[Trial]:
-    """The trials that still have to run."""
-    stored = store.stored_trials(trial.trial_id for trial in trials)
-    again = {"error"} if experiment.config.run.retry_errors else set()
-    return [trial for trial in trials if stored.get(trial.trial_id, "missing") in {"missing", *again}]
+@attrs.define
+class _Run:
+    experiment: Experiment
+    store: Store
+    progress: Progress
+    report: RunReport
+    _interrupt: KeyboardInterrupt | None = attrs.field(default=None, init=False)
+
+    def run(self, command: str) -> None:
+        experiment, store, report = self.experiment, self.store, self.report
+        found = survey(experiment, store)
+        report.planned, report.stored_before, report.stored_errors = found.planned, found.stored, found.errors
+        report.cells = [cell.id for cell in experiment.cells()]
+        report.config_hash = experiment.config_hash
+        now = environment(experiment)
+        report.notes += changes(store.environments(found.runs), found.runs, now)
+        self.progress.start(found.planned, found.stored)
+        try:
+            if found.to_run:
+                record = run_record(experiment, command, found.to_run, now)
+                store.start_run(record)
+                settings = experiment.config.run
+                manager = experiment.session.registry.manager
+                self._execute(Writer(store, record.run_id, manager, self.progress, report, settings.retry_errors, settings.fail_fast))
+            else:
+                for _ in self._rows():  # nothing to read; stored trials may still lack scores or the channel's verdict
+                    pass
+        finally:
+            self.progress.stop()
+
+    def _execute(self, writer: Writer) -> None:
+        try:
+            for row, pages in self._rows():
+                writer.add(row, pages)
+            if self._interrupt is not None:
+                raise self._interrupt
+            writer.close("finished")
+        except BaseException as error:
+            # Keep what had finished; a store that cannot be written (a full disk) must not hide the first error.
+            with contextlib.suppress(CtxbenchError):
+                writer.close("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
+            raise
+
+    def _rows(self) -> Iterator[tuple[TrialResult, tuple[Image.Image, ...]]]:
+        maker = RowMaker.of(self.experiment)
+        room = ReadingRoom(self.experiment.config, self.experiment.readers, lambda: self._interrupt is not None)
+        with contextlib.closing(self._ready(maker)) as ready:
+            for answer in room.answers(ready):
+                yield _row(maker, answer)
+
+    def _ready(self, maker: RowMaker) -> Iterator[Ready]:
+        """Jobs that models are to read. Those that only complete stored trials end here."""
+        with contextlib.closing(self._prepared()) as prepared:
+            for kind, item in prepared:
+                if kind == "trial":
+                    yield item
+                else:
+                    self._fill(maker, item)
+
+    def _fill(self, maker: RowMaker, item: Ready) -> None:
+        """Give stored trials the channel's verdict, which an earlier run was told to leave out."""
+        columns = {}
+        for trial in item.trials:
+            variant = item.variant(trial)
+            if variant.failure is None and variant.channel is not None:
+                columns[trial.trial_id] = maker.channel_columns(trial, item.prepared, variant.channel)
+            elif variant.failure is not None:
+                self._note(f"channel of stored trials: {variant.failure.type}: {variant.failure.message}")
+        self.store.fill_channels(columns)
+        self.report.filled += len(columns)
+
+    def _note(self, note: str) -> None:
+        if note not in self.report.notes:
+            self.report.notes.append(note)
+
+    def _prepared(self) -> Iterator[tuple[Work, Ready]]:
+        """Prepared jobs in the order of the plan, so that batches do not depend on which worker was faster."""
+        waiting: dict[int, tuple[Work, tuple[Trial, ...]]] = {}
+        early: dict[int, Prepared] = {}
+        following = 0
+
+        def ready(number: int) -> tuple[Work, Ready]:
+            kind, trials = waiting.pop(number)
+            return kind, Ready(trials, early.pop(number))
+
+        for outcome in self._outcomes(self._jobs(waiting)):
+            prepared = _as_prepared(outcome)
+            if prepared.number not in waiting or prepared.number in early:
+                self._note(f"executor {self.experiment.config.run.executor.name!r} gave a job more than once; the first result counts")
+                continue
+            early[prepared.number] = prepared
+            while early and ((number := min(early)) <= following or len(early) > LATE):
+                following = max(following, number + 1)
+                yield ready(number)
+        for number in sorted(early):
+            yield ready(number)
+        if self._interrupt is None:
+            name = self.experiment.config.run.executor.name
+            lost = Failure("executor", "JobLost", f"executor {name!r} never gave this job back")
+            for number, (kind, trials) in waiting.items():
+                yield kind, Ready(trials, Prepared(number, failure=lost))
+
+    def _outcomes(self, jobs: Iterator[Job]) -> Iterator[object]:
+        """What the executor makes of the jobs; after an interrupt, what it had ready."""
+        experiment = self.experiment
+        settings = experiment.config.run
+        executor = experiment.session.registry.executor(settings.executor.name, **settings.executor.options)
+        limits = {stage: seconds for stage, seconds in attrs.asdict(settings.limits).items() if seconds}
+        here = {stage: limits.pop(stage) for stage in ("channel", "read", "score") if stage in limits}
+        preparer = Preparer(experiment.session.recipe(), here)
+        window = max(16, 4 * (os.cpu_count() or 1))
+        results = run_jobs(executor, preparer, jobs, window=window, limits=limits)
+        try:
+            yield from results
+        except KeyboardInterrupt as interrupt:
+            self._interrupt = interrupt
+            yield from after_interrupt(results, interrupt)
+        finally:
+            close = getattr(results, "close", None)
+            if close is not None:
+                close()
+
+    def _jobs(self, waiting: dict[int, tuple[Work, tuple[Trial, ...]]]) -> Iterator[Job]:
+        """One job for each sample in each codec that has something to do, made as the executor asks for them.
+
+        Scores that stored trials lack are computed on the way.
+        """
+        number = 0
+        for chunk in pending(self.experiment, self.store):
+            rescored = rescore(self.experiment, self.store, chunk.stored)
+            self.report.rescored += rescored.trials
+            for note in rescored.notes:
+                self._note(note)
+            for kind, groups in chunk.work():
+                for group, trials in groups:
+                    waiting[number] = (kind, trials)
+                    yield make_job(self.experiment, group, trials, number)
+                    number += 1
 
 
-def _run(experiment: Experiment, store: Store, progress: Progress, command: str, report: RunReport) -> None:
+def make_job(experiment: Experiment, group: Group, trials: Iterable[Trial], number: int) -> Job:
+    """The CPU work of some trials of a group."""
     config = experiment.config
-    trials = experiment.trials()
-    todo = pending(experiment, store, trials)
-    report.planned, report.stored_before = len(trials), len(trials) - len(todo)
-    report.trial_ids = [trial.trial_id for trial in trials]
-    missing = {trial.trial_id for trial in todo}
-    report.rescored = rescore(experiment, store, [trial for trial in trials if trial.trial_id not in missing])
-    progress.start(report.planned, report.stored_before)
-    try:
-        if todo:
-            record = run_record(experiment, command, len(todo))
-            store.start_run(record)
-            writer = _Writer(store, record.run_id, experiment.registry, progress, report, config.run.retry_errors, config.run.fail_fast)
-            _execute(experiment, todo, writer)
-    finally:
-        progress.stop()
+    wanted = {trial.cell.augmentation.label: (trial.cell.augmentation, trial.augmentation_seed) for trial in trials}
+    channel = wants_channel(experiment)
+    return Job(
+        number, group.task, group.bucket, group.sample_seed, group.codec, tuple(wanted.values()), config.tokens, config.system, channel
+    )
 
 
-def _execute(experiment: Experiment, todo: Sequence[Trial], writer: _Writer) -> None:
-    try:
-        for row, pages in _results(experiment, todo):
-            writer.add(row, pages)
-        writer.close("finished")
-    except BaseException as error:
-        # Keep what had finished; a store that cannot be written (a full disk) must not hide the first error.
-        with contextlib.suppress(CtxbenchError):
-            writer.close("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
-        raise
+def _as_prepared(outcome: object) -> Prepared:
+    if isinstance(outcome, Lost):
+        stage = outcome.stage if outcome.stage else "executor"
+        return Prepared(outcome.job.number, failure=Failure(stage, outcome.type, outcome.message))  # type: ignore[arg-type]
+    if isinstance(outcome, Prepared):
+        return outcome
+    raise CtxbenchError(f"the executor gave {type(outcome).__name__} in place of a job's result; what had finished is stored")
 
 
-def _results(experiment: Experiment, todo: Sequence[Trial]) -> Iterator[tuple[TrialResult, tuple[Image.Image, ...]]]:
-    config = experiment.config
-    executor = experiment.registry.executor(config.run.executor.name, **config.run.executor.options)
-    judges = {task.label: Judge.of(experiment, task) for task in experiment.tasks}
-    queues = {(reader.label, reader.adapter): Queue(reader, config.run.batch_size) for reader in experiment.readers}
-    work = list(jobs(experiment, todo))
-    planned = {_key(job): group for job, group in work}
-    with contextlib.closing(cast("Iterator[Prepared]", executor.map(prepare, (job for job, _ in work), window=4))) as done:  # type: ignore[type-var]
-        for prepared in done:
-            for trial in planned[_key(prepared.job)]:
-                variant = prepared.variants.get(trial.augmentation.label)
-                failure = prepared.failure or (variant.failure if variant else None)
-                if variant is None or failure is not None:
-                    assert failure is not None
-                    yield failed(trial, prepared, failure), ()
-                    continue
-                queue = queues[trial.reader.label, trial.reader.adapter]
-                yield from (_row(experiment, judges, answer) for answer in queue.add(Question(trial, prepared, variant)))
-    for queue in queues.values():
-        yield from (_row(experiment, judges, answer) for answer in queue.flush())
-
-
-def _key(job: Job) -> tuple[str, int, int, str]:
-    return (job.task.label, job.bucket, job.index, job.codec.label)
-
-
-def _row(experiment: Experiment, judges: dict[str, Judge], answer: Answered) -> tuple[TrialResult, tuple[Image.Image, ...]]:
-    trial, prepared, variant = answer.question.trial, answer.question.prepared, answer.question.variant
+def _row(maker: RowMaker, answer: Answered) -> tuple[TrialResult, tuple[Image.Image, ...]]:
+    question = answer.question
     if answer.reading is None:
         assert answer.failure is not None
-        return failed(trial, prepared, answer.failure, variant), variant.pages
-    row = finished(trial, experiment, judges[trial.task.label], prepared, variant, answer.reading, answer.seconds)
-    return row, variant.pages
+        return maker.failed(question.trial, question.prepared, answer.failure, question.variant), question.variant.pages
+    row = maker.finished(question.trial, question.prepared, question.variant, answer.reading, answer.seconds)
+    return row, question.variant.pages

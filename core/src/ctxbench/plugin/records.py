@@ -34,6 +34,7 @@ class ComponentRecord:
         summary: one line for ``ctxbench plugins``.
         factory: called with the options as keyword arguments; either the callable itself or ``"module:attribute"``, which is
             imported only when the component is made (use it when the module imports something heavy).
+        secrets: names of options that nobody may see (passwords, keys). An attrs class may mark the field itself: ``ctxbench.secret()``.
     """
 
     kind: ClassVar[str] = "component"
@@ -41,6 +42,7 @@ class ComponentRecord:
     name: str = attrs.field(validator=_check_name)
     summary: str = attrs.field(validator=attrs.validators.instance_of(str))
     factory: Callable[..., Any] | str = attrs.field(validator=_check_factory)
+    secrets: tuple[str, ...] = attrs.field(default=(), converter=tuple, kw_only=True)
 
     def load(self) -> Callable[..., Any]:
         """The factory itself, imported if it was named by a string."""

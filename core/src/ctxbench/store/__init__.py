@@ -3,6 +3,6 @@
 from ctxbench.store import formats
 from ctxbench.store.pages import image_folder
 from ctxbench.store.query import Rows, Table
-from ctxbench.store.store import Store
+from ctxbench.store.store import Store, StoredTrial, Verdict
 
-__all__ = ["Rows", "Store", "Table", "formats", "image_folder"]
+__all__ = ["Rows", "Store", "StoredTrial", "Table", "Verdict", "formats", "image_folder"]

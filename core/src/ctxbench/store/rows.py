@@ -69,6 +69,19 @@ def page_table(pages: Mapping[str, Sequence[PageRow]], now: datetime.datetime) -
     return _child_table(PAGE_COLUMNS, pages, now)
 
 
+def verdict_table(verdicts: Mapping[str, Any]) -> Any:
+    """``trial_id``, ``outcome``, ``primary_score`` and ``score`` of each verdict."""
+    found = list(verdicts.values())
+    return pa.table(
+        {
+            "trial_id": pa.array(list(verdicts), pa.string()),
+            "outcome": pa.array([verdict.outcome for verdict in found], pa.string()),
+            "primary_score": pa.array([verdict.primary_score for verdict in found], pa.string()),
+            "score": pa.array([verdict.score for verdict in found], pa.float64()),
+        }
+    )
+
+
 def id_table(trial_ids: Iterable[str]) -> Any:
     """Trial ids, each once."""
     return pa.table({"trial_id": pa.array(list(dict.fromkeys(trial_ids)), pa.string())})

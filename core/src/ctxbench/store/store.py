@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import json
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+import attrs
 import duckdb
 from PIL import Image
 
 from ctxbench.errors import StoreError
-from ctxbench.results import RunRecord, ScoreRow, TrialResult
+from ctxbench.results import Outcome, RunRecord, ScoreRow, TrialResult
 from ctxbench.store import migrations, pages, views
 from ctxbench.store.connection import connect, store_error
 from ctxbench.store.inserts import insert
 from ctxbench.store.interrupts import interrupts_kept, interrupts_wait
 from ctxbench.store.query import Rows, Table, execute, guarded, missing_pandas, named, relation
-from ctxbench.store.rows import RUN_COLUMNS, id_table, json_text, page_table, score_table, storable_text, trial_table
+from ctxbench.store.rows import RUN_COLUMNS, id_table, json_text, page_table, score_table, storable_text, trial_table, verdict_table
 
 if TYPE_CHECKING:
     import pandas
@@ -28,6 +30,30 @@ if TYPE_CHECKING:
 
 ENDINGS = ("finished", "interrupted", "failed")
 SCORE_NAMES = "SELECT DISTINCT metric, name FROM scores"
+
+
+@attrs.frozen
+class StoredTrial:
+    """What a run needs to know of a trial that is stored.
+
+    Attributes:
+        status: ``ok`` or ``error``.
+        has_channel: the codec's decoder was asked.
+        run_id: the run that stored it.
+    """
+
+    status: str
+    has_channel: bool
+    run_id: str
+
+
+@attrs.frozen
+class Verdict:
+    """What the score that decides *correct* makes of a stored answer."""
+
+    outcome: Outcome
+    primary_score: str
+    score: float
 
 
 class Store:
@@ -144,10 +170,21 @@ class Store:
                 [status, datetime.datetime.now(datetime.UTC), counts.get("finished", 0), counts.get("errors", 0), run_id],
             )
 
-    def stored_trials(self, trial_ids: Iterable[str]) -> dict[str, str]:
-        """Status (``ok`` or ``error``) of each of these trials that is stored."""
-        found = self._by_id("SELECT t.trial_id, t.status FROM trials t JOIN wanted_ids USING (trial_id)", trial_ids)
-        return {str(trial_id): str(status) for trial_id, status in found}
+    @property
+    def is_empty(self) -> bool:
+        """True if no trial is stored."""
+        with interrupts_wait():
+            return self._connection.execute("SELECT 1 FROM trials LIMIT 1").fetchall() == []
+
+    def stored(self, trial_ids: Iterable[str]) -> dict[str, StoredTrial]:
+        """What is known of each of these trials that is stored."""
+        sql = "SELECT t.trial_id, t.status, t.channel_cer IS NOT NULL, t.run_id FROM trials t JOIN wanted_ids USING (trial_id)"
+        return {str(i): StoredTrial(str(status), bool(channel), str(run)) for i, status, channel, run in self._by_id(sql, trial_ids)}
+
+    def environments(self, run_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """The recorded environment of each of these runs; empty for a run of before it was recorded."""
+        sql = "SELECT r.run_id, r.environment FROM runs r JOIN wanted_ids w ON w.trial_id = r.run_id"
+        return {str(run_id): json.loads(text or "{}") for run_id, text in self._by_id(sql, run_ids)}
 
     def stored_scores(self, trial_ids: Iterable[str]) -> dict[str, set[tuple[str, str]]]:
         """(metric, version) of the scores of each of these trials that is stored; an empty set if it has none."""
@@ -160,11 +197,11 @@ class Store:
                 known.add((str(metric), str(version)))
         return scores
 
-    def predictions(self, trial_ids: Iterable[str]) -> dict[str, str]:
-        """What the model said, for each of these trials that is stored and ended without an error."""
-        sql = """SELECT t.trial_id, t.prediction FROM trials t JOIN wanted_ids USING (trial_id)
+    def answers(self, trial_ids: Iterable[str]) -> dict[str, tuple[str, str]]:
+        """What the model said, and why it stopped, for each of these trials that is stored and ended without an error."""
+        sql = """SELECT t.trial_id, t.prediction, coalesce(t.finish_reason, 'stop') FROM trials t JOIN wanted_ids USING (trial_id)
             WHERE t.status = 'ok' AND t.prediction IS NOT NULL"""
-        return {str(trial_id): str(text) for trial_id, text in self._by_id(sql, trial_ids)}
+        return {str(trial_id): (str(text), str(reason)) for trial_id, text, reason in self._by_id(sql, trial_ids)}
 
     def _by_id(self, sql: str, trial_ids: Iterable[str]) -> list[tuple[Any, ...]]:
         with interrupts_wait(), self._arrow(wanted_ids=id_table(trial_ids)):
@@ -195,12 +232,34 @@ class Store:
             insert(self._connection, replace_errors="TRUE" if replace else None)
             self._learn(names)
 
-    def append_scores(self, scores: Mapping[str, Sequence[ScoreRow]]) -> None:
-        """Add scores to stored trials, in one transaction; a score that is there already is left as it is."""
+    def append_scores(self, scores: Mapping[str, Sequence[ScoreRow]], verdicts: Mapping[str, Verdict] | None = None) -> None:
+        """Add scores to stored trials, in one transaction; a score that is there already is left as it is.
+
+        Args:
+            verdicts: outcome and deciding score of trials whose deciding score is among the new ones.
+        """
         table = score_table(scores, datetime.datetime.now(datetime.UTC))
-        with interrupts_wait(), self._arrow(new_scores=table), self._transaction():
+        verdicts = verdicts or {}
+        with interrupts_wait(), self._arrow(new_scores=table, new_verdicts=verdict_table(verdicts)), self._transaction():
             self._connection.execute("INSERT INTO scores BY NAME SELECT * FROM new_scores ON CONFLICT DO NOTHING")
+            if verdicts:
+                self._connection.execute(
+                    "UPDATE trials SET outcome = v.outcome, primary_score = v.primary_score, score = v.score "
+                    "FROM new_verdicts v WHERE v.trial_id = trials.trial_id"
+                )
             self._learn({(score.metric, score.name) for group in scores.values() for score in group})
+
+    def fill_channels(self, columns: Mapping[str, Mapping[str, Any]]) -> None:
+        """Give stored trials that lack it what the codec's decoder made of their pages: the ``channel_`` columns, by trial id."""
+        if not columns:
+            return
+        names = next(iter(columns.values())).keys()
+        sets = ", ".join(f"{name} = ?" for name in names)
+        with interrupts_wait(), self._transaction():
+            for trial_id, values in columns.items():
+                self._connection.execute(
+                    f"UPDATE trials SET {sets} WHERE trial_id = ? AND channel_cer IS NULL", [*(values[name] for name in names), trial_id]
+                )
 
     def _learn(self, names: set[tuple[str, str]]) -> None:
         """Give new score names their columns in ``results``."""

@@ -1,0 +1,203 @@
+"""Hands prompts to models in batches, each distinct prompt once, and never holds more models than it may."""
+
+from __future__ import annotations
+
+import pickle
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import IO
+
+import attrs
+
+from ctxbench.config import ExperimentConfig
+from ctxbench.engine import checks
+from ctxbench.engine.failures import Failure, limited
+from ctxbench.engine.prepare import Prepared, Variant
+from ctxbench.plan import Reader, Trial
+from ctxbench.records import ChannelAnswer, Prompt, Reading
+
+
+@attrs.frozen(eq=False)
+class Ready:
+    """A job that is prepared, with the trials that wait for it."""
+
+    trials: tuple[Trial, ...]
+    prepared: Prepared
+
+    def variant(self, trial: Trial) -> Variant:
+        """What one of the trials is about; its failure, if it has none to be about."""
+        found = self.prepared.variants.get(trial.cell.augmentation.label)
+        return found if found is not None and self.prepared.failure is None else Variant(failure=self.prepared.failure)
+
+
+@attrs.frozen(eq=False)
+class Question:
+    """A trial that is ready to be read."""
+
+    trial: Trial
+    prepared: Prepared
+    variant: Variant
+
+    @property
+    def key(self) -> tuple[str, int, str, str, int]:
+        """Equal for trials whose prompts are equal: an augmentation changes nothing in a carrier without pages."""
+        cell = self.trial.cell
+        level = cell.augmentation.label if self.variant.pages else ""
+        return (cell.task.label, cell.bucket, cell.codec.label, level, self.trial.index)
+
+    def prompt(self, system: str) -> Prompt:
+        """What the model is asked. Only a model that stands for the channel gets to know what the channel answers."""
+        channel = self.variant.channel
+        answer = None
+        if self.trial.cell.reader.model.needs_channel and channel is not None:
+            answer = ChannelAnswer(channel.answer, channel.error)
+        return Prompt(self.variant.pages, self.prepared.text, system, self.prepared.room, answer)
+
+
+@attrs.frozen(eq=False)
+class Answered:
+    """A question with what the model said, or why it said nothing; ``seconds`` is its share of the batch's wall time."""
+
+    question: Question
+    reading: Reading | None
+    failure: Failure | None
+    seconds: float
+
+
+@attrs.frozen
+class ReadingRoom:
+    """The models of an experiment, and how they take turns.
+
+    Models that share no memory take turns if there are more of them than may be held: each reads a block of prompts, which is kept on disk
+    meanwhile, so that nothing is prepared twice and models change as seldom as the disk allows.
+
+    Attributes:
+        stopping: true once the run was interrupted: then only instant models read what is still there.
+    """
+
+    config: ExperimentConfig
+    readers: tuple[Reader, ...]
+    stopping: Callable[[], bool]
+
+    def answers(self, ready: Iterable[Ready]) -> Iterator[Answered]:
+        """What became of every trial: an answer, read in the order of the jobs, or the failure that it came with."""
+        turns = self._turns()
+        source = iter(ready)
+        if len(turns) == 1:
+            yield from self._read(source, turns[0], first=True)
+            return
+        while True:
+            with tempfile.TemporaryFile(prefix="ctxbench-") as file:
+                block = _Block(source, file, self.config.run.spool_mb * 1_000_000)
+                yield from self._read(block.fill(), turns[0], first=True)
+                for before, turn in zip(turns, turns[1:], strict=False):
+                    for reader in before:
+                        reader.model.close()
+                    yield from self._read(block.again(), turn, first=False)
+                if block.exhausted:
+                    return
+            turns.reverse()  # the models of the last turn are loaded, so they begin the next block
+
+    def _turns(self) -> list[tuple[Reader, ...]]:
+        """Readers that may be in memory together, in the order of the config."""
+        by_memory: dict[str, list[Reader]] = {}
+        for reader in self.readers:
+            by_memory.setdefault(reader.memory, []).append(reader)
+        groups, held = list(by_memory.values()), self.config.run.models_held
+        return [tuple(reader for group in groups[i : i + held] for reader in group) for i in range(0, len(groups), held)]
+
+    def _read(self, ready: Iterable[Ready], readers: Sequence[Reader], *, first: bool) -> Iterator[Answered]:
+        """Let some models read; the ``first`` time that these jobs are seen, their failures are told as well."""
+        queues = {id(reader.model): _Queue(reader, self.config) for reader in readers}
+        for item in ready:
+            for trial in item.trials:
+                question = Question(trial, item.prepared, item.variant(trial))
+                if question.variant.failure is not None:
+                    if first:
+                        yield Answered(question, None, question.variant.failure, 0.0)
+                    continue
+                queue = queues.get(id(trial.cell.reader.model))
+                if queue is not None and self._may_read(queue.reader):
+                    yield from queue.add(question)
+        for queue in queues.values():
+            if self._may_read(queue.reader):
+                yield from queue.flush()
+
+    def _may_read(self, reader: Reader) -> bool:
+        return reader.model.instant or not self.stopping()
+
+
+class _Block:
+    """Prepared jobs, kept in a file so that several models can read them one after the other."""
+
+    def __init__(self, source: Iterator[Ready], file: IO[bytes], limit: int) -> None:
+        self._source, self._file, self._limit = source, file, limit
+        self._trials: list[tuple[Trial, ...]] = []
+        self.exhausted = False
+
+    def fill(self) -> Iterator[Ready]:
+        """Jobs as they come, up to the limit in bytes."""
+        for item in self._source:
+            pickle.dump(item.prepared, self._file, pickle.HIGHEST_PROTOCOL)
+            self._trials.append(item.trials)
+            yield item
+            if self._file.tell() >= self._limit:
+                return
+        self.exhausted = True
+
+    def again(self) -> Iterator[Ready]:
+        """The same jobs once more."""
+        self._file.seek(0)
+        for trials in self._trials:
+            yield Ready(trials, pickle.load(self._file))
+
+
+@attrs.define
+class _Queue:
+    """Questions that wait for one reader until they fill a batch."""
+
+    reader: Reader
+    config: ExperimentConfig
+    _groups: dict[tuple[str, int, str, str, int], list[Question]] = attrs.field(factory=dict, init=False)
+
+    def add(self, question: Question) -> Iterator[Answered]:
+        """Queue a question; yields answers if that filled the batch."""
+        self._groups.setdefault(question.key, []).append(question)
+        # One prompt may serve several trials that arrive together, so a full batch is read when the next prompt comes.
+        if len(self._groups) > self.config.run.batch_size:
+            last = self._groups.pop(question.key)
+            yield from self.flush()
+            self._groups[question.key] = last
+
+    def flush(self) -> Iterator[Answered]:
+        """Read what waits."""
+        groups, self._groups = list(self._groups.values()), {}
+        if groups:
+            yield from self._read(groups)
+
+    def _read(self, groups: Sequence[Sequence[Question]]) -> Iterator[Answered]:
+        prompts = [group[0].prompt(self.config.system) for group in groups]
+        start = time.perf_counter()
+        try:
+            with limited(self.config.run.limits, "read", len(prompts)):
+                found = checks.readings(self.reader.model.read(prompts), len(prompts))
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            failure = Failure.of("read", error)
+            share = (time.perf_counter() - start) / len(groups)
+            for group in groups:
+                yield from (Answered(question, None, failure, share) for question in group)
+            return
+        share = (time.perf_counter() - start) / len(groups)
+        for group, given in zip(groups, found, strict=True):
+            reading, wrong = _checked(given)
+            yield from (Answered(question, reading, wrong, share) for question in group)
+
+
+def _checked(given: object) -> tuple[Reading | None, Failure | None]:
+    try:
+        return checks.reading(given), None
+    except Exception as error:
+        return None, Failure.of("read", error)

@@ -1,0 +1,36 @@
+"""What became of the planned trials."""
+
+from __future__ import annotations
+
+import attrs
+
+
+@attrs.define
+class RunReport:
+    """What became of the planned trials.
+
+    Attributes:
+        planned: all trials of the config. ``stored_before``: those that an earlier run had finished; ``stored_errors`` of them as errors.
+        finished: trials that this run stored; ``errors`` of them as errors.
+        rescored: stored trials that gained scores. ``filled``: stored trials that gained the channel's verdict.
+        notes: what a user should know of it, one line each.
+        cells: ids of the cells of the plan, as in the column ``cell``.
+        config_hash: of the part of the config that decides results, without secrets.
+    """
+
+    planned: int = 0
+    stored_before: int = 0
+    stored_errors: int = 0
+    finished: int = 0
+    errors: int = 0
+    rescored: int = 0
+    filled: int = 0
+    notes: list[str] = attrs.field(factory=list)
+    cells: list[str] = attrs.field(factory=list)
+    config_hash: str = ""
+
+    @property
+    def all_failed(self) -> bool:
+        """True if there is not one answer: every trial of the plan, of this run or stored, is an error."""
+        total = self.finished + self.stored_before
+        return total > 0 and self.errors + self.stored_errors == total

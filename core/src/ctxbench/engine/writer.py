@@ -1,0 +1,70 @@
+"""Gathers rows and stores them a batch at a time, each batch in one transaction."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Literal
+
+import attrs
+from PIL import Image
+
+from ctxbench.engine.progress import Progress
+from ctxbench.engine.report import RunReport
+from ctxbench.errors import CtxbenchError
+from ctxbench.plugin import PluginManager
+from ctxbench.results import TrialResult
+from ctxbench.store import Store
+from ctxbench.store.interrupts import interrupts_wait
+
+FLUSH_ROWS = 256
+FLUSH_SECONDS = 2.0
+
+
+@attrs.define
+class Writer:
+    """Writes the rows of one run, and tells the plugins and whoever watches."""
+
+    store: Store
+    run_id: str
+    manager: PluginManager
+    progress: Progress
+    report: RunReport
+    replace: bool
+    fail_fast: bool
+    _rows: list[TrialResult] = attrs.field(factory=list, init=False)
+    _flushed: float = attrs.field(factory=time.monotonic, init=False)
+
+    def add(self, row: TrialResult, pages: Sequence[Image.Image] = ()) -> None:
+        """Take a row; it is stored within two seconds or 256 rows.
+
+        Raises:
+            StoreError: it could not be written.
+            CtxbenchError: it is an error, and the run is to stop at the first.
+        """
+        self._rows.append(self.store.keep_images(row, pages))
+        stop = self.fail_fast and row.status == "error"
+        if stop or len(self._rows) >= FLUSH_ROWS or time.monotonic() - self._flushed > FLUSH_SECONDS:
+            self.flush()
+        if stop:
+            raise CtxbenchError(f"stopped at the first failure (--fail-fast): {row.error_stage}: {row.error_type}: {row.error_message}")
+
+    def flush(self) -> None:
+        """Store what waits."""
+        rows, self._rows = self._rows, []
+        self._flushed = time.monotonic()
+        if not rows:
+            return
+        errors = sum(row.status == "error" for row in rows)
+        with interrupts_wait():  # what is stored is counted
+            self.store.append(self.run_id, rows, replace=self.replace)
+            self.report.finished += len(rows)
+            self.report.errors += errors
+            self.progress.advance(len(rows), errors)
+        for row in rows:
+            self.manager.trial_finished(row)
+
+    def close(self, status: Literal["finished", "interrupted", "failed"]) -> None:
+        """Store what waits, and how the run ended."""
+        self.flush()
+        self.store.finish_run(self.run_id, status, {"finished": self.report.finished, "errors": self.report.errors})
