@@ -15,7 +15,7 @@ from ctxbench.errors import (
     StoreError,
     UsageError,
 )
-from ctxbench.interfaces import Augmenter, Codec, Component, Executor, Metric, Model, Task, TokenCounter
+from ctxbench.interfaces import Augmenter, Codec, Component, Executor, Lost, Metric, Model, Task, TokenCounter
 from ctxbench.plugin import (
     AugmenterRecord,
     CodecRecord,
@@ -66,6 +66,7 @@ __all__ = [
     "Executor",
     "ExecutorRecord",
     "ImageTokens",
+    "Lost",
     "Metric",
     "MetricRecord",
     "Model",

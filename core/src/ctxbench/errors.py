@@ -49,3 +49,12 @@ class StoreError(CtxbenchError):
 
 class QueryError(CtxbenchError):
     """A SQL query is wrong, or asks for more than reading the store."""
+
+
+def message_of(error: BaseException, length: int = 2000) -> str:
+    """What an exception says, as one line of at most ``length`` characters; its name if it says nothing or cannot say it."""
+    try:
+        text = " ".join(str(error).split())
+    except BaseException:
+        text = ""
+    return text[:length] or type(error).__name__

@@ -199,12 +199,42 @@ class TokenCounter(Component, abc.ABC):
         return 0
 
 
+@attrs.frozen
+class Lost:
+    """What an executor yields in place of ``function(job)`` for a job that came to no result.
+
+    Attributes:
+        job: the job itself, the very object that the executor was given.
+        stage: the stage that the function reported last (:func:`ctxbench.executors.report_stage`), or an empty string.
+        type: ``WorkerDied`` (the process that ran it ended, twice), ``TimeLimit`` (the stage took longer than its limit), or the name
+            of the exception that left the function, ``SystemExit`` for example.
+        message: one line that says what happened.
+    """
+
+    job: Any
+    stage: str
+    type: str
+    message: str
+
+
 class Executor(Component, abc.ABC):
     """Runs CPU work somewhere: in this process, in a pool, on a cluster. Never writes the store."""
 
     @abc.abstractmethod
     def map(self, function: Callable[[Any], Any], jobs: Iterable[Any], *, window: int) -> Iterator[Any]:
-        """Yield ``function(job)`` for every job, in any order, with at most ``window`` jobs started and not yet yielded.
+        """Yield ``function(job)``, or a :class:`Lost`, exactly once for every job, in any order.
 
-        ``function`` and the jobs can be pickled, and ``function`` does not raise. Closing the iterator cancels what has not started.
+        At most ``window`` jobs are started and not yet yielded. ``function``, the jobs and the results can be pickled. ``function``
+        handles what it can: whatever still leaves it, and the end of the process that it runs in, costs the one job, which is yielded
+        as :class:`Lost`. Raise only when no job can be run any more.
+
+        Time limits: an executor that can stop a job takes one more keyword argument, ``limits: Mapping[str, float] | None = None``,
+        seconds for each stage that has a limit, and yields a job whose stage exceeds it as a :class:`Lost` of type ``TimeLimit``.
+        ``limits`` is not passed to an executor that does not name it.
+
+        Closing the iterator gives up every job that is not yielded and ends whatever runs.
+
+        Interrupts: make it a generator. A ``KeyboardInterrupt`` that comes while it waits, or that the caller throws into it, ends it as
+        follows: nothing more is started, jobs that still run are given up, results that have arrived are yielded, and then the
+        ``KeyboardInterrupt`` is raised. An executor that raises at once is correct too; the caller then loses those results.
         """

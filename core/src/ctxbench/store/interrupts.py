@@ -8,39 +8,21 @@ of the program. So writes, which are short, are not interrupted at all, and quer
 from __future__ import annotations
 
 import contextlib
-import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from types import FrameType
 from typing import TypeVar
 
 import duckdb
 
+from ctxbench.interrupts import interrupts_wait
+
 T = TypeVar("T")
+
+__all__ = ["interrupts_kept", "interrupts_wait", "stoppable"]
 
 LOST = "Query interrupted"
 """What DuckDB's RuntimeError says."""
-
-
-@contextlib.contextmanager
-def interrupts_wait() -> Iterator[None]:
-    """Let Ctrl-C take effect only after this block, which is short and must not be cut in two.
-
-    Does nothing outside the main thread, where Python handles no signals, or where SIGINT has no Python handler. Blocks may nest.
-    """
-    handler = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(handler):
-        yield
-        return
-    pressed: list[FrameType | None] = []
-    signal.signal(signal.SIGINT, lambda _, frame: pressed.append(frame))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)
-        if pressed:
-            handler(signal.SIGINT, pressed[0])
 
 
 @contextlib.contextmanager

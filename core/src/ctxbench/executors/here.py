@@ -1,0 +1,41 @@
+"""Jobs in this very process, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from ctxbench.errors import message_of
+from ctxbench.executors.stages import reporting, too_long
+from ctxbench.interfaces import Lost
+from ctxbench.time_limit import TimeLimit, alarm_clock
+
+
+def run_here(function: Callable[[Any], Any], jobs: Iterable[Any], limits: Mapping[str, float]) -> Iterator[Any]:
+    """Yield what becomes of each job. ``limits`` are seconds for each stage that has a limit.
+
+    Raises:
+        KeyboardInterrupt: the user's or the function's own: here nothing tells them apart.
+    """
+    for job in jobs:
+        yield _outcome(function, job, limits)
+
+
+def _outcome(function: Callable[[Any], Any], job: Any, limits: Mapping[str, float]) -> Any:
+    current = ""
+    try:
+        with alarm_clock() as set_alarm:
+
+            def report(stage: str) -> None:
+                nonlocal current
+                current = stage
+                set_alarm(limits.get(stage), too_long(stage, limits) if stage in limits else "")
+
+            with reporting(report):
+                return function(job)
+    except KeyboardInterrupt:
+        raise
+    except TimeLimit as error:
+        return Lost(job, current, "TimeLimit", str(error))
+    except BaseException as error:
+        return Lost(job, current, type(error).__name__, message_of(error))

@@ -1,0 +1,53 @@
+"""Using an executor, whoever made it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
+
+from ctxbench.interfaces import Executor
+
+T = TypeVar("T")
+
+
+def run_jobs(
+    executor: Executor,
+    function: Callable[[Any], Any],
+    jobs: Iterable[Any],
+    *,
+    window: int,
+    limits: Mapping[str, float] | None = None,
+) -> Iterator[Any]:
+    """``executor.map(...)``, with the time limits (seconds for each stage) if the executor takes any; see :meth:`ctxbench.Executor.map`."""
+    if limits and takes_limits(executor):
+        with_limits: Callable[..., Iterator[Any]] = executor.map
+        return with_limits(function, jobs, window=window, limits=limits)
+    return executor.map(function, jobs, window=window)
+
+
+def takes_limits(executor: Executor) -> bool:
+    """True if the executor can stop a job whose stage takes too long."""
+    parameters = inspect.signature(executor.map).parameters.values()
+    return any(parameter.name == "limits" or parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+
+
+def after_interrupt(results: Iterator[T], interrupt: KeyboardInterrupt) -> Iterator[T]:
+    """What an executor's iterator has ready when the caller was interrupted; it is ended by that.
+
+    ``interrupt`` may have come out of the iterator itself, which then has nothing more to give, or have met the caller between two
+    results. An iterator that is no generator is left alone, and its remaining results are lost.
+    """
+    throw = getattr(results, "throw", None)
+    if throw is None:
+        return
+    try:
+        result = throw(interrupt)
+        while True:
+            yield result
+            result = next(results)
+    except StopIteration:
+        return
+    except KeyboardInterrupt as again:
+        if again is not interrupt:
+            raise

@@ -1,0 +1,52 @@
+"""The local executor: this process, or a pool of worker processes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import attrs
+
+from ctxbench.executors.here import run_here
+from ctxbench.executors.pool import run_in_pool
+from ctxbench.interfaces import Executor
+
+
+def _check_workers(_: object, attribute: attrs.Attribute[int | None], value: object) -> None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
+        raise ValueError(f"workers must be 0 (no worker process), a count, or null for one a core, got {value!r}")
+
+
+@attrs.frozen
+class LocalExecutor(Executor):
+    """Worker processes on this machine.
+
+    Attributes:
+        workers: processes; 0 works in this process, ``None`` uses one for each core.
+    """
+
+    workers: int | None = attrs.field(default=None, validator=_check_workers)
+
+    def map(
+        self,
+        function: Callable[[Any], Any],
+        jobs: Iterable[Any],
+        *,
+        window: int,
+        limits: Mapping[str, float] | None = None,
+    ) -> Iterator[Any]:
+        """See :meth:`ctxbench.Executor.map`.
+
+        A job whose worker process dies is run once more, with no other job beside it, before it is lost. With ``workers=0`` the end
+        of the process is the end of everything, and a time limit is best effort (see :func:`ctxbench.time_limit.time_limit`).
+
+        Raises:
+            CtxbenchError: worker processes cannot be started.
+        """
+        workers = (os.cpu_count() or 1) if self.workers is None else self.workers
+        active = {stage: seconds for stage, seconds in (limits or {}).items() if seconds}
+        if workers == 0:
+            yield from run_here(function, jobs, active)
+        else:
+            yield from run_in_pool(function, jobs, workers, window, active)

@@ -1,0 +1,34 @@
+"""Signals that ask this program to end, kept away from blocks that must not be cut in two."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType
+
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""Ctrl-C, ``kill`` and a closed terminal, as far as this system has them."""
+
+
+@contextlib.contextmanager
+def interrupts_wait() -> Iterator[None]:
+    """Let the signals of :data:`SIGNALS` take effect only after this block, which is short and must not be cut in two.
+
+    Does nothing outside the main thread, where Python handles no signals, nor for a signal that has no Python handler. Blocks may nest.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handlers = {number: handler for number in SIGNALS if callable(handler := signal.getsignal(number))}
+    arrived: list[tuple[int, FrameType | None]] = []
+    for number in handlers:
+        signal.signal(number, lambda number, frame: arrived.append((number, frame)))
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for number, frame in arrived:
+            handlers[signal.Signals(number)](number, frame)
