@@ -70,7 +70,7 @@ def example(index: int, side: int, answer: int) -> Example:
     chance = np.random.default_rng(index)
     page = Image.fromarray(chance.integers(0, 256, (side, side, 3), dtype=np.uint8))
     text = "".join(chance.choice(list("abcdefgh"), answer))
-    prompt = Prompt((page,), "q" * 200, expected=text)
+    prompt = Prompt((page,), "q" * 200, max_new_tokens=answer)
     return Example(str(index), "noise", prompt, Sample("", "q", text, 512))
 
 

@@ -33,7 +33,7 @@ def make_prompts(count: int, codec_name: str, bucket: int, **options: Any) -> li
         sample = task.sample(bucket, ctxbench.derive_seed("tiny_speed", i))
         carrier = codec.encode(sample.context)
         text = compose(codec.hint("en"), carrier.text, sample.question)
-        found.append(ctxbench.Prompt(tuple(carrier.pages), text, expected=sample.answer))
+        found.append(ctxbench.Prompt(tuple(carrier.pages), text, max_new_tokens=len(sample.answer.encode())))
     return found
 
 
@@ -51,7 +51,7 @@ def plain(prompts: list[ctxbench.Prompt]) -> Callable[[], int]:
             content = [{"type": "image"} for _ in prompt.pages] + [{"type": "text", "text": prompt.text}]
             text = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
             inputs = processor(text=[text], images=list(prompt.pages) or None, return_tensors="pt")
-            limit = len(prompt.expected.encode()) * 3 // 2
+            limit = (prompt.max_new_tokens or 0) * 3 // 2
             with torch.inference_mode():
                 out = model.generate(**inputs, max_new_tokens=limit, do_sample=False)
             generated += out.shape[1] - inputs["input_ids"].shape[1]

@@ -27,7 +27,7 @@ def _answers(
     for sample in samples:
         carrier = codec.encode(sample.context)
         text = compose(codec.hint("en"), carrier.text, sample.question)
-        prompts.append(Prompt([augmenter.apply(page, rng) for page in carrier.pages], text, expected=sample.answer))
+        prompts.append(Prompt([augmenter.apply(page, rng) for page in carrier.pages], text, max_new_tokens=len(sample.answer.encode())))
     return [reading.text for reading in model.read(prompts)], [sample.answer for sample in samples]
 
 

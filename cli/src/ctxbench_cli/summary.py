@@ -22,24 +22,24 @@ SELECT model, adapter, task, bucket, language, codec, augmentation,
        avg(carrier_tokens) AS carrier_tokens,
        avg(compression_ratio) FILTER (token_flag IS NULL) AS ratio, avg(score) AS score, avg(f1.value) AS json_structural_f1
 FROM results LEFT JOIN (SELECT trial_id, value FROM scores WHERE name = 'json_structural_f1') AS f1 USING (trial_id)
-WHERE trial_id IN ({ids})
+WHERE cell IN ({cells}) AND sample_index < {samples}
 GROUP BY ALL
 """
 
 
-def cells(store: Store, trial_ids: Iterable[str]) -> list[dict[str, Any]]:
-    """One record for each cell of the trials named."""
-    ids = ", ".join(f"'{trial_id}'" for trial_id in trial_ids)
-    table = store.query(CELLS.format(ids=ids or "NULL"))
+def cells(store: Store, ids: Iterable[str], samples: int) -> list[dict[str, Any]]:
+    """One record for each of the cells named, over its first ``samples`` samples."""
+    names = ", ".join(f"'{cell}'" for cell in ids)
+    table = store.query(CELLS.format(cells=names or "NULL", samples=samples))
     return [dict(zip(table.columns, row, strict=True)) for row in table.rows]
 
 
 def print_summary(store: Store, report: RunReport, config: ExperimentConfig, output: str) -> None:
     """The table of a run, or its records as JSON."""
-    found = cells(store, report.trial_ids)
+    found = cells(store, report.cells, config.samples)
     if output == "json":
         counts = {"planned": report.planned, "stored_before": report.stored_before, "finished": report.finished, "errors": report.errors}
-        print_json({"name": config.name, "config_hash": config.hash, "store": config.store, **counts, "cells": found})
+        print_json({"name": config.name, "config_hash": report.config_hash, "store": config.store, **counts, "cells": found})
         return
     levels = [part.label for part in config.augmentations]
     columns, rows = _table(found, config, levels)

@@ -53,7 +53,13 @@ class Identity:
 
 
 def identify(
-    kind: str, name: str, origin: Origin, component: Component, options: Mapping[str, Any], *extra: Any, secrets: frozenset[str] = frozenset()
+    kind: str,
+    name: str,
+    origin: Origin,
+    component: Component,
+    options: Mapping[str, Any],
+    *extra: Any,
+    secrets: frozenset[str] = frozenset(),
 ) -> Identity:
     """The identity of a component that was made with ``options``; ``extra`` is whatever else decides what it does.
 

@@ -16,7 +16,6 @@ from PIL import Image
 
 from ctxbench.records import Carrier, ImageTokens, Prompt, Reading, Sample, Scores, TokenUsage
 
-
 SECRET = "ctxbench_secret"
 
 
@@ -49,10 +48,11 @@ class Component:
 
         An attrs class gets it from its fields. Secret options are left out.
         """
-        if not attrs.has(type(self)):
+        cls: type[Any] = type(self)
+        if not attrs.has(cls):
             return {}
         values = attrs.asdict(self, filter=lambda a, _: a.init and not a.metadata.get(SECRET))  # type: ignore[arg-type]
-        return {field.alias or field.name: values[field.name] for field in attrs.fields(type(self)) if field.name in values}
+        return {field.alias or field.name: values[field.name] for field in attrs.fields(cls) if field.name in values}
 
 
 class Codec(Component, abc.ABC):

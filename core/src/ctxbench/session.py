@@ -6,6 +6,7 @@ import contextlib
 import contextvars
 import copy
 import pickle
+import sys
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from ctxbench.identity import IN_PROCESS
 from ctxbench.interfaces import Component, TokenCounter
 from ctxbench.plugin import KINDS, ComponentRecord, Origin, Registered
 from ctxbench.registry import Registry, load_plugins
+from ctxbench.seeds import stable_hash
 
 if TYPE_CHECKING:
     from ctxbench.plan import Part
@@ -85,12 +87,13 @@ class Session:
             for name, entry in table.items()
             if installed[kind].get(name) != entry
         ]
+        installed_now = stable_hash([sys.path, [attrs.astuple(origin) for origin in load_plugins().manager.origins.values()]])
         if not own:
-            return Recipe(b"")
+            return Recipe(b"", installed_now)
         try:
             import cloudpickle
 
-            return Recipe(cloudpickle.dumps(own))
+            return Recipe(cloudpickle.dumps(own), installed_now)
         except Exception as error:
             names = ", ".join(record.name for record, _ in own)
             raise ConfigError(f"{names}: cannot be sent to a worker process ({error}); run with workers: 0") from None
@@ -115,9 +118,13 @@ def _default() -> Session:
 
 @attrs.frozen
 class Recipe:
-    """A session as worker processes make it: the installed plugins, and whatever else was registered, pickled by value."""
+    """A session as worker processes make it: the installed plugins, and whatever else was registered, pickled by value.
+
+    ``installed`` tells plugin sets apart, for whoever keeps something made by a recipe.
+    """
 
     own: bytes
+    installed: str
 
     def session(self) -> Session:
         """The session, made once a process."""

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ctxbench import ConfigError, CtxbenchError, derive_seed, load_plugins
-from ctxbench.engine.prompts import compose
+from ctxbench import ConfigError, CtxbenchError, derive_seed, load_plugins, tokens
+from ctxbench.engine import answer_room, compose
 from ctxbench_transformers import provenance, settings
 from ctxbench_transformers.data import DataConfig, Dataset, build
 from ctxbench_transformers.data.plan import jobs
@@ -57,7 +57,8 @@ def test_records_read_back_as_evaluation_would_ask_them(format: str, toys: Path,
         assert example.sample == sample
         assert example.prompt.text == compose("Read.", None, "5?")
         assert example.prompt.system == "sys"
-        assert example.prompt.expected == example.answer == sample.answer
+        assert example.answer == sample.answer
+        assert example.prompt.max_new_tokens == answer_room(tokens.count_text(sample.answer))
         page = registry.codec("toy_blocks").encode(sample.context).pages[0]
         assert np.array_equal(np.asarray(example.prompt.pages[0]), np.asarray(page))
 

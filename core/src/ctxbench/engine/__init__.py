@@ -1,9 +1,27 @@
 """Runs experiments: prepares trials, reads them, scores them, stores them."""
 
-from ctxbench.engine.preview import preview
-from ctxbench.engine.progress import Progress, Silent
-from ctxbench.engine.prompts import compose
-from ctxbench.engine.report import RunReport
-from ctxbench.engine.runner import run
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Progress", "RunReport", "Silent", "compose", "preview", "run"]
+from ctxbench.engine.progress import Progress, Silent
+from ctxbench.engine.prompts import answer_room, compose
+from ctxbench.engine.report import RunReport
+
+if TYPE_CHECKING:
+    from ctxbench.engine.dry_run import preview
+    from ctxbench.engine.runner import run
+
+
+def __getattr__(name: str) -> Any:
+    """``run`` and ``preview`` bring DuckDB and Arrow with them, which worker processes do without."""
+    if name == "run":
+        from ctxbench.engine.runner import run
+
+        return run
+    if name == "preview":
+        from ctxbench.engine.dry_run import preview
+
+        return preview
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+__all__ = ["Progress", "RunReport", "Silent", "answer_room", "compose", "preview", "run"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import pickle
 import tempfile
 import time
@@ -91,7 +92,7 @@ class ReadingRoom:
             with tempfile.TemporaryFile(prefix="ctxbench-") as file:
                 block = _Block(source, file, self.config.run.spool_mb * 1_000_000)
                 yield from self._read(block.fill(), turns[0], first=True)
-                for before, turn in zip(turns, turns[1:], strict=False):
+                for before, turn in itertools.pairwise(turns):
                     for reader in before:
                         reader.model.close()
                     yield from self._read(block.again(), turn, first=False)

@@ -162,7 +162,9 @@ def readings(value: object, wanted: int) -> list[object]:
 
 def scores(value: object) -> Scores:
     """Finite numbers under names."""
-    found = value if isinstance(value, Scores) else Scores(dict(expect(value, Mapping, "what score() returns")))
+    if not isinstance(value, (Scores, Mapping)):
+        raise TypeError(f"what score() returns must be a dict or Scores, got {type(value).__name__}")
+    found = value if isinstance(value, Scores) else Scores(dict(value))
     for name, number in found.values.items():
         expect(name, str, "the name of a score")
         if isinstance(number, bool) or not isinstance(number, (int, float)):

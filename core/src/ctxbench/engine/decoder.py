@@ -1,7 +1,7 @@
 """Classical decoding in a process of its own, which never saw an encode: nothing but the carrier can reach the decoder.
 
-A codec that remembers the texts it encoded would otherwise be read without a mistake under any damage. It also keeps a decoder that crashes or
-hangs from taking anything else with it.
+A codec that remembers the texts it encoded would otherwise be read without a mistake under any damage. It also keeps a decoder that
+crashes or hangs from taking anything else with it.
 """
 
 from __future__ import annotations
@@ -123,7 +123,8 @@ def _forked(recipe: Recipe) -> tuple[Connection, Callable[[], str]]:
 def _spawned(recipe: Recipe) -> tuple[Connection, Callable[[], str]]:
     """A fresh interpreter. It is no ``multiprocessing`` child, which would run the caller's script again."""
     mine, its = multiprocessing.Pipe()
-    code = f"import sys; sys.path[:] = {sys.path!r}; from ctxbench.engine.decoder import main; main({its.fileno()}, {os.getpid()}, {_in_main_thread()})"
+    arguments = f"{its.fileno()}, {os.getpid()}, {_in_main_thread()}"
+    code = f"import sys; sys.path[:] = {sys.path!r}; from ctxbench.engine.decoder import main; main({arguments})"
     process = subprocess.Popen([sys.executable, "-c", code], pass_fds=(its.fileno(),), stdin=subprocess.DEVNULL)
     its.close()
     with contextlib.suppress(OSError):  # a process that could not start is found dead at the first use

@@ -17,6 +17,7 @@ from ctxbench.time_limit import time_limit
 
 T = TypeVar("T")
 
+
 @attrs.frozen
 class Failure:
     """What went wrong, and at which stage."""

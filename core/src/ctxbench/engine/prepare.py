@@ -96,8 +96,7 @@ class Preparer:
             sys.stdout = sys.stderr  # results alone go to stdout, whatever a plugin prints
         decoder = None
         if job.channel:
-            decoder = _decoders.setdefault(self.recipe, DecoderProcess(self.recipe))
-            decoder.start()
+            decoder = _decoder(self.recipe)
         session = self.recipe.session()
         with session.active():
             try:
@@ -106,10 +105,14 @@ class Preparer:
                 return Prepared(job.number, failure=error.failure)
 
 
-def close_decoders() -> None:
-    """End the decoder processes that this process started."""
-    while _decoders:
-        _decoders.popitem()[1].close()
+def _decoder(recipe: Recipe) -> DecoderProcess:
+    """The decoder process of a session; it is kept for the next run, until one over other plugins begins."""
+    if recipe not in _decoders:
+        while _decoders:
+            _decoders.popitem()[1].close()
+        _decoders[recipe] = DecoderProcess(recipe)
+    _decoders[recipe].start()
+    return _decoders[recipe]
 
 
 def make_sample(session: Session, part: Part, bucket: int, seed: int, tokens: TokenConfig) -> tuple[Sample, int]:

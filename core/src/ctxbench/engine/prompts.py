@@ -18,5 +18,5 @@ def compose(hint: str, carrier_text: str | None, question: str) -> str:
 
 
 def answer_room(tokens: int) -> int:
-    """New tokens for an answer of ``tokens`` reference tokens: half as many again (pretty-printed JSON takes that), and 32 more at least."""
+    """New tokens for an answer of ``tokens`` reference tokens: half as many again, as pretty-printed JSON takes, or 32 more."""
     return tokens + max(LEAST_ROOM, math.ceil(ROOM_SHARE * tokens))

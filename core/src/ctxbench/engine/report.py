@@ -29,6 +29,12 @@ class RunReport:
     cells: list[str] = attrs.field(factory=list)
     config_hash: str = ""
 
+    def clear(self) -> None:
+        """Forget an earlier run."""
+        fresh = RunReport()
+        for field in attrs.fields(RunReport):
+            setattr(self, field.name, getattr(fresh, field.name))
+
     @property
     def all_failed(self) -> bool:
         """True if there is not one answer: every trial of the plan, of this run or stored, is an error."""

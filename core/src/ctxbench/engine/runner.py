@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 
 import attrs
@@ -16,7 +16,7 @@ from ctxbench.engine.answers import Answered, ReadingRoom, Ready
 from ctxbench.engine.environment import changes, environment
 from ctxbench.engine.failures import Failure
 from ctxbench.engine.pending import Work, pending, survey, wants_channel
-from ctxbench.engine.prepare import Job, Prepared, Preparer, close_decoders
+from ctxbench.engine.prepare import Job, Prepared, Preparer
 from ctxbench.engine.progress import Progress, Silent
 from ctxbench.engine.provenance import run_record
 from ctxbench.engine.report import RunReport
@@ -53,7 +53,8 @@ def run(
 
     Args:
         registry: where components come from; by default the installed plugins.
-        components: records of further ones, for what is not in a plugin yet (a codec of a notebook): ``[CodecRecord("mine", "...", Mine)]``.
+        components: records of further ones, for what is in no plugin yet, such as a notebook's codec:
+            ``[CodecRecord("mine", "One line.", Mine)]``.
         store: an open store; by default the file that the config names is opened.
         progress: told of every step.
         command: what to record as the command that started this run.
@@ -67,6 +68,7 @@ def run(
     """
     session = Session.of(registry, components)
     report = report if report is not None else RunReport()
+    report.clear()
     with contextlib.redirect_stdout(sys.stderr), session.active():  # whatever a plugin prints, results alone go to stdout
         experiment = resolve(config, session)
         opened = store is None
@@ -80,7 +82,6 @@ def run(
                 raise
         finally:
             experiment.close()
-            close_decoders()
     return store
 
 
@@ -127,14 +128,14 @@ class _Run:
                 writer.close("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
             raise
 
-    def _rows(self) -> Iterator[tuple[TrialResult, tuple[Image.Image, ...]]]:
+    def _rows(self) -> Generator[tuple[TrialResult, tuple[Image.Image, ...]], None, None]:
         maker = RowMaker.of(self.experiment)
         room = ReadingRoom(self.experiment.config, self.experiment.readers, lambda: self._interrupt is not None)
         with contextlib.closing(self._ready(maker)) as ready:
             for answer in room.answers(ready):
                 yield _row(maker, answer)
 
-    def _ready(self, maker: RowMaker) -> Iterator[Ready]:
+    def _ready(self, maker: RowMaker) -> Generator[Ready, None, None]:
         """Jobs that models are to read. Those that only complete stored trials end here."""
         with contextlib.closing(self._prepared()) as prepared:
             for kind, item in prepared:
@@ -159,7 +160,7 @@ class _Run:
         if note not in self.report.notes:
             self.report.notes.append(note)
 
-    def _prepared(self) -> Iterator[tuple[Work, Ready]]:
+    def _prepared(self) -> Generator[tuple[Work, Ready], None, None]:
         """Prepared jobs in the order of the plan, so that batches do not depend on which worker was faster."""
         waiting: dict[int, tuple[Work, tuple[Trial, ...]]] = {}
         early: dict[int, Prepared] = {}
@@ -191,8 +192,8 @@ class _Run:
         experiment = self.experiment
         settings = experiment.config.run
         executor = experiment.session.registry.executor(settings.executor.name, **settings.executor.options)
-        limits = {stage: seconds for stage, seconds in attrs.asdict(settings.limits).items() if seconds}
-        here = {stage: limits.pop(stage) for stage in ("channel", "read", "score") if stage in limits}
+        limits: dict[str, float] = {stage: seconds for stage, seconds in attrs.asdict(settings.limits).items() if seconds}
+        here: dict[str, float] = {stage: limits.pop(stage) for stage in ("channel", "read", "score") if stage in limits}
         preparer = Preparer(experiment.session.recipe(), here)
         window = max(16, 4 * (os.cpu_count() or 1))
         results = run_jobs(executor, preparer, jobs, window=window, limits=limits)

@@ -123,11 +123,11 @@ def _take_images(store: Store, trials: Any, pages: Any, folder: Path) -> Any:
     """Copy the page images of trials that are new here; the page table with the path of every image that is there, NULL for the rest."""
     import pyarrow as pa
 
-    stored = store.stored_trials(trials.column("trial_id").to_pylist())
+    stored = store.stored(trials.column("trial_id").to_pylist())
     target = image_folder(store.path)
     paths = []
     for page in pages.select(["trial_id", "sha256", "path"]).to_pylist():
-        wanted = page["path"] is not None and stored.get(page["trial_id"]) != "ok"
+        wanted = page["path"] is not None and (page["trial_id"] not in stored or stored[page["trial_id"]].status != "ok")
         paths.append(_take_image(folder, target, str(page["path"]), page["sha256"]) if wanted else None)
     return pages.set_column(pages.column_names.index("path"), "path", pa.array(paths, pa.string()))
 

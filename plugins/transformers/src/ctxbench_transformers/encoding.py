@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
 import attrs
 import torch
 
-from ctxbench import ModelError, Prompt
+from ctxbench import ModelError, Prompt, tokens
 
 SEQUENCE_KEYS = ("input_ids", "mm_token_type_ids", "token_type_ids")
 """Inputs with one value a token; everything else a processor returns as a tensor belongs to the images."""
+DENSITY_TEXTS = (
+    "The committee met on the third floor and agreed, after some debate, to postpone the vote until the spring.",
+    '{"id": 40417, "name": "Ada", "tags": ["alpha", "beta"], "ratio": 0.125, "active": true, "next": null}',
+    "委员会在三楼开会，经过讨论，同意将表决推迟到春天举行。",
+)
+"""Short texts of three kinds, to compare a tokenizer with the reference tokenizer."""
 _IGNORED_KEYS = ("attention_mask", "text_replacement_offsets")
 
 
@@ -122,9 +129,10 @@ class Encoder:
         before, end = self._wrap()
         return [*self._plain_ids(before + answer), *end]
 
-    def count_answer(self, text: str) -> int:
-        """Tokens of a text in the model's own tokenizer, the end of the turn included."""
-        return len(self.answer_ids(text))
+    @functools.cached_property
+    def density(self) -> float:
+        """Tokens of this model's tokenizer for each reference token, at least 1: the largest ratio over prose, JSON and Chinese."""
+        return max(1.0, *(len(self._plain_ids(text)) / tokens.count_text(text) for text in DENSITY_TEXTS))
 
     @property
     def end_of_turn(self) -> int:

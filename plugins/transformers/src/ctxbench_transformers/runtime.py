@@ -19,32 +19,27 @@ from ctxbench_transformers.usage import Counter
 SMALL = 50_000_000
 """Parameters below which a model runs on one thread of a CPU."""
 
-NO_EXPECTATION = 256
-"""New tokens for a prompt that comes without an expected answer."""
+DEFAULT_NEW_TOKENS = 256
+"""New tokens for a prompt that does not say how many it needs."""
 
 
 @attrs.frozen
 class Sizing:
-    """How many tokens an answer may have: ``fixed``, or else those of the expected answer plus the larger of two margins.
+    """How many tokens an answer may have: ``fixed``, or else what the prompt allows, in this model's own tokens.
 
     Attributes:
         fixed: ``max_new_tokens`` for every prompt, if set.
-        margin: additional share of the expected answer's tokens; pretty-printed JSON takes about half as many again.
-        least: additional tokens at least.
     """
 
     fixed: int | None = None
-    margin: float = 0.5
-    least: int = 32
 
     def limit(self, encoder: Encoder, prompt: Prompt) -> int:
         """The largest number of new tokens for this prompt."""
         if self.fixed is not None:
             return self.fixed
-        if not prompt.expected:
-            return NO_EXPECTATION
-        tokens = encoder.count_answer(prompt.expected)
-        return tokens + max(self.least, math.ceil(self.margin * tokens))
+        if prompt.max_new_tokens is None:
+            return DEFAULT_NEW_TOKENS
+        return math.ceil(prompt.max_new_tokens * encoder.density)
 
 
 @attrs.define

@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from ctxbench import ConfigError, DecodeError, Prompt, Sample
+from ctxbench import ConfigError, DecodeError, Prompt, Sample, tokens
+from ctxbench.engine import answer_room
 from ctxbench.images import MAX_PIXELS, open_page
 from ctxbench_transformers.data.build import MANIFEST
 
@@ -51,7 +52,7 @@ class Split(Sequence[Example]):
         metadata = row["metadata"] if isinstance(row["metadata"], dict) else json.loads(row["metadata"])
         pages = tuple(self._page(page) for page in row["pages"])
         sample = Sample(row["context"], row["question"], row["answer"], row["bucket"], row["language"], metadata)
-        prompt = Prompt(pages, row["text"], system=row["system"], expected=row["answer"])
+        prompt = Prompt(pages, row["text"], row["system"], answer_room(tokens.count_text(row["answer"])))
         return Example(row["id"], row["task"], prompt, sample)
 
     def _page(self, page: str | dict[str, Any]) -> Image.Image:

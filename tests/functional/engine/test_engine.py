@@ -3,122 +3,13 @@
 from __future__ import annotations
 
 import importlib
-from pathlib import Path
-from typing import Any
 
 import pytest
+from engine_parts import PARTS, config, rows
 
 from ctxbench import ConfigError, CtxbenchError
-from ctxbench.config import make_config
 from ctxbench.engine import RunReport, preview, run
 from ctxbench.registry import load_plugins
-
-# A codec that draws its text's length, a task, and parts that fail on purpose; every call is counted in a file, so that
-# calls in worker processes count too.
-PARTS = """
-import os, attrs, ctxbench
-from ctxbench import *
-from PIL import Image
-
-def note(word):
-    path = os.environ.get("PARTS_LOG")
-    if path:
-        with open(path, "a") as file:
-            file.write(word + "\\n")
-
-@attrs.frozen
-class Dot(Codec):
-    color: str = "red"
-    fail: str = ""
-    def encode(self, text):
-        note("encode")
-        if self.fail == "encode": raise ValueError("cannot\\n encode this")
-        return Carrier(pages=[Image.new("RGB", (56, 28 + 28 * (len(text) % 2)), self.color)])
-    def decode(self, carrier):
-        note("decode")
-        if self.fail == "channel": raise ZeroDivisionError("a bug")
-        raise DecodeError("a dot holds no text")
-
-@attrs.frozen
-class Noise(Augmenter):
-    fail: bool = False
-    def apply(self, image, rng):
-        note("augment")
-        if self.fail: raise RuntimeError("lens cap on")
-        page = image.copy()
-        page.putpixel((0, 0), tuple(int(v) for v in rng.integers(0, 256, 3)))
-        return page
-
-@attrs.frozen
-class Ask(Task):
-    metrics = ("same",)
-    primary_score = "same"
-    fail: bool = False
-    def sample(self, bucket, seed):
-        if self.fail: raise KeyError("no words")
-        return Sample(f"the number is {seed}", "Which number?", str(seed), bucket)
-    def solve(self, context, question): return context.rpartition(" ")[2]
-
-@attrs.frozen
-class Same(Metric):
-    fail: bool = False
-    def score(self, prediction, sample):
-        if self.fail: raise ArithmeticError("cannot score")
-        return {"same": float(prediction == sample.answer)}
-
-@attrs.frozen
-class Length(Metric):
-    higher_is_better = False
-    def score(self, prediction, sample): return {"length": float(len(prediction))}
-
-@attrs.frozen
-class Picky(Model):
-    how: str = "read"
-    def read(self, prompts):
-        note(f"read {len(prompts)}")
-        if self.how == "raise": raise RuntimeError("no memory")
-        if self.how == "short": return []
-        if self.how == "one":
-            return [Reading("", error=("TooLong", "one of them")), *[Reading("x") for _ in prompts[1:]]]
-        return [Reading(prompt.expected) for prompt in prompts]
-
-@hookimpl
-def ctxbench_codecs(): yield CodecRecord("dot", "s", Dot)
-@hookimpl
-def ctxbench_augmenters(): yield AugmenterRecord("noise", "s", Noise)
-@hookimpl
-def ctxbench_tasks(): yield TaskRecord("ask", "s", Ask)
-@hookimpl
-def ctxbench_metrics():
-    yield MetricRecord("same", "s", Same)
-    yield MetricRecord("length", "s", Length)
-@hookimpl
-def ctxbench_models(): yield ModelRecord("picky", "s", Picky)
-"""
-
-
-@pytest.fixture
-def parts(fake_distribution, tmp_path, monkeypatch):
-    """The parts above, installed; ``parts()`` gives the calls so far."""
-    fake_distribution("parts-dist", PARTS)
-    monkeypatch.setenv("PARTS_LOG", str(tmp_path / "calls"))
-    load_plugins(reload=True)
-
-    def calls() -> list[str]:
-        path = tmp_path / "calls"
-        return path.read_text().splitlines() if path.exists() else []
-
-    return calls
-
-
-def config(tmp_path: Path, **changes: Any):
-    run_settings = {"executor": {"name": "local", "workers": 0}, **changes.pop("run", {})}
-    base = {"samples": 2, "buckets": [64], "models": ["picky"], "tasks": ["ask"], "codecs": ["dot"], "augmentations": ["clean", "noise"]}
-    return make_config({**base, "store": str(tmp_path / "s.duckdb"), "run": run_settings, **changes})
-
-
-def rows(store, columns: str, order: str = "1") -> list[tuple]:
-    return [tuple(row) for row in store.query(f"SELECT {columns} FROM results ORDER BY {order}").rows]
 
 
 @pytest.mark.parametrize(
@@ -198,8 +89,9 @@ def test_what_decides_an_outcome_makes_another_trial(parts, tmp_path):
 
     def ids(**changes) -> set[str]:
         from ctxbench.plan import resolve
+        from ctxbench.session import Session
 
-        return {trial.trial_id for trial in resolve(config(tmp_path, **changes), load_plugins()).trials()}
+        return {trial.trial_id for trial in resolve(config(tmp_path, **changes), Session.of()).trials()}
 
     base = ids()
     for changes in (
@@ -345,9 +237,9 @@ USAGE = PARTS.replace(
     @property
     def family(self): return self.fam or None""",
 ).replace(
-    "        return [Reading(prompt.expected) for prompt in prompts]",
+    "        return [Reading(prompt.text.split()[-1]) for prompt in prompts]",
     """        usage = TokenUsage(99, self.pages, (self.pages,))
-        return [Reading(p.expected, usage=usage, metadata={"token_disagreement": self.odd}) for p in prompts]""",
+        return [Reading(p.text.split()[-1], usage=usage, metadata={"token_disagreement": self.odd}) for p in prompts]""",
 )
 
 
@@ -396,15 +288,6 @@ def test_worker_processes_change_nothing(tmp_path):
     with run(config(tmp_path / "b", **REAL, run={"executor": {"name": "local", "workers": 2}})) as store:
         assert outcomes(store) == alone
     assert len(alone) > 24
-
-
-def test_a_worker_that_dies_is_one_clear_error(fake_distribution, tmp_path):
-    """A worker killed by the system ends the run with one message; what was stored stays."""
-    source = PARTS.replace('note("encode")', "os._exit(9)")
-    fake_distribution("parts-dist", source)
-    load_plugins(reload=True)
-    with pytest.raises(CtxbenchError, match="a worker process died"):
-        run(config(tmp_path, run={"executor": {"name": "local", "workers": 1}}))
 
 
 def test_python_api(tmp_path):
