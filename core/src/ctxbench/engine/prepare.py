@@ -15,6 +15,7 @@ from ctxbench.config import TokenConfig
 from ctxbench.engine.accounting import PageCost, TextCounts, page_cost, reference_tokens
 from ctxbench.engine.prompts import compose
 from ctxbench.errors import DecodeError
+from ctxbench.executors import report_stage
 from ctxbench.images import page_sha256
 from ctxbench.interfaces import Augmenter, Codec, Component, Task
 from ctxbench.plan import Part
@@ -88,6 +89,7 @@ class _StageError(Exception):
 
 def _staged(stage: Stage, function: Callable[[], T]) -> tuple[T, float]:
     """The value of ``function`` and its wall time; whatever it raises names the stage."""
+    report_stage(stage)
     start = time.perf_counter()
     try:
         return function(), time.perf_counter() - start

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,15 +14,17 @@ from PIL import Image
 
 from ctxbench.config import ExperimentConfig
 from ctxbench.engine.finish import Judge, failed, finished
-from ctxbench.engine.prepare import Job, Prepared, prepare
+from ctxbench.engine.prepare import Failure, Job, Prepared, prepare
 from ctxbench.engine.progress import Progress, Silent
 from ctxbench.engine.provenance import run_record
 from ctxbench.engine.reading import Answered, Question, Queue
 from ctxbench.engine.rescore import rescore
 from ctxbench.errors import CtxbenchError
+from ctxbench.executors import run_jobs
+from ctxbench.interfaces import Lost
 from ctxbench.plan import Experiment, Trial, resolve
 from ctxbench.registry import Registry, load_plugins
-from ctxbench.results import TrialResult
+from ctxbench.results import Stage, TrialResult
 from ctxbench.store import Store
 from ctxbench.store.interrupts import interrupts_wait
 
@@ -188,8 +191,10 @@ def _results(experiment: Experiment, todo: Sequence[Trial]) -> Iterator[tuple[Tr
     queues = {(reader.label, reader.adapter): Queue(reader, config.run.batch_size) for reader in experiment.readers}
     work = list(jobs(experiment, todo))
     planned = {_key(job): group for job, group in work}
-    with contextlib.closing(cast("Iterator[Prepared]", executor.map(prepare, (job for job, _ in work), window=4))) as done:  # type: ignore[type-var]
-        for prepared in done:
+    window = max(4, 2 * (os.cpu_count() or 1))
+    with contextlib.closing(run_jobs(executor, prepare, (job for job, _ in work), window=window)) as done:  # type: ignore[type-var]
+        for outcome in done:
+            prepared = _given_up(outcome) if isinstance(outcome, Lost) else outcome
             for trial in planned[_key(prepared.job)]:
                 variant = prepared.variants.get(trial.augmentation.label)
                 failure = prepared.failure or (variant.failure if variant else None)
@@ -201,6 +206,10 @@ def _results(experiment: Experiment, todo: Sequence[Trial]) -> Iterator[tuple[Tr
                 yield from (_row(experiment, judges, answer) for answer in queue.add(Question(trial, prepared, variant)))
     for queue in queues.values():
         yield from (_row(experiment, judges, answer) for answer in queue.flush())
+
+
+def _given_up(lost: Lost) -> Prepared:
+    return Prepared(lost.job, failure=Failure(cast(Stage, lost.stage or "sample"), lost.type, lost.message))
 
 
 def _key(job: Job) -> tuple[str, int, int, str]:
