@@ -7,13 +7,12 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ctxbench import CtxbenchError, Lost
-from ctxbench.executors import LocalExecutor, report_stage, run_jobs
+from ctxbench.executors import LocalExecutor, run_jobs
 from tests.functional.worker_functions import Do, run, traces
 
 
@@ -30,7 +29,7 @@ def kept(results: list[Any]) -> list[Any]:
     return sorted(result for result in results if not isinstance(result, Lost))
 
 
-@pytest.mark.parametrize(("workers", "window"), [(0, 1), (1, 1), (1, 8), (2, 1), (2, 3), (3, 50)])
+@pytest.mark.parametrize(("workers", "window"), [(0, 1), (1, 8), (2, 1), (3, 50)])
 def test_every_job_is_yielded_once(workers, window):
     """Also with jobs that are sent ahead of time: 300 are short enough for that."""
     assert kept(outcomes([Do(number=i) for i in range(300)], workers=workers, window=window)) == [i**2 for i in range(300)]
@@ -69,15 +68,14 @@ def test_workers_compute_with_one_thread_and_this_process_as_before(monkeypatch)
 
 
 @pytest.mark.parametrize(
-    ("what", "message"),
+    ("what", "workers", "message"),
     [
-        ("exit", "the worker process ended with exit code 5, also when it ran this job alone"),
-        ("segv", "the worker process was killed by SIGSEGV (segmentation fault), also when it ran this job alone"),
-        ("killed", "the worker process was killed by SIGKILL (perhaps out of memory), also when it ran this job alone"),
+        ("exit", 1, "the worker process ended with exit code 5, also when it ran this job alone"),
+        ("segv", 2, "the worker process was killed by SIGSEGV (segmentation fault), also when it ran this job alone"),
+        ("killed", 2, "the worker process was killed by SIGKILL (perhaps out of memory), also when it ran this job alone"),
     ],
 )
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_worker_that_dies_costs_one_job(what, message, workers):
+def test_a_worker_that_dies_costs_one_job(what, workers, message):
     """The two jobs that end their process are lost, with the stage that they were in; all others give what they give alone."""
     jobs = [Do(what if i in (20, 33) else "square", i, stage="encode") for i in range(50)]
     results = outcomes(jobs, workers=workers, window=8)
@@ -112,20 +110,17 @@ def test_the_second_try_is_alone(tmp_path):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize(
-    ("what", "type_", "message"),
-    [
-        ("system exit", "SystemExit", "enough"),
-        ("generator", "GeneratorExit", "odd"),
-        ("error", "ValueError", "wrong number"),
-    ],
-)
-def test_whatever_leaves_the_function_is_the_jobs_own_error(workers, what, type_, message):
+def test_whatever_leaves_the_function_is_the_jobs_own_error(workers):
     """A plugin's SystemExit ends neither a worker nor the program."""
-    jobs = [Do(what if i == 3 else "square", i, stage="count") for i in range(8)]
+    what = {3: "system exit", 4: "generator", 6: "error"}
+    jobs = [Do(what.get(i, "square"), i, stage="count") for i in range(8)]
     results = outcomes(jobs, workers=workers)
-    assert lost(results) == [Lost(jobs[3], "count", type_, message)]
-    assert kept(results) == [i**2 for i in range(8) if i != 3]
+    assert sorted(lost(results), key=lambda item: item.job.number) == [
+        Lost(jobs[3], "count", "SystemExit", "enough"),
+        Lost(jobs[4], "count", "GeneratorExit", "odd"),
+        Lost(jobs[6], "count", "ValueError", "wrong number"),
+    ]
+    assert kept(results) == [i**2 for i in (0, 1, 2, 5, 7)]
 
 
 def test_a_workers_keyboard_interrupt_is_not_the_users():
@@ -151,7 +146,7 @@ def test_what_cannot_be_pickled_is_lost():
     assert kept(results) == [16]
 
 
-@pytest.mark.parametrize(("what", "workers"), [("hang", 2), ("hang in C", 2), ("spin", 2), ("spin", 1), ("spin", 0), ("hang", 0)])
+@pytest.mark.parametrize(("what", "workers"), [("hang in C", 2), ("spin", 1), ("spin", 0), ("hang", 0)])
 def test_a_stage_that_takes_too_long_is_lost_without_a_second_try(tmp_path, what, workers):
     """Also in a call that never comes back to Python; the jobs beside it and behind it are not touched."""
     folder = str(tmp_path)
@@ -169,7 +164,7 @@ def test_a_limit_of_nothing_is_no_limit(workers):
 
 def test_a_function_that_workers_cannot_load_is_one_error():
     """Not an endless row of new processes."""
-    with pytest.raises(CtxbenchError, match="a worker process cannot load what it is to run: .*no number"):
+    with pytest.raises(CtxbenchError, match=r"a worker process cannot load what it is to run: .*no number"):
         list(LocalExecutor(2).map(BROKEN, [1, 2], window=4))
 
 
@@ -228,8 +223,3 @@ def test_limits_go_only_to_executors_that_take_them():
     for executor in (Plain(), Limited()):
         assert list(run_jobs(executor, abs, [], window=3, limits={"encode": 2.0})) == []
     assert given == {"plain": 3, "limited": (3, {"encode": 2.0})}
-
-
-def test_a_stage_reported_outside_an_executor_is_nobodys():
-    report_stage("encode")
-    assert Path(__file__).exists()
