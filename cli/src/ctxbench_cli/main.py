@@ -10,6 +10,7 @@ import click
 
 import ctxbench
 from ctxbench import CtxbenchError
+from ctxbench_cli import entry, signals
 from ctxbench_cli.commands import config, cost, decode, doctor, encode, plugins, run, sql, store
 
 
@@ -31,19 +32,32 @@ class Cli(click.Group):
         """Run the command that the arguments name."""
         try:
             return super().invoke(ctx)
-        except CtxbenchError as error:
-            raise _OneLine(" ".join(str(error).split()), error.exit_code) from error
-        except KeyboardInterrupt:
-            ctx.exit(130)  # as shells expect
-        except BrokenPipeError:
-            # The reader of our output has gone (``| head``): nothing is wrong, and nothing more can be said.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            ctx.exit(0)
-        except OSError as error:
-            place = f"{error.filename}: " if error.filename else ""
-            raise _OneLine(f"{place}{error.strerror or error}", 1) from error
-        except MemoryError as error:
-            raise _OneLine("out of memory", 1) from error
+        except BaseException as error:
+            code = signals.exit_code()
+            if code is not None:  # whatever the interrupt has become on its way: C code turns it into an ImportError, for example
+                ctx.exit(code)
+            if isinstance(error, KeyboardInterrupt):
+                ctx.exit(130)  # as shells expect
+            if isinstance(error, BrokenPipeError):
+                # The reader of our output has gone (``| head``): nothing is wrong, and nothing more can be said.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                ctx.exit(0)
+            line = _one_line(error)
+            if line is None:
+                raise
+            raise line from error
+
+
+def _one_line(error: BaseException) -> _OneLine | None:
+    """An error that a user can cause as the line to print; ``None`` for a fault of the program."""
+    if isinstance(error, CtxbenchError):
+        return _OneLine(" ".join(str(error).split()), error.exit_code)
+    if isinstance(error, OSError):
+        place = f"{error.filename}: " if error.filename else ""
+        return _OneLine(f"{place}{error.strerror or error}", 1)
+    if isinstance(error, MemoryError):
+        return _OneLine("out of memory", 1)
+    return None
 
 
 @click.group(cls=Cli, context_settings={"help_option_names": ["-h", "--help"]})
@@ -56,13 +70,17 @@ for _module in (run, sql, cost, encode, decode, plugins, config, store, doctor):
     cli.add_command(_module.command)
 
 
-def main() -> None:
-    """Console-script entry point."""
+def run_command() -> None:
+    """Add the commands of plugins, and run the command that the arguments name."""
     try:
         ctxbench.load_plugins().manager.add_commands(cli)
     except CtxbenchError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    signals.raise_interrupts()
     cli()
+
+
+def main() -> None:
+    """The command, for whoever has imported this module; the console script is :func:`ctxbench_cli.entry.main`."""
+    entry.main()

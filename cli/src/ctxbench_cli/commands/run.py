@@ -11,6 +11,7 @@ import click
 
 from ctxbench import CtxbenchError, UsageError, load_plugins
 from ctxbench.config import ExperimentConfig, apply_overrides, make_config, parse_component, read_text, read_yaml
+from ctxbench_cli import signals
 from ctxbench_cli.configs import read_example
 
 WITH_OPTIONS = ("tasks", "codecs", "augmentations", "metrics")  # a model's colon begins a reference, not options
@@ -99,9 +100,10 @@ def command(config: str | None, sets: tuple[str, ...], dry_run: bool, output: st
 
     Without CONFIG it runs the built-in quickstart. Running the same command again goes on where it stopped.
     """
-    from ctxbench.engine import RunReport, run
-    from ctxbench_cli.progress import make_progress
-    from ctxbench_cli.summary import print_summary
+    with signals.imports():
+        from ctxbench.engine import RunReport, run
+        from ctxbench_cli.progress import make_progress
+        from ctxbench_cli.summary import print_summary
 
     if flags.pop("no_channel"):
         sets = ("run.channel=false", *sets)
@@ -117,8 +119,9 @@ def command(config: str | None, sets: tuple[str, ...], dry_run: bool, output: st
     try:
         with run(experiment, progress=make_progress(), command=line, report=report) as store:
             print_summary(store, report, experiment, output)
-    except KeyboardInterrupt:
-        click.echo(f"interrupted; {report.finished} trials of this run are stored; the same command goes on from here", err=True)
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt) or signals.exit_code() is not None:
+            click.echo(f"interrupted; {report.finished} trials of this run are stored; the same command goes on from here", err=True)
         raise
     if report.all_failed:
         raise CtxbenchError(f"all {report.finished} trials failed; see: ctxbench sql errors --store {experiment.store}")

@@ -166,11 +166,11 @@ def how_it_ended(exit_code: int | None) -> str:
     if exit_code >= 0:
         return f"ended with exit code {exit_code}"
     try:
-        name = signal.Signals(-exit_code).name
+        number = signal.Signals(-exit_code)
     except ValueError:
-        name = f"signal {-exit_code}"
-    words = {"SIGKILL": "perhaps out of memory", "SIGSEGV": "segmentation fault"}.get(name) or signal.strsignal(-exit_code) or ""
-    return f"was killed by {name}" + (f" ({words.lower()})" if words else "")
+        return f"was killed by signal {-exit_code}"
+    words = {"SIGKILL": "perhaps out of memory"}.get(number.name) or (signal.strsignal(number) or "").lower()
+    return f"was killed by {number.name}" + (f" ({words})" if words else "")
 
 
 def start_failed(exit_code: int | None) -> str:

@@ -1,0 +1,112 @@
+"""What tests run in worker processes. A module of its own, so that workers import little."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from ctxbench.executors import report_stage
+
+
+@attrs.frozen
+class Do:
+    """A job: what to do, in which stage, under which name, and a folder where it leaves traces."""
+
+    what: str = "square"
+    number: int = 0
+    folder: str = ""
+    stage: str = ""
+
+    def trace(self, event: str) -> None:
+        """Append a line ``event number`` to the log."""
+        if self.folder:
+            with (Path(self.folder) / "log").open("a", encoding="utf-8") as file:
+                file.write(f"{event} {self.number}\n")
+
+
+def traces(folder: Path) -> list[str]:
+    """The log of all jobs so far, whole lines only."""
+    path = folder / "log"
+    return path.read_text("utf-8").splitlines() if path.exists() else []
+
+
+class Odd:
+    """Can be pickled, but not unpickled."""
+
+    def __reduce__(self) -> Any:
+        return (int, ("no number",))
+
+
+def run(job: Do) -> Any:
+    """Do the job."""
+    report_stage(job.stage)
+    job.trace("begin")
+    result = ACTIONS[job.what](job)
+    job.trace("end")
+    return result
+
+
+def _raise(error: BaseException) -> None:
+    raise error
+
+
+def _die_once(job: Do) -> int:
+    path = Path(job.folder) / f"died-{job.number}"
+    if not path.exists():
+        path.touch()
+        os._exit(7)
+    return job.number**2
+
+
+def _slow(job: Do) -> int:
+    """Ends when three other jobs have begun, or after a while."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and len(traces(Path(job.folder))) < 8:
+        time.sleep(0.01)
+    return job.number**2
+
+
+def _spin(job: Do) -> None:
+    while True:
+        try:
+            while True:
+                pass
+        except Exception:
+            pass
+
+
+def _thread(job: Do) -> int:
+    """The stage is told while other threads run."""
+    threading.Thread(target=time.sleep, args=(0.01,)).start()
+    return job.number**2
+
+
+ACTIONS: dict[str, Any] = {
+    "square": lambda job: job.number**2,
+    "pid": lambda job: os.getpid(),
+    "environment": lambda job: os.environ.get("OMP_NUM_THREADS"),
+    "bytes": lambda job: bytes([job.number]) * 3_000_000,
+    "exit": lambda job: os._exit(5),
+    "segv": lambda job: os.kill(os.getpid(), signal.SIGSEGV),
+    "killed": lambda job: os.kill(os.getpid(), signal.SIGKILL),
+    "die once": _die_once,
+    "system exit": lambda job: sys.exit("enough"),
+    "keyboard": lambda job: _raise(KeyboardInterrupt()),
+    "generator": lambda job: _raise(GeneratorExit("odd")),
+    "error": lambda job: _raise(ValueError("wrong\n  number")),
+    "lambda": lambda job: lambda: 0,
+    "odd": lambda job: Odd(),
+    "hang": lambda job: time.sleep(600),
+    "spin": _spin,
+    "hang in C": lambda job: ctypes.PyDLL(None).sleep(600),  # with the interpreter's lock held: no Python code runs
+    "thread": _thread,
+    "slow": _slow,
+}
