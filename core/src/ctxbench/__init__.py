@@ -15,7 +15,7 @@ from ctxbench.errors import (
     StoreError,
     UsageError,
 )
-from ctxbench.interfaces import Augmenter, Codec, Component, Executor, Lost, Metric, Model, Task, TokenCounter
+from ctxbench.interfaces import Augmenter, Codec, Component, Executor, Lost, Metric, Model, Task, TokenCounter, secret
 from ctxbench.plugin import (
     AugmenterRecord,
     CodecRecord,
@@ -26,7 +26,7 @@ from ctxbench.plugin import (
     TokenCounterRecord,
     hookimpl,
 )
-from ctxbench.records import Carrier, Channel, ImageTokens, Prompt, Reading, Sample, Scores, TokenUsage, require_text
+from ctxbench.records import Carrier, Channel, ChannelAnswer, ImageTokens, Prompt, Reading, Sample, Scores, TokenUsage, require_text
 from ctxbench.registry import Registry, load_plugins
 from ctxbench.seeds import canonical_json, derive_seed, stable_hash
 
@@ -56,6 +56,7 @@ __all__ = [
     "CapacityError",
     "Carrier",
     "Channel",
+    "ChannelAnswer",
     "Codec",
     "CodecRecord",
     "Component",
@@ -94,5 +95,6 @@ __all__ = [
     "load_plugins",
     "require_text",
     "run",
+    "secret",
     "stable_hash",
 ]

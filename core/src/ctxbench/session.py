@@ -93,10 +93,12 @@ class Session:
         try:
             import cloudpickle
 
-            return Recipe(cloudpickle.dumps(own), installed_now)
+            recipe = Recipe(cloudpickle.dumps(own), installed_now)
         except Exception as error:
             names = ", ".join(record.name for record, _ in own)
             raise ConfigError(f"{names}: cannot be sent to a worker process ({error}); run with workers: 0") from None
+        _sessions[recipe.own] = self  # unpickling here what was defined here would change the classes themselves
+        return recipe
 
 
 def current() -> Session:

@@ -18,6 +18,8 @@ from ctxbench.engine.prepare import Prepared, Variant
 from ctxbench.plan import Reader, Trial
 from ctxbench.records import ChannelAnswer, Prompt, Reading
 
+MEGABYTE = 1_000_000
+
 
 @attrs.frozen(eq=False)
 class Ready:
@@ -90,7 +92,7 @@ class ReadingRoom:
             return
         while True:
             with tempfile.TemporaryFile(prefix="ctxbench-") as file:
-                block = _Block(source, file, self.config.run.spool_mb * 1_000_000)
+                block = _Block(source, file, self.config.run.spool_mb * MEGABYTE)
                 yield from self._read(block.fill(), turns[0], first=True)
                 for before, turn in itertools.pairwise(turns):
                     for reader in before:
