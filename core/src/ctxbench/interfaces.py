@@ -145,7 +145,7 @@ class Model(Component, abc.ABC):
 
     @property
     def runtime(self) -> dict[str, Any]:
-        """Facts beside the options that decide answers on this machine (device, dtype, ...), as JSON values; found without loading weights."""
+        """What else decides answers on this machine (device, dtype, ...), as JSON values; found without loading weights."""
         return {}
 
     @property
