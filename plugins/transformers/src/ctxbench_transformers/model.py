@@ -13,6 +13,7 @@ from ctxbench import Model, ModelError, Prompt, Reading, TokenUsage
 from ctxbench_transformers import provenance, sources
 
 if TYPE_CHECKING:
+    from ctxbench.contamination import TrainingData
     from ctxbench_transformers.encoding import Encoder
     from ctxbench_transformers.runtime import Runtime
     from ctxbench_transformers.weights import Placement
@@ -84,6 +85,7 @@ class HFModel(Model):
     fingerprint: str = attrs.field(init=False, eq=False)
     adapter_fingerprint: str = attrs.field(init=False, eq=False)
     family: str | None = attrs.field(init=False, eq=False)
+    training_data: tuple[TrainingData, ...] | None = attrs.field(init=False, eq=False, repr=False)
     _held: dict[str, Any] = attrs.field(init=False, factory=dict, eq=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
@@ -101,14 +103,12 @@ class HFModel(Model):
             "fingerprint": sources.model_fingerprint(folder),
             "adapter_fingerprint": sources.adapter_fingerprint(adapter) if adapter else "",
             "family": sources.token_family(folder),
+            "training_data": provenance.of_reader(folder, adapter),
         }
         for name, value in found.items():
             object.__setattr__(self, name, value)
-        for place, mark in ((folder, self.fingerprint), (adapter, self.adapter_fingerprint)):
-            if place is not None:
-                provenance.register(place, mark)
-        if self.adapter is not None:
-            provenance.warn_if_other_base(self.adapter, self.adapter_fingerprint, self.fingerprint)
+        if self.adapter is not None and adapter is not None:
+            provenance.warn_if_other_base(self.adapter, provenance.read_record(adapter), self.fingerprint)
 
     @property
     def config(self) -> dict[str, Any]:
@@ -122,10 +122,10 @@ class HFModel(Model):
 
         decoding = Decoding(self.temperature, self.top_p, self.top_k, self.repetition_penalty, self.seed)
         readings = self._runtime().answer(prompts, decoding, Sizing(self.max_new_tokens), self.batch_size)
-        trained = {mark: data for mark in (self.fingerprint, self.adapter_fingerprint) if (data := provenance.data_fingerprint(mark))}
-        if not trained:
+        if not self.training_data:
             return readings
-        return [attrs.evolve(r, metadata={**r.metadata, "training_data": sorted(trained.values())}) for r in readings]
+        trained = sorted(data.fingerprint for data in self.training_data)
+        return [attrs.evolve(r, metadata={**r.metadata, "training_data": trained}) for r in readings]
 
     def count(self, prompt: Prompt) -> TokenUsage:
         """Token usage by the model's own processor; the weights are not needed.
