@@ -152,15 +152,14 @@ def add_adapter(model: Any, folder: Path, name: str = "default") -> Any:
 
             warnings.simplefilter("always")
             if isinstance(model, PeftModel):
-                model.load_adapter(str(folder), name, is_trainable=False)
-                adapted = model
+                adapted, missing = model, model.load_adapter(str(folder), name, is_trainable=False).missing_keys
             else:
-                adapted = PeftModel.from_pretrained(model, str(folder), adapter_name=name, is_trainable=False)
+                adapted, missing = PeftModel.from_pretrained(model, str(folder), adapter_name=name, is_trainable=False), []
     except Exception as error:
         raise ModelError(f"adapter {folder} does not fit this model: {type(error).__name__}: {_line(error)}") from error
-    for warning in caught:
-        if "missing adapter keys" in str(warning.message):
-            raise ModelError(f"adapter {folder} does not fit this model: {_line(warning.message)}")
+    told = [_line(warning.message) for warning in caught if "missing adapter keys" in str(warning.message)]  # a first one's only
+    if missing or told:
+        raise ModelError(f"adapter {folder} does not fit this model: {told[0] if told else f'it lacks {missing[0]}'}")
     return adapted.eval()
 
 
