@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import attrs
 import numpy as np
 from PIL import Image
 
 from ctxbench.records import Carrier, ImageTokens, Prompt, Reading, Sample, Scores, TokenUsage
+
+if TYPE_CHECKING:
+    from ctxbench.contamination import TrainingData
 
 SECRET = "ctxbench_secret"
 
@@ -161,13 +164,22 @@ class Model(Component, abc.ABC):
     instant: ClassVar[bool] = False
     """True if reading takes no time worth mentioning: after an interrupt such a model still reads what was prepared."""
 
+    training_data: tuple[TrainingData, ...] | None = ()
+    """Records of the ctxbench data that the weights were trained on. Empty: nothing says that they were trained on any, as with an
+    original model of a hub. ``None``: they were trained, or are an adapter, and the record is missing."""
+
     shares: str | None = None
-    """Models of an equal key share their weights in memory (a base with several adapters); ``None`` shares with none."""
+    """A key. Models with an equal key hold the same memory: it is freed when the last of them is closed. ``None``: this one is alone."""
 
     @property
     def runtime(self) -> dict[str, Any]:
-        """What decides answers and follows from the machine where the options leave it open (device, dtype), without loading weights."""
+        """What else decides answers on this machine (device, dtype, ...), as JSON values; found without loading weights."""
         return {}
+
+    @property
+    def pixel_budget(self) -> tuple[int | None, int | None]:
+        """(min_pixels, max_pixels) of a page as the model's own processor has them; ``None`` for a bound that it has not."""
+        return (None, None)
 
     @abc.abstractmethod
     def read(self, prompts: Sequence[Prompt]) -> Sequence[Reading]:

@@ -51,6 +51,7 @@ def main() -> None:
     parser.add_argument("--export", action="store_true", help="write the packaged files and nothing else")
     parser.add_argument("--measure", type=int, metavar="SAMPLES", help="train nothing; generate answers and count those that are exact")
     parser.add_argument("--curves", type=Path, metavar="FILE", help="train nothing; write the learning curves")
+    parser.add_argument("--records", type=Path, metavar="CURVES", help="train nothing; write what the packaged weights were trained on")
     parser.add_argument("--work", type=Path, default=Path("build/tiny"))
     parser.add_argument("--stages", type=Path, default=HERE / "stages.yaml")
     parser.add_argument("--threads", type=int, default=1)
@@ -60,6 +61,13 @@ def main() -> None:
     names = args.stage or list(config["stages"])
     if args.curves:
         write_curves([log for name in names if (log := args.work / f"{name}.csv").is_file()], args.curves)
+        return
+    if args.records:
+        from tinytrain.export import PACKAGED
+        from tinytrain.record import write_records
+
+        for path in write_records(config, args.records, PACKAGED, lambda line: print(line, flush=True)):
+            print(f"wrote {path}")
         return
     if args.measure:
         for name in names:

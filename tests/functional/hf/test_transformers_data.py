@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ctxbench import ConfigError, CtxbenchError, derive_seed, load_plugins, tokens
+from ctxbench import ConfigError, CtxbenchError, contamination, derive_seed, load_plugins, tokens
 from ctxbench.engine import answer_room, compose
-from ctxbench_transformers import provenance, settings
+from ctxbench_transformers import settings
 from ctxbench_transformers.data import DataConfig, Dataset, build
 from ctxbench_transformers.data.plan import jobs
 
@@ -158,13 +158,16 @@ def test_an_existing_folder_is_replaced_only_if_it_is_training_data(toys: Path, 
     build(config, overwrite=True)
 
 
-def test_the_record_of_contexts_knows_its_own_and_no_others(toy_data: Path, tmp_path: Path) -> None:
-    """Every training context must be found again by its hash, and a fresh one must not."""
-    (tmp_path / provenance.CONTEXTS).write_bytes((toy_data / provenance.CONTEXTS).read_bytes())
-    (tmp_path / provenance.RECORD).write_text(json.dumps({"data_fingerprint": "f" * 64}))
-    record = provenance.read_record(tmp_path)
-    assert record is not None
+def test_the_record_knows_every_context_of_its_data_and_no_others(toy_data: Path, make_data_config: MakeConfig, tmp_path: Path) -> None:
+    """Every training context must be found again, and a fresh one must not; data of an early version, without a record, gives the same."""
+    data = Dataset(toy_data)
+    (record,) = data.training_data()
+    assert record.fingerprint == data.fingerprint
     for split in ("train", "validation"):
-        for example in Dataset(toy_data).split(split):
-            assert record.holds(hashlib.sha256(example.sample.context.encode()).hexdigest())
-    assert not any(record.holds(hashlib.sha256(f"fresh {i}".encode()).hexdigest()) for i in range(1000))
+        assert {record.overlap(example.sample.context) for example in data.split(split)} == {1.0}
+    assert {record.overlap(f"fresh {i}") for i in range(1000)} == {0.0}
+    assert f"all {data.manifest['contexts']} contexts" in record.covers
+    shutil.copytree(toy_data, tmp_path / "early")
+    (tmp_path / "early" / contamination.FILE).unlink()
+    (made,) = Dataset(tmp_path / "early").training_data()
+    assert made.plain() == record.plain()

@@ -15,9 +15,11 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import ctxbench
-from ctxbench import ConfigError, CtxbenchError, Prompt, Sample, UsageError
+import ctxbench_transformers
+from ctxbench import ConfigError, CtxbenchError, ModelError, Prompt, Sample, UsageError, load_plugins
+from ctxbench.contamination import training_overlap
 from ctxbench_transformers import provenance, settings, sources
-from ctxbench_transformers.data import DataConfig, Dataset, Example
+from ctxbench_transformers.data import DataConfig, Dataset, Example, build
 from ctxbench_transformers.testing import ARCHITECTURES, QWEN2_VL_2B
 from ctxbench_transformers.training.config import TrainConfig
 from ctxbench_transformers.training.estimate import estimate
@@ -168,14 +170,19 @@ def test_bf16_keeps_trained_weights_in_float32(training: MakeTraining) -> None:
     assert losses(config)[-1] < losses(config)[0]
 
 
-def test_an_adapter_knows_what_it_was_trained_on_and_run_warns(
-    training: MakeTraining, toys: Path, toy_data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+def test_an_adapter_knows_what_it_was_trained_on_and_rows_name_it(
+    training: MakeTraining, toys: Path, toy_data: Path, tmp_path: Path
 ) -> None:
-    """Three letters of four make 64 contexts, so evaluation meets trained ones: the warning names the adapter, rows name the data."""
+    """Three letters of four make 64 contexts, so evaluation meets trained ones: those and no others overlap; rows name the data."""
     config = training(max_steps=1, evaluate_every=0)
     train(config)
+    data = Dataset(toy_data)
     record = json.loads((Path(config.output) / provenance.RECORD).read_text())
-    assert record["data_fingerprint"] == Dataset(toy_data).fingerprint
+    assert record["data_fingerprint"] == data.fingerprint
+    reader = ctxbench_transformers.load(config.model, config.output)
+    assert reader.training_data is not None
+    assert [some.fingerprint for some in reader.training_data] == [data.fingerprint]
+    assert ctxbench_transformers.load(config.model).training_data == ()
     from ctxbench.config import make_config
 
     experiment: dict[str, Any] = {
@@ -189,14 +196,75 @@ def test_an_adapter_knows_what_it_was_trained_on_and_run_warns(
         "store": str(tmp_path / "s.duckdb"),
     }
     store = ctxbench.run(make_config(experiment))
-    trained = {provenance.read_record(Path(config.output)).holds(h) for h in store.df("SELECT context_sha256 FROM trials").context_sha256}  # type: ignore[union-attr]
-    assert True in trained
-    errors = capfd.readouterr().err
-    assert errors.count("was trained on a context that this run evaluates") == 1
-    assert config.output in errors
+    trained = {example.sample.context for split in ("train", "validation") for example in data.split(split)}
+    seeds = store.df("SELECT sample_seed FROM trials").sample_seed
+    contexts = [load_plugins().task("toy_letters").sample(3, seed).context for seed in seeds]
+    shares = [training_overlap(reader.training_data, context) for context in contexts]
+    assert shares == [float(context in trained) for context in contexts]
+    assert {0.0, 1.0} == set(shares)
     rows = store.df("SELECT reading_metadata AS m, adapter_fingerprint AS a FROM trials")
-    assert all(Dataset(toy_data).fingerprint in str(value) for value in rows.m)
+    assert all(data.fingerprint in str(value) for value in rows.m)
     assert {len(value) for value in rows.a} == {32}
+
+
+def fetched(folder: Path, target: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Make ``some/repo`` on the hub stand for ``folder``: the hub's own client decides what of it the patterns let through."""
+    import huggingface_hub
+    from huggingface_hub.utils import filter_repo_objects
+
+    def download(reference: str, *, revision: str | None, allow_patterns: list[str], ignore_patterns: list[str]) -> str:
+        assert reference == "some/repo"
+        names = [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()]
+        for name in filter_repo_objects(names, allow_patterns=allow_patterns, ignore_patterns=ignore_patterns):
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            (target / name).write_bytes((folder / name).read_bytes())
+        return str(target)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    return "some/repo"
+
+
+def test_an_adapter_from_a_hub_keeps_its_record_and_one_without_is_unknown(
+    training: MakeTraining, toy_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The record must be whole or missing, never a name without contexts; a missing one is not the same as an untrained model."""
+    config = training(max_steps=1, evaluate_every=0)
+    train(config)
+    name = fetched(Path(config.output), tmp_path / "cache", monkeypatch)
+    reader = ctxbench_transformers.load(config.model, name)
+    assert reader.adapter_folder == tmp_path / "cache"
+    contexts = [example.sample.context for example in Dataset(toy_data).split("train")]
+    assert {training_overlap(reader.training_data, context) for context in contexts} == {1.0}
+    cache = tmp_path / "cache"
+    (cache / provenance.RECORD).unlink()
+    assert ctxbench_transformers.load(config.model, cache).training_data is None
+    (cache / provenance.RECORD).write_text('{"data_fingerprint": "f"}')  # of a version that kept contexts in another file
+    assert ctxbench_transformers.load(config.model, cache).training_data is None
+    (cache / provenance.RECORD).write_text("{")
+    with pytest.raises(ModelError, match=r"ctxbench_training\.json: broken"):
+        ctxbench_transformers.load(config.model, cache)
+
+
+def test_a_second_full_training_keeps_the_contexts_of_the_first(
+    training: MakeTraining, make_data_config: Callable[..., DataConfig], toy_data: Path, tmp_path: Path
+) -> None:
+    """What was learned stays learned. Without the first one's record, the second cannot know what its weights have seen."""
+    first = training("first", method="full", max_steps=1, evaluate_every=0)
+    train(first)
+    other = build(make_data_config(output=str(tmp_path / "other"), samples=4, buckets=[7]))
+    second = training("second", method="full", max_steps=1, evaluate_every=0, model=first.output, data=str(tmp_path / "other"))
+    train(second)
+    reader = ctxbench_transformers.load(second.output)
+    assert reader.training_data is not None
+    assert [some.fingerprint for some in reader.training_data] == [Dataset(toy_data).fingerprint, other["fingerprint"]]
+    for folder in (toy_data, tmp_path / "other"):
+        for example in Dataset(folder).split("train"):
+            assert training_overlap(reader.training_data, example.sample.context) == 1.0
+    (Path(first.output) / provenance.RECORD).unlink()
+    assert ctxbench_transformers.load(first.output).training_data is None
+    third = training("third", method="full", max_steps=1, evaluate_every=0, model=first.output, data=str(tmp_path / "other"))
+    train(third)
+    assert ctxbench_transformers.load(third.output).training_data is None
 
 
 def test_a_checkpoint_fits_only_its_own_run(training: MakeTraining, toy_data: Path, tmp_path: Path) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import attrs
 from attrs.validators import ge, in_, instance_of, optional
 
 import ctxbench_tiny
 from ctxbench import Model, ModelError, Prompt, Reading, TokenUsage
+from ctxbench.contamination import TrainingData
 from ctxbench_transformers import load
 
 REMAKE = "python plugins/tiny/train/make.py"
@@ -70,6 +71,8 @@ class TinyModel(Model):
     fingerprint: str = attrs.field(init=False, eq=False)
     adapter_fingerprint: str = attrs.field(init=False, eq=False)
     family: str | None = attrs.field(init=False, eq=False)
+    training_data: tuple[TrainingData, ...] | None = attrs.field(init=False, eq=False, repr=False)
+    shares: str | None = attrs.field(init=False, eq=False, repr=False)
     _inner: Model = attrs.field(init=False, eq=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
@@ -85,13 +88,23 @@ class TinyModel(Model):
             **merge,
         )
         object.__setattr__(self, "_inner", inner)
-        for name in ("fingerprint", "adapter_fingerprint", "family"):
+        for name in ("fingerprint", "adapter_fingerprint", "family", "training_data", "shares"):
             object.__setattr__(self, name, getattr(inner, name))
 
     @property
     def config(self) -> dict[str, object]:
         """The options that decide answers; ``batch_size`` does not."""
         return {key: value for key, value in super().config.items() if key != "batch_size"}
+
+    @property
+    def runtime(self) -> dict[str, Any]:
+        """Device, dtype and attention, as they come out of ``auto`` on this machine."""
+        return self._inner.runtime
+
+    @property
+    def pixel_budget(self) -> tuple[int | None, int | None]:
+        """(min_pixels, max_pixels) of a page: Qwen2-VL's own."""
+        return self._inner.pixel_budget
 
     def read(self, prompts: Sequence[Prompt]) -> Sequence[Reading]:
         """Answer prompts by greedy decoding."""

@@ -42,12 +42,4 @@ def ctxbench_commands(cli: Any) -> None:
     add_commands(cli)
 
 
-@hookimpl
-def ctxbench_trial_finished(result: Any) -> None:
-    """Warn if the trial's context was in the training data of the model or adapter that read it."""
-    from ctxbench_transformers import provenance
-
-    provenance.warn_if_trained_on(result)
-
-
 __all__ = ["load"]

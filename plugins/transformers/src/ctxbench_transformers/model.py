@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import attrs
 from attrs.validators import and_, ge, in_, instance_of, le, optional
 
-from ctxbench import Model, ModelError, Prompt, Reading, TokenUsage
+from ctxbench import Model, ModelError, Prompt, Reading, TokenUsage, stable_hash
 from ctxbench_transformers import provenance, sources
 
 if TYPE_CHECKING:
+    from ctxbench.contamination import TrainingData
     from ctxbench_transformers.encoding import Encoder
     from ctxbench_transformers.runtime import Runtime
     from ctxbench_transformers.weights import Placement
@@ -84,6 +85,7 @@ class HFModel(Model):
     fingerprint: str = attrs.field(init=False, eq=False)
     adapter_fingerprint: str = attrs.field(init=False, eq=False)
     family: str | None = attrs.field(init=False, eq=False)
+    training_data: tuple[TrainingData, ...] | None = attrs.field(init=False, eq=False, repr=False)
     _held: dict[str, Any] = attrs.field(init=False, factory=dict, eq=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
@@ -101,14 +103,12 @@ class HFModel(Model):
             "fingerprint": sources.model_fingerprint(folder),
             "adapter_fingerprint": sources.adapter_fingerprint(adapter) if adapter else "",
             "family": sources.token_family(folder),
+            "training_data": provenance.of_reader(folder, adapter),
         }
         for name, value in found.items():
             object.__setattr__(self, name, value)
-        for place, mark in ((folder, self.fingerprint), (adapter, self.adapter_fingerprint)):
-            if place is not None:
-                provenance.register(place, mark)
-        if self.adapter is not None:
-            provenance.warn_if_other_base(self.adapter, self.adapter_fingerprint, self.fingerprint)
+        if self.adapter is not None and adapter is not None:
+            provenance.warn_if_other_base(self.adapter, provenance.read_record(adapter), self.fingerprint)
 
     @property
     def config(self) -> dict[str, Any]:
@@ -121,11 +121,13 @@ class HFModel(Model):
         from ctxbench_transformers.runtime import Sizing
 
         decoding = Decoding(self.temperature, self.top_p, self.top_k, self.repetition_penalty, self.seed)
-        readings = self._runtime().answer(prompts, decoding, Sizing(self.max_new_tokens), self.batch_size)
-        trained = {mark: data for mark in (self.fingerprint, self.adapter_fingerprint) if (data := provenance.data_fingerprint(mark))}
-        if not trained:
+        runtime = self._runtime()
+        with self._held["base"].using(self._held["adapter"]):
+            readings = runtime.answer(prompts, decoding, Sizing(self.max_new_tokens), self.batch_size)
+        if not self.training_data:
             return readings
-        return [attrs.evolve(r, metadata={**r.metadata, "training_data": sorted(trained.values())}) for r in readings]
+        trained = sorted(data.fingerprint for data in self.training_data)
+        return [attrs.evolve(r, metadata={**r.metadata, "training_data": trained}) for r in readings]
 
     def count(self, prompt: Prompt) -> TokenUsage:
         """Token usage by the model's own processor; the weights are not needed.
@@ -138,9 +140,42 @@ class HFModel(Model):
         encoder = self._encoder()
         return Counter(encoder.processor, encoder.image_token_id, self.family).usage(encoder.encode_prompt(prompt))
 
+    @property
+    def shares(self) -> str | None:  # type: ignore[override]
+        """The same for the bare base and every LoRA adapter that is switched on it; ``None`` where the weights are this model's own."""
+        own = self.quantization is not None or self.merge_adapter
+        if own or not (self.adapter_folder is None or sources.can_switch(self.adapter_folder)):
+            return None
+        where = (self.device, self.device_map, self.dtype, self.attn_implementation, self.trust_remote_code)
+        return f"hf:{stable_hash([self.fingerprint, *where])[:32]}"
+
+    @property
+    def runtime(self) -> dict[str, Any]:
+        """Device, dtype of the weights and attention, as they come out of ``auto`` on this machine."""
+        from ctxbench_transformers.resolved import resolved
+
+        return resolved(self.folder, self._placement(), trust_remote_code=self.trust_remote_code)
+
+    @property
+    def pixel_budget(self) -> tuple[int | None, int | None]:
+        """What the processor holds a page's pixels to, by its own files or the options; (``None``, ``None``) for one without a budget."""
+        from ctxbench_transformers.processors import pixel_budget
+
+        try:
+            return pixel_budget(self._encoder().processor) or (None, None)
+        except ModelError:  # reading will say so, prompt by prompt
+            return (None, None)
+
     def close(self) -> None:
-        """Drop the weights."""
+        """Drop the weights; memory that other models share is freed when the last of them is closed."""
+        if not self._held:
+            return
+        loaded = "base" in self._held
         self._held.clear()
+        if loaded:
+            from ctxbench_transformers.shared import free_memory
+
+            free_memory()
 
     def _placement(self) -> Placement:
         from ctxbench_transformers.weights import Placement, Quantization
@@ -166,10 +201,11 @@ class HFModel(Model):
         """The loaded model. A failure is kept and raised again, so that weights that cannot be read are tried once."""
         if "failure" in self._held:
             raise ModelError(str(self._held["failure"]))
-        if "runtime" not in self._held:
+        if "runtime" not in self._held or self._held["base"].broken:
             try:
                 self._held["runtime"] = self._load()
             except ModelError as error:
+                self._held.pop("base", None)
                 self._held["failure"] = error
                 raise
         runtime: Runtime = self._held["runtime"]
@@ -177,10 +213,15 @@ class HFModel(Model):
 
     def _load(self) -> Runtime:
         from ctxbench_transformers.runtime import make_runtime
-        from ctxbench_transformers.weights import load_adapter, load_weights
+        from ctxbench_transformers.shared import shared_base
+        from ctxbench_transformers.weights import load_adapter
 
         encoder = self._encoder()
-        model = load_weights(self.folder, self._placement(), trust_remote_code=self.trust_remote_code)
-        if self.adapter_folder is not None:
+        base = shared_base(self.shares, self.folder, self._placement(), trust_remote_code=self.trust_remote_code)
+        model, name = base.model, None
+        if self.adapter_folder is not None and self.shares is not None:
+            name = base.adapter(self.adapter_folder, self.adapter_fingerprint)
+        elif self.adapter_folder is not None:
             model = load_adapter(model, self.adapter_folder, merge=self.merge_adapter)
-        return make_runtime(model, encoder, self.family)
+        self._held.update(base=base, adapter=name)
+        return make_runtime(model, encoder, self.family, base.generation)

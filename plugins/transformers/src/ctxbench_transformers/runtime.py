@@ -113,14 +113,15 @@ class Runtime:
         )
 
 
-def make_runtime(model: Any, encoder: Encoder, family: str | None) -> Runtime:
+def make_runtime(model: Any, encoder: Encoder, family: str | None, generation: Any = None) -> Runtime:
     """A runtime for a loaded model.
 
     The checkpoint's own generation settings (a repetition penalty, a temperature) are put aside: only the ids of its end tokens are kept.
+    ``generation``: these settings, where another runtime has put them aside already.
     """
     from transformers import GenerationConfig
 
-    own = model.generation_config
+    own = generation if generation is not None else model.generation_config
     ends = own.eos_token_id if isinstance(own.eos_token_id, list) else [own.eos_token_id]
     end_ids = tuple(dict.fromkeys([encoder.end_of_turn, *(i for i in ends if i is not None)]))
     pad_id = encoder.tokenizer.pad_token_id

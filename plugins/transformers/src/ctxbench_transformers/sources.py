@@ -68,6 +68,31 @@ def check_adapter(folder: Path, reference: str) -> Path:
     return folder
 
 
+_ALTERING = (
+    "modules_to_save",
+    "layer_replication",
+    "trainable_token_indices",
+    "target_parameters",
+    "alora_invocation_tokens",
+    "arrow_config",
+)
+"""Options of LoRA that do more to a model than put a trained matrix beside a layer."""
+
+
+def can_switch(adapter: Path) -> bool:
+    """Whether an adapter is plain LoRA, which peft switches on and off beside others without a trace in the base.
+
+    Raises:
+        ModelError: adapter_config.json cannot be read.
+    """
+    try:
+        config = json.loads((adapter / "adapter_config.json").read_text("utf-8"))
+        plain = config.get("peft_type") == "LORA" and config.get("bias", "none") == "none"
+        return plain and not any(config.get(option) for option in _ALTERING)
+    except (OSError, ValueError, AttributeError) as error:
+        raise ModelError(f"{adapter / 'adapter_config.json'}: {error}") from None
+
+
 @functools.lru_cache(maxsize=256)
 def _digest(path: str, size: int, changed: int) -> str:
     """SHA-256 of a file; size and time of change are in the key so that a rewritten file is read again."""

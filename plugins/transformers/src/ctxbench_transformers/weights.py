@@ -140,24 +140,36 @@ def keep_layout(model: Any, *, always: bool = False) -> None:
             module.support_avx512bf16_for_cpu = False
 
 
-def load_adapter(model: Any, folder: Path, *, merge: bool = False) -> Any:
-    """``model`` with the LoRA adapter in ``folder``; ``merge`` adds it into the weights, which is faster and rounds once more.
+def add_adapter(model: Any, folder: Path, name: str = "default") -> Any:
+    """``model``, bare or with adapters, with one more adapter; the result has the layers of all.
 
     Raises:
-        ModelError: the adapter does not fit this model.
+        ModelError: the adapter does not fit this model, which is spoilt by the attempt.
     """
     try:
         with warnings.catch_warnings(record=True) as caught, quiet():
             from peft import PeftModel
 
             warnings.simplefilter("always")
-            adapted = PeftModel.from_pretrained(model, str(folder), is_trainable=False)
+            if isinstance(model, PeftModel):
+                adapted, missing = model, model.load_adapter(str(folder), name, is_trainable=False).missing_keys
+            else:
+                adapted, missing = PeftModel.from_pretrained(model, str(folder), adapter_name=name, is_trainable=False), []
     except Exception as error:
         raise ModelError(f"adapter {folder} does not fit this model: {type(error).__name__}: {_line(error)}") from error
-    for warning in caught:
-        if "missing adapter keys" in str(warning.message):
-            raise ModelError(f"adapter {folder} does not fit this model: {_line(warning.message)}")
-    adapted.eval()
+    told = [_line(warning.message) for warning in caught if "missing adapter keys" in str(warning.message)]  # a first one's only
+    if missing or told:
+        raise ModelError(f"adapter {folder} does not fit this model: {told[0] if told else f'it lacks {missing[0]}'}")
+    return adapted.eval()
+
+
+def load_adapter(model: Any, folder: Path, *, merge: bool = False) -> Any:
+    """``model`` with the LoRA adapter in ``folder``; ``merge`` adds it into the weights, which is faster and rounds once more.
+
+    Raises:
+        ModelError: the adapter does not fit this model.
+    """
+    adapted = add_adapter(model, folder)
     return adapted.merge_and_unload() if merge else adapted
 
 

@@ -15,7 +15,7 @@ import attrs
 
 from ctxbench import ConfigError, CtxbenchError, Registry, load_plugins
 from ctxbench.config import TokenConfig
-from ctxbench_transformers import provenance
+from ctxbench.contamination import FILE, Collector
 from ctxbench_transformers.data.config import DataConfig
 from ctxbench_transformers.data.plan import Job, SplitName, check, jobs, primary_scores, total
 from ctxbench_transformers.data.record import Record, make_record, page_sha256
@@ -34,6 +34,7 @@ class Tally:
 
     digest: Any = attrs.field(factory=hashlib.sha256)
     contexts: set[str] = attrs.field(factory=set)
+    ngrams: Collector = attrs.field(factory=Collector)
     counts: dict[str, dict[str, int]] = attrs.field(factory=dict)
     lengths: dict[str, list[int]] = attrs.field(factory=lambda: {"text": [], "visual": [], "answer": []})
     redrawn: int = 0
@@ -43,7 +44,9 @@ class Tally:
         pages = [page_sha256(page) for page in record.pages]
         answer = hashlib.sha256(record.sample.answer.encode()).hexdigest()
         self.digest.update("\n".join([record.job.id, record.context_sha256, answer, *pages, ""]).encode())
-        self.contexts.add(record.context_sha256)
+        if record.context_sha256 not in self.contexts:
+            self.contexts.add(record.context_sha256)
+            self.ngrams.add(record.sample.context)
         for key, label in (("task", record.job.cell.task.label), ("codec", record.job.codec.label), ("split", record.job.split)):
             table = self.counts.setdefault(key, {})
             table[label] = table.get(label, 0) + 1
@@ -91,7 +94,6 @@ def _write(config: DataConfig, folder: Path, workers: int, registry: Registry) -
         for split in ("train", "validation"):
             taken = frozenset(tally.contexts) if split == "validation" else frozenset()
             _write_split(config, folder, split, taken, tally, mapper, progress)
-    provenance.write_contexts(folder, tally.contexts)
     manifest = {
         "format": config.format,
         "fingerprint": tally.digest.hexdigest(),
@@ -104,8 +106,16 @@ def _write(config: DataConfig, folder: Path, workers: int, registry: Registry) -
         "tokens": tally.tokens(),
         "versions": {o.distribution: o.version for o in sorted(registry.manager.origins.values(), key=lambda o: o.distribution)},
     }
+    trained_on = tally.ngrams.data(manifest["fingerprint"], covers(manifest))
+    write_json(folder / FILE, {"training_data": [trained_on.plain()]})
     write_json(folder / MANIFEST, manifest)
     return manifest
+
+
+def covers(manifest: dict[str, Any]) -> str:
+    """What the n-grams of a data set are of."""
+    tasks = ", ".join(sorted(manifest["records"].get("task", {})))
+    return f"all {manifest['contexts']} contexts, training and validation, of {tasks}"
 
 
 def _write_split(

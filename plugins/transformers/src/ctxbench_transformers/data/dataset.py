@@ -14,10 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from ctxbench import ConfigError, DecodeError, Prompt, Sample, tokens
+from ctxbench import ConfigError, DecodeError, Prompt, Sample, contamination, tokens
+from ctxbench.contamination import TrainingData
 from ctxbench.engine import answer_room
 from ctxbench.images import MAX_PIXELS, open_page
-from ctxbench_transformers.data.build import MANIFEST
+from ctxbench_transformers.data.build import MANIFEST, covers
 
 
 @attrs.frozen(eq=False)
@@ -90,6 +91,21 @@ class Dataset:
     def fingerprint(self) -> str:
         """SHA-256 over the records' ids, contexts, answers and pixels."""
         return str(self.manifest["fingerprint"])
+
+    def training_data(self) -> tuple[TrainingData, ...]:
+        """Records of the contexts' n-grams: as ``ctxbench data build`` wrote them, else (early versions wrote none) made here.
+
+        Raises:
+            ModelError: the file that holds them is broken.
+        """
+        written = contamination.read(self.folder)
+        if written is not None:
+            return written
+        collector = contamination.Collector()
+        for name in ("train", "validation"):
+            for row in self.split(name).rows:
+                collector.add(row["context"])
+        return (collector.data(self.fingerprint, covers(self.manifest)),)
 
     def split(self, name: str) -> Split:
         """``train`` or ``validation``."""

@@ -14,7 +14,7 @@ from typing import Any
 import attrs
 import torch
 
-from ctxbench import CtxbenchError, UsageError, derive_seed
+from ctxbench import CtxbenchError, UsageError, contamination, derive_seed
 from ctxbench_transformers import provenance, sources
 from ctxbench_transformers.data import Dataset, Split
 from ctxbench_transformers.encoding import Encoder
@@ -169,9 +169,14 @@ class Trainer:
         if not self.world.first:
             return
         output = Path(self.config.output)
+        if self.config.method == "full":
+            setattr(self.runtime.model.config, provenance.MARK, data.fingerprint)
         save_result(self.runtime.model, self.config, self.source, output)
-        (output / provenance.CONTEXTS).write_bytes((data.folder / provenance.CONTEXTS).read_bytes())
+        trained_on = data.training_data()
+        earlier = provenance.of_model(self.source) if self.config.method == "full" else ()
         record = {
+            "training_data": [some.plain() for some in contamination.together(earlier or (), trained_on)],
+            "earlier_unknown": earlier is None,
             "data_fingerprint": data.fingerprint,
             "data_config": data.manifest["config"],
             "training_config": self.config.plain(),

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from ctxbench import ConfigError, derive_seed
+from ctxbench_transformers import provenance
 from ctxbench_transformers.training.config import TrainConfig
 from ctxbench_transformers.weights import Placement, Quantization, keep_layout, load_weights, quiet
 
@@ -104,5 +105,10 @@ def save_result(model: Any, config: TrainConfig, source: Path, output: Path) -> 
         (output / "README.md").unlink(missing_ok=True)  # peft's empty model card
         return
     for path in source.iterdir():
-        if path.is_file() and path.suffix in (".json", ".jinja", ".txt", ".model") and not (output / path.name).exists():
+        if (
+            path.is_file()
+            and path.name != provenance.RECORD
+            and path.suffix in (".json", ".jinja", ".txt", ".model")
+            and not (output / path.name).exists()
+        ):
             shutil.copyfile(path, output / path.name)
