@@ -175,7 +175,7 @@ def test_ctxbench_trial_finished(fake_distribution, tmp_path):
     report = RunReport()
     with run(config, registry=registry, report=report) as store:
         stored = {row[0] for row in store.query("SELECT trial_id FROM trials").rows}
-    assert stored == set(report.trial_ids)
+    assert len(stored) == report.planned
     assert set(importlib.import_module("good_listener").seen) == stored
     assert len(importlib.import_module("bad_listener").seen) == 2
     assert [f.origin.distribution for f in registry.failures] == ["bad-listener"]

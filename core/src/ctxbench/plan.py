@@ -130,15 +130,6 @@ class Experiment:
     _cells: dict[tuple[str, int, str], list[Cell]] = attrs.field(factory=dict, init=False, repr=False, eq=False)
 
     @property
-    def size(self) -> int:
-        """The number of trials."""
-        varied = (self.config.samples, self.tasks, self.config.buckets, self.codecs, self.augmentations, self.readers)
-        product = 1
-        for value in varied:
-            product *= value if isinstance(value, int) else len(value)
-        return product
-
-    @property
     def config_hash(self) -> str:
         """SHA-256 of the canonical JSON of all that decides results (everything but ``run`` and ``store``), without secrets."""
         return stable_hash({key: value for key, value in self.secrets.config.items() if key not in ("run", "store")})

@@ -14,6 +14,9 @@ from ctxbench.config import ExperimentConfig, apply_overrides, make_config, pars
 from ctxbench_cli import signals
 from ctxbench_cli.configs import read_example
 
+MANY_TRIALS, MOST_TRIALS = 10_000, 1_000_000
+"""Trials from which on a plan's size is said, and beyond which it has to be confirmed."""
+
 WITH_OPTIONS = ("tasks", "codecs", "augmentations", "metrics")  # a model's colon begins a reference, not options
 
 
@@ -93,9 +96,10 @@ def _only_installed(data: dict[str, Any], flags: dict[str, Any]) -> None:
 @click.option("--no-channel", is_flag=True, help="Skip the classical decoding of every page.")
 @click.option("--fail-fast", is_flag=True, help="Stop at the first trial that fails.")
 @click.option("--retry-errors", is_flag=True, help="Run again the stored trials that ended in an error.")
+@click.option("--yes", is_flag=True, help=f"Run also more than {MOST_TRIALS:,} trials.")
 @click.option("--dry-run", is_flag=True, help="Check everything and say what would run; run nothing.")
 @click.option("--format", "output", type=click.Choice(["table", "json"]), default="table", show_default=True)
-def command(config: str | None, sets: tuple[str, ...], dry_run: bool, output: str, **flags: Any) -> None:
+def command(config: str | None, sets: tuple[str, ...], yes: bool, dry_run: bool, output: str, **flags: Any) -> None:
     """Run an experiment and store every trial.
 
     Without CONFIG it runs the built-in quickstart. Running the same command again goes on where it stopped.
@@ -114,17 +118,29 @@ def command(config: str | None, sets: tuple[str, ...], dry_run: bool, output: st
     if dry_run:
         _dry_run(experiment, output)
         return
+    _say_size(experiment, yes)
     report = RunReport()
     line = "ctxbench " + shlex.join(sys.argv[1:])
     try:
         with run(experiment, progress=make_progress(), command=line, report=report) as store:
+            for note in report.notes:
+                click.echo(f"note: {note}", err=True)
             print_summary(store, report, experiment, output)
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt) or signals.exit_code() is not None:
             click.echo(f"interrupted; {report.finished} trials of this run are stored; the same command goes on from here", err=True)
         raise
     if report.all_failed:
-        raise CtxbenchError(f"all {report.finished} trials failed; see: ctxbench sql errors --store {experiment.store}")
+        raise CtxbenchError(f"all {report.planned} trials failed; see: ctxbench sql errors --store {experiment.store}")
+
+
+def _say_size(experiment: ExperimentConfig, yes: bool) -> None:
+    """Say how many trials a large plan has before anything of it is made, and ask before a very large one."""
+    size = experiment.size
+    if size > MOST_TRIALS and not yes:
+        raise UsageError(f"this is a plan of {size:,} trials; to run it all the same, add --yes (--dry-run says what it is made of)")
+    if size >= MANY_TRIALS:
+        click.echo(f"{size:,} trials", err=True)
 
 
 def _dry_run(experiment: ExperimentConfig, output: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import attrs
@@ -89,6 +90,12 @@ class ExperimentConfig:
     def plain(self) -> dict[str, Any]:
         """The config as plain lists, mappings and values: what its YAML would load to."""
         return _plain(self)  # type: ignore[no-any-return]
+
+    @property
+    def size(self) -> int:
+        """The number of trials."""
+        varied = (self.models, self.adapters, self.tasks, self.buckets, self.codecs, self.augmentations)
+        return self.samples * math.prod(len(values) for values in varied)
 
     @property
     def hash(self) -> str:

@@ -62,6 +62,7 @@ class DecoderProcess:
     def __init__(self, recipe: Recipe) -> None:
         self._recipe = recipe
         self._connection: Connection | None = None
+        self._made: set[str] = set()
         self._end: Callable[[], str] = str
 
     def start(self) -> None:
@@ -74,6 +75,13 @@ class DecoderProcess:
         self.start()
         assert self._connection is not None
         try:
+            if part.identity not in self._made:
+                # Imports and tables take the time they take: the limit is one of decoding.
+                self._connection.send((part, None))
+                wrong = cast(Decoded, self._connection.recv())
+                if wrong.failure is not None:
+                    return wrong
+                self._made.add(part.identity)
             self._connection.send((part, carrier))
             if limit is not None and not self._connection.poll(limit):
                 self.close()
@@ -88,6 +96,7 @@ class DecoderProcess:
         if self._connection is not None:
             self._connection.close()
         self._connection, end = None, self._end
+        self._made = set()
         self._end = str
         return end()
 
@@ -176,11 +185,12 @@ def _serve(connection: Connection, recipe: Recipe) -> None:
             connection.send(Decoded(failure=Failure.of("channel", error)))
 
 
-def _answer(recipe: Recipe, part: Part, carrier: Carrier) -> Decoded:
+def _answer(recipe: Recipe, part: Part, carrier: Carrier | None) -> Decoded:
     try:
         session = recipe.session()
         with session.active():
-            return decode(cast(Codec, session.component(part)), carrier)
+            codec = cast(Codec, session.component(part))
+            return Decoded() if carrier is None else decode(codec, carrier)
     except KeyboardInterrupt:
         raise
     except BaseException as error:

@@ -18,10 +18,12 @@ from ctxbench.engine.accounting import PageCost, TextCounts, page_cost, referenc
 from ctxbench.engine.decoder import Decoded, DecoderProcess
 from ctxbench.engine.failures import Failure, StageError, staged
 from ctxbench.engine.prompts import answer_room, compose
+from ctxbench.executors import report_stage
 from ctxbench.images import page_sha256
 from ctxbench.interfaces import Augmenter, Codec, Component, Task
 from ctxbench.plan import Part
 from ctxbench.records import Carrier, Channel, Sample
+from ctxbench.results import Stage
 from ctxbench.session import Recipe, Session
 
 
@@ -147,18 +149,24 @@ def _prepare(job: Job, session: Session, decoder: DecoderProcess | None, limit: 
     return Prepared(job.number, sample, text, encoded, counts, room, carrier.payload_bytes, encode_seconds, variants)
 
 
-def component(session: Session, part: Part, stage: str) -> Component:
-    """The component of a part; a factory that raises fails the stage."""
-    return staged(stage, lambda: session.component(part))[0]  # type: ignore[arg-type]
+def component(session: Session, part: Part, stage: Stage) -> Component:
+    """The component of a part; a factory that raises fails the stage, whose time limit does not include it."""
+    report_stage("")
+    try:
+        return session.component(part)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise StageError(Failure.of(stage, error)) from error
 
 
-def _unchanged(part: Part, made: Component, stage: str) -> None:
+def _unchanged(part: Part, made: Component, stage: Stage) -> None:
     """A component that changes its own options would give the next trial another meaning under the same id."""
     config = made.config
     if any(config.get(key, value) != value for key, value in part.config.items()):
         changed = ", ".join(key for key, value in part.config.items() if config.get(key, value) != value)
         error = ValueError(f"{part.kind} {part.name!r} changed its own config while it worked ({changed}); components must not change")
-        raise StageError(Failure.of(stage, error))  # type: ignore[arg-type]
+        raise StageError(Failure.of(stage, error))
 
 
 def _count(job: Job, sample: Sample, length: int, hint: str, carrier: Carrier) -> tuple[tuple[PageCost, ...], TextCounts, int]:

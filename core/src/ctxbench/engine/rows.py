@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 
+from ctxbench.contamination import Guard, training_overlap
 from ctxbench.engine.accounting import account, disagrees
 from ctxbench.engine.failures import Failure, limited
 from ctxbench.engine.judge import Judge
@@ -16,6 +17,9 @@ from ctxbench.outcome import classify
 from ctxbench.plan import Cell, Experiment, Trial
 from ctxbench.records import Channel, Reading, Sample, TokenUsage
 from ctxbench.results import PageRow, TrialResult
+
+MOST_OVERLAPS = 10_000
+"""Contexts whose overlap with training data is remembered; several trials ask for each."""
 
 
 @attrs.frozen
@@ -28,6 +32,8 @@ class RowMaker:
 
     experiment: Experiment
     judges: dict[str, Judge]
+    _guard: Guard = attrs.field(factory=Guard, init=False)
+    _overlaps: dict[tuple[str, str], float | None] = attrs.field(factory=dict, init=False)
 
     @classmethod
     def of(cls, experiment: Experiment) -> RowMaker:
@@ -37,7 +43,7 @@ class RowMaker:
     def failed(self, trial: Trial, prepared: Prepared, failure: Failure, variant: Variant | None = None) -> TrialResult:
         """The row of a trial that an exception ended, with all that was known by then."""
         sample = prepared.sample
-        known = sample_columns(sample) if sample else {}
+        known = self.sample_columns(trial, sample) if sample else {}
         if variant is not None and variant.failure is None:
             channel = self.channel_columns(trial, prepared, variant.channel)
             known |= {"pages": _pages(prepared, variant, None), "n_pages": len(variant.pages), **channel}
@@ -83,7 +89,7 @@ class RowMaker:
             primary_score=judge.primary or None,
             score=primary.value if primary else None,
             finish_reason=reading.finish_reason,
-            **sample_columns(prepared.sample),
+            **self.sample_columns(trial, prepared.sample),
             prompt=prepared.text,
             prediction=secrets.redact(reading.text),
             reading_metadata=secrets.redact_all(reading.metadata),
@@ -121,6 +127,32 @@ class RowMaker:
             "channel_error": channel.error,
             "channel_seconds": channel.seconds,
         }
+
+    def sample_columns(self, trial: Trial, sample: Sample) -> dict[str, Any]:
+        """The columns that a sample fills, and how much of its context the reader was trained on."""
+        sha256 = hashlib.sha256(sample.context.encode("utf-8")).hexdigest()
+        return {
+            "context_sha256": sha256,
+            "context_chars": len(sample.context),
+            "question": sample.question,
+            "expected": sample.answer,
+            "sample_metadata": sample.metadata,
+            "training_overlap": self._overlap(trial, sample, sha256),
+        }
+
+    def _overlap(self, trial: Trial, sample: Sample, sha256: str) -> float | None:
+        reader = trial.cell.reader
+        records = reader.model.training_data
+        if records == ():
+            return 0.0
+        key = (reader.identity, sha256)
+        if key not in self._overlaps:
+            if len(self._overlaps) >= MOST_OVERLAPS:
+                self._overlaps.clear()
+            self._overlaps[key] = training_overlap(records, sample.context)
+        name = f"model {reader.label!r}" + (f" with adapter {reader.adapter!r}" if reader.adapter else "")
+        self._guard.check(name, trial.cell.task.label, self._overlaps[key])
+        return self._overlaps[key]
 
     def _counts_differ(self, trial: Trial, variant: Variant, reading: Reading) -> bool:
         """True if the model's backend found its own counts at odds, or they differ from the formula of the model's own family.
@@ -165,17 +197,6 @@ def _cell_columns(cell: Cell) -> dict[str, Any]:
         columns |= {name: part.label, f"{name}_config": part.config}
         columns |= {f"{name}_version": part.version, f"{name}_fingerprint": part.fingerprint}
     return columns
-
-
-def sample_columns(sample: Sample) -> dict[str, Any]:
-    """The columns that a sample fills."""
-    return {
-        "context_sha256": hashlib.sha256(sample.context.encode("utf-8")).hexdigest(),
-        "context_chars": len(sample.context),
-        "question": sample.question,
-        "expected": sample.answer,
-        "sample_metadata": sample.metadata,
-    }
 
 
 def _pages(prepared: Prepared, variant: Variant, usage: TokenUsage | None) -> tuple[PageRow, ...]:
