@@ -15,6 +15,7 @@ from ctxbench.config import TokenConfig
 from ctxbench.engine.accounting import PageCost, TextCounts, page_cost, reference_tokens
 from ctxbench.engine.prompts import compose
 from ctxbench.errors import DecodeError
+from ctxbench.hints import plain_text_hint
 from ctxbench.images import page_sha256
 from ctxbench.interfaces import Augmenter, Codec, Component, Task
 from ctxbench.plan import Part
@@ -137,11 +138,16 @@ def _encode(codec: Codec, context: str) -> Carrier:
 
 
 def _count(job: Job, sample: Sample, codec: Codec, carrier: Carrier) -> tuple[tuple[PageCost, ...], TextCounts]:
+    system = reference_tokens(job.tokens, job.system) if job.system else 0
     words = compose(codec.hint(sample.language), None, sample.question)
+    plain = compose(plain_text_hint(sample.language), None, sample.question)
     counts = TextCounts(
         context=reference_tokens(job.tokens, sample.context),
         carrier=reference_tokens(job.tokens, carrier.text) if carrier.text else 0,
-        words=reference_tokens(job.tokens, words) + (reference_tokens(job.tokens, job.system) if job.system else 0),
+        words=reference_tokens(job.tokens, words) + system,
+        plain_words=reference_tokens(job.tokens, plain) + system,
+        context_bytes=len(sample.context.encode("utf-8")),
+        payload_bytes=carrier.payload_bytes,
     )
     return tuple(page_cost(job.tokens, page.size) for page in carrier.pages), counts
 
