@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from typing import Any
 
 import attrs
 
 from ctxbench import Codec, DecodeError, Sample, Task, load_plugins, tokens
 
-CODECS = (
+CODECS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("text", "text", {}),
     ("brotli64", "brotli64", {}),
     ("dictionary_text", "dictionary_text", {}),

@@ -337,6 +337,7 @@ def test_deepseek_ocr_equals_its_modes():
     counts = {mode: tokens.image_tokens(2000, 1500, "deepseek-ocr", mode=mode).tokens for mode in ("tiny", "small", "base", "large")}
     assert counts == {"tiny": 64 + 8 + 1, "small": 100 + 10 + 1, "base": 256 + 16 + 1, "large": 400 + 20 + 1}
     assert tokens.visual_tokens(640, 640, "deepseek-ocr") == 273
+    assert tokens.visual_tokens(700, 600, "deepseek-ocr") == 273 + (20 + 1) * 20  # one side is longer than a tile: 2 x 2
     assert tokens.visual_tokens(1280, 1280, "deepseek-ocr") == 273 + (20 + 1) * 20
     assert tokens.visual_tokens(1000, 2000, "deepseek-ocr") == 273 + (20 + 1) * 40  # 2 x 4 tiles
     assert tokens.image_tokens(900, 2700, "deepseek-ocr", max_tiles=6).tokens == 273 + (10 + 1) * 30  # 1 x 3

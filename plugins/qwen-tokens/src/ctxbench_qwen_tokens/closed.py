@@ -57,8 +57,7 @@ class Claude(TokenCounter):
 
     def _fits(self, width: int, height: int) -> bool:
         edge, most = self.TIERS[self.tier]
-        columns, rows = self._squares(width), self._squares(height)
-        return max(columns, rows) * self.PATCH <= edge and columns * rows <= most
+        return max(width, height) <= edge and self._squares(width) * self._squares(height) <= most
 
     def _fitted(self, width: int, height: int) -> tuple[int, int]:
         if self._fits(width, height):
