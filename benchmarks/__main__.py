@@ -7,12 +7,14 @@ import sys
 
 QUICK = (
     ("benchmarks.store", "DuckDB: bulk appends against row-by-row inserts"),
+    ("benchmarks.ratios", "ratios split into compression of text and pixels, beside the same compression as plain text"),
     ("benchmarks.codebook_aligned", "codebook, aligned pages: reference tokens for each visual token"),
 )
 LONG = (
     ("benchmarks.codebook --pages 1000", "codebook: bytes for each visual token and pages read, against QR, DataMatrix and Aztec"),
     ("benchmarks.codebook_reliability --order camera", "codebook: how often 1,000 full pages are read exactly"),
     ("benchmarks.codebook_fuzz --inputs 10000", "codebook: what the decoder does with broken pages"),
+    ("benchmarks.ratios --read --samples 5", "the same, and what truncation keeps at equal tokens"),
     ("benchmarks.tiny_speed", "the embedded model: tokens a second in batches, against plain generate and the memory limit"),
     ("benchmarks.gpu_qwen2vl", "training and reading at Qwen2-VL-2B's size, on a GPU"),
     ("benchmarks.readme --check", "every command of the README against the output that it shows"),

@@ -113,6 +113,42 @@ def test_cost(ctxbench, tmp_path):
     assert str(rows["codebook", "qwen2-vl"]["tokens"]) in table
 
 
+def test_cost_counts_markers_and_splits_the_ratio(ctxbench, tmp_path):
+    """Text, pages and markers add up; the ratio is the product of what the codec compresses and what its carrier gains."""
+    text = '{"a": [1, 2, 3]}\n' * 100
+    (tmp_path / "in.txt").write_text(text)
+    arguments = (
+        "-c",
+        "codebook",
+        "-c",
+        "render",
+        "-c",
+        "text",
+        "-c",
+        "brotli64",
+        "--family",
+        "smolvlm",
+        "--family",
+        "deepseek-ocr:mode=tiny",
+    )
+    costs = json.loads(ctxbench("cost", "in.txt", *arguments, "--format", "json").stdout)
+    assert costs["bytes"] == len(text)
+    for row in costs["costs"]:
+        assert row["tokens"] == row["text_tokens"] + row["visual_tokens"] + row["marker_tokens"]
+        assert row["ratio"] == costs["reference_tokens"] / row["tokens"]
+        assert row["text_factor"] == len(text) / row["payload_bytes"]
+        assert abs(row["text_factor"] * row["carrier_factor"] - row["ratio"]) < 1e-9
+    rows = {(row["codec"], row["family"]): row for row in costs["costs"]}
+    assert rows["render", "smolvlm"]["marker_tokens"] > 3
+    assert rows["render", "deepseek-ocr:mode=tiny"]["visual_tokens"] == 73 * rows["render", "smolvlm"]["pages"]
+    assert rows["render", "deepseek-ocr:mode=tiny"]["loses_pixels"]
+    assert rows["codebook", "smolvlm"]["text_factor"] == rows["brotli64", "qwen2-vl"]["text_factor"] > 2
+    table = ctxbench("cost", "in.txt", *arguments).stdout
+    assert "markers" in table
+    assert "pages lose pixels" in table
+    assert "mode must be one of tiny" in ctxbench("cost", "in.txt", "--family", "deepseek-ocr:mode=big", exit_code=1).stderr
+
+
 def test_plugins(ctxbench):
     """The listing names every first-party distribution; ``check`` tries a component; an unknown one gets the nearest name."""
     listed = json.loads(ctxbench("plugins", "--json").stdout)

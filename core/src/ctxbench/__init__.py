@@ -15,6 +15,7 @@ from ctxbench.errors import (
     StoreError,
     UsageError,
 )
+from ctxbench.hints import plain_text_hint
 from ctxbench.interfaces import Augmenter, Codec, Component, Executor, Lost, Metric, Model, Task, TokenCounter, secret
 from ctxbench.plugin import (
     AugmenterRecord,
@@ -93,6 +94,7 @@ __all__ = [
     "derive_seed",
     "hookimpl",
     "load_plugins",
+    "plain_text_hint",
     "require_text",
     "run",
     "secret",

@@ -204,11 +204,15 @@ class TokenCounter(Component, abc.ABC):
 
     @abc.abstractmethod
     def image(self, width: int, height: int) -> ImageTokens:
-        """Visual tokens of one image of this size in pixels, and its size after the processor's resizing."""
+        """Visual tokens and markers of one image of this size in pixels, and its size after the processor's resizing.
 
-    def overhead(self, pages: int) -> int:
-        """Marker tokens that come with ``pages`` images (image start and end), beside the visual tokens."""
-        return 0
+        Raises:
+            ValueError: the family's processor refuses an image of this size.
+        """
+
+    def overhead(self, pages: Sequence[ImageTokens]) -> int:
+        """Marker tokens of a prompt's images, given what :meth:`image` says of each; override it if a prompt has markers of its own."""
+        return sum(page.markers for page in pages)
 
 
 @attrs.frozen

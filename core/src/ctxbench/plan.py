@@ -8,10 +8,10 @@ from typing import Any, cast
 
 import attrs
 
-from ctxbench.config import ComponentConfig, ExperimentConfig
+from ctxbench.config import ComponentConfig, ExperimentConfig, TokenConfig
 from ctxbench.errors import ConfigError
 from ctxbench.identity import identify
-from ctxbench.interfaces import Codec, Component, Metric, Model, Task
+from ctxbench.interfaces import Codec, Component, Metric, Model, Task, TokenCounter
 from ctxbench.registry import Registry, nearest
 from ctxbench.secrets import Secrets, secret_options
 from ctxbench.seeds import derive_seed, stable_hash
@@ -83,7 +83,6 @@ class Cell:
     codec: Part
     augmentation: Part
     seed: int
-    counting: dict[str, Any]
     id: str
     variant: str
 
@@ -177,17 +176,27 @@ class Experiment:
         return self._cells[key]
 
     def _cell(self, reader: Reader, task: Part, bucket: int, codec: Part, augmentation: Part) -> Cell:
-        counting = attrs.asdict(self.config.tokens)
-        common = [bucket, self.config.seed, self.config.system, counting]
+        rules = self._rules()
+        common = [bucket, self.config.seed, self.config.system, rules]
         parts = (reader, task, codec, augmentation)
         full = stable_hash([*common, *(part.identity for part in parts)])[:32]
         variant = stable_hash([*common, *(part.unversioned for part in parts)])[:32]
-        return Cell(reader, task, bucket, codec, augmentation, self.config.seed, counting, full, variant)
+        return Cell(reader, task, bucket, codec, augmentation, self.config.seed, full, variant)
+
+    def _rules(self) -> dict[str, Any]:
+        config = self.config.tokens
+        counter = self.session.counter(config.family, min_pixels=config.min_pixels, max_pixels=config.max_pixels)
+        return counting(config, counter)
 
     def close(self) -> None:
         """Free the models."""
         for reader in self.readers:
             reader.model.close()
+
+
+def counting(config: TokenConfig, counter: TokenCounter) -> dict[str, Any]:
+    """Whose rules count: the family, its version and its pixel budget or other options, and the reference tokenizer."""
+    return {"family": config.family, "version": counter.version, **counter.config, "reference": config.reference}
 
 
 def resolve(config: ExperimentConfig, session: Session) -> Experiment:

@@ -141,6 +141,7 @@ class TokenUsage:
         completion: tokens of the answer, if one was generated.
         source: who counted: the model's own processor, the server, or a published formula.
         resized: size (width, height) in pixels of each page after the processor's resizing, if known.
+        markers: tokens that mark where images begin, end and are tiled, if the source tells; otherwise the family's rule counts them.
     """
 
     prompt: int
@@ -149,6 +150,7 @@ class TokenUsage:
     completion: int | None = None
     source: TokenSource = "processor"
     resized: tuple[tuple[int, int], ...] = ()
+    markers: int | None = None
 
 
 @attrs.frozen
@@ -188,12 +190,18 @@ class Scores:
 
 @attrs.frozen
 class ImageTokens:
-    """A token counter's answer for one image: visual tokens, and (width, height) in pixels after the processor's resizing.
+    """A token counter's answer for one image.
 
-    ``budget_scaled`` is true if the processor's pixel budget changed the scale; rounding to the patch grid is not that.
+    Attributes:
+        tokens: visual tokens, those that stand for image content.
+        width, height: size in pixels that the page's content has after the processor's resizing, padding left out.
+        budget_scaled: the page loses pixels: the processor leaves it fewer than it has in width or in height (it scales the page down
+            or cuts it), by more than rounding to its patch grid does. A page that is enlarged loses nothing.
+        markers: tokens that come with the image beside the visual ones: where it begins and ends, and where each tile or row does.
     """
 
     tokens: int
     width: int
     height: int
     budget_scaled: bool = False
+    markers: int = 0

@@ -129,7 +129,12 @@ class Registry:
         return cast(Model, self.make("model", base, **options))
 
     def token_counter(self, name: str, **options: Any) -> TokenCounter:
-        """Make a token counter of a model family."""
+        """Make a token counter of a model family; ``name`` may carry options: ``deepseek-ocr:mode=base``."""
+        from ctxbench.config.reading import parse_component  # which imports this module
+
+        parsed = parse_component(name)
+        if isinstance(parsed, dict):
+            name, options = parsed.pop("name"), {**parsed, **options}
         return cast(TokenCounter, self.make("token_counter", name, **options))
 
     def executor(self, name: str, **options: Any) -> Executor:

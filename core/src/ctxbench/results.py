@@ -49,7 +49,7 @@ class PageRow:
         width, height: as sent to the model, after augmentation.
         processed_width, processed_height: after the processor's resizing.
         resize_factor: geometric mean of the processor's two scale factors.
-        budget_scaled: the processor's pixel budget, not the rounding to its grid, changed the scale.
+        budget_scaled: the processor leaves the page fewer pixels than it has, by more than rounding to its grid does.
         sha256: of the page as sent: mode, size and raw pixels.
         path: PNG file relative to the image folder beside the store, or ``None`` if it was not kept.
     """

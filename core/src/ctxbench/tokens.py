@@ -17,7 +17,7 @@ REFERENCE = "qwen2-vl"
 
 
 def counter(family: str = REFERENCE, **options: Any) -> TokenCounter:
-    """The token counter of a model family, made once for each set of options.
+    """The token counter of a model family, made once for each set of options, which may stand in its name: ``claude:tier=standard``.
 
     Raises:
         ConfigError: no installed plugin knows the family, or it does not take the options.

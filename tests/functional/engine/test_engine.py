@@ -7,7 +7,7 @@ import importlib
 import pytest
 from engine_parts import PARTS, config, rows
 
-from ctxbench import ConfigError, CtxbenchError
+from ctxbench import ConfigError, CtxbenchError, plain_text_hint
 from ctxbench.engine import RunReport, preview, run
 from ctxbench.registry import load_plugins
 
@@ -214,13 +214,13 @@ def test_costs_are_counted_by_the_rule(parts, tmp_path):
     from ctxbench import tokens
 
     with run(config(tmp_path, samples=1, augmentations=["clean"])) as store:
-        names = "reference_tokens, carrier_tokens, carrier_visual_tokens, prompt_tokens, text_prompt_tokens, compression_ratio"
-        names += ", prompt_ratio, token_source, prompt"
-        ((reference, carrier, visual, prompt, as_text, ratio, prompt_ratio, source, text),) = rows(store, names)
+        names = "reference_tokens, carrier_tokens, carrier_visual_tokens, carrier_marker_tokens, prompt_tokens, text_prompt_tokens"
+        names += ", compression_ratio, prompt_ratio, token_source, prompt, question"
+        ((reference, carrier, visual, markers, prompt, as_text, ratio, prompt_ratio, source, text, question),) = rows(store, names)
         ((width, height, processed, factor),) = store.query("SELECT width, height, processed_width, resize_factor FROM pages").rows
-    assert visual == carrier == tokens.visual_tokens(width, height)
-    words = tokens.count_text(text)
-    assert (prompt, as_text) == (words + visual + 2, words + reference)
+    assert (visual, markers, carrier) == (tokens.visual_tokens(width, height), 2, visual + 2)
+    plain = tokens.count_text(f"{plain_text_hint('en')}\n\n{question}")
+    assert (prompt, as_text) == (tokens.count_text(text) + carrier, plain + reference)
     assert ratio == pytest.approx(reference / carrier)
     assert prompt_ratio == pytest.approx(as_text / prompt)
     assert source == "formula"

@@ -7,9 +7,8 @@ from typing import Any
 import click
 
 import ctxbench
-from ctxbench import CtxbenchError, ImageTokens, tokens
+from ctxbench import Carrier, Codec, CtxbenchError, ImageTokens, tokens
 from ctxbench.config import make_config, parse_component
-from ctxbench.registry import Registry
 from ctxbench_cli.files import read_context
 from ctxbench_cli.output import print_json, print_table
 
@@ -17,11 +16,18 @@ from ctxbench_cli.output import print_json, print_table
 @click.command("cost")
 @click.argument("file", metavar="FILE")
 @click.option("-c", "--codec", "codecs", multiple=True, help="Codec, with options as NAME:key=value. Default: every codec.")
-@click.option("--family", "families", multiple=True, help="Model family. Default: every family that is known.")
+@click.option(
+    "--family", "families", multiple=True, help="Model family, with options as NAME:key=value. Default: every family that is known."
+)
 @click.option("--reference", default=tokens.REFERENCE, show_default=True, help="Whose tokenizer counts the text.")
 @click.option("--format", "output", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def command(file: str, codecs: tuple[str, ...], families: tuple[str, ...], reference: str, output: str) -> None:
-    """What FILE would cost in each codec, for each model family, before you run anything. FILE '-' is stdin."""
+    """What FILE would cost in each codec, for each model family, before you run anything. FILE '-' is stdin.
+
+    The tokens are those of the carrier's own text, of its pages, and of the markers around them. The ratio is that of the reference
+    tokens to them, and the product of two factors: how much the codec compresses the text (bytes of the context for each byte of its
+    payload), and how much the carrier gains by holding those bytes as it does.
+    """
     registry = ctxbench.load_plugins()
     text = read_context(file)
     reference_tokens = tokens.count_text(text, reference)
@@ -32,52 +38,65 @@ def command(file: str, codecs: tuple[str, ...], families: tuple[str, ...], refer
     wanted = list(families) or registry.names("token_counter")
     rows = []
     for part in config.codecs:
-        rows += _rows(registry, part.label, registry.codec(part.name, **part.options), text, reference_tokens, wanted, reference)
+        rows += _rows(part.label, registry.codec(part.name, **part.options), text, reference_tokens, wanted, reference)
     if output == "json":
-        print_json({"file": file, "characters": len(text), "reference_tokens": reference_tokens, "reference": reference, "costs": rows})
+        size = len(text.encode("utf-8"))
+        head = {"file": file, "characters": len(text), "bytes": size, "reference_tokens": reference_tokens, "reference": reference}
+        print_json({**head, "costs": rows})
         return
     click.echo(f"{file}: {len(text):,} characters, {reference_tokens:,} reference tokens ({reference})")
     click.echo()
-    columns = ["codec", "family", "pages", "page size", "tokens", "ratio", "note"]
-    print_table(columns, [[_cell(row, name) for name in columns] for row in rows], right=["pages", "tokens", "ratio"])
+    columns = ["codec", "family", "pages", "page size", "visual", "markers", "tokens", "ratio", "= text", "x carrier", "note"]
+    print_table(columns, [[_cell(row, name) for name in columns] for row in rows], right=columns[2:3] + columns[4:-1])
 
 
-def _rows(
-    registry: Registry, label: str, codec: Any, text: str, reference_tokens: int, families: list[str], reference: str
-) -> list[dict[str, Any]]:
-    base = {"codec": label}
+def _rows(label: str, codec: Codec, text: str, reference_tokens: int, families: list[str], reference: str) -> list[dict[str, Any]]:
+    """A row for each family; one for a carrier without pages, which costs the same under every family's image rule."""
     try:
         carrier = codec.encode(text)
     except CtxbenchError as error:
-        return [base | {"family": "", "error": str(error)}]
-    text_tokens = tokens.count_text(carrier.text, reference) if carrier.text else 0
-    rows = []
-    for family in families:
-        counter = registry.token_counter(family)
-        images: list[ImageTokens] = []
-        refused: str | None = None
-        try:
-            images = [counter.image(*page.size) for page in carrier.pages]
-        except (CtxbenchError, ValueError) as error:
-            refused = str(error)
-        visual = sum(image.tokens for image in images)
-        total = visual + text_tokens
-        row = {
-            "family": family,
-            "pages": len(carrier.pages),
-            "page_sizes": [list(page.size) for page in carrier.pages],
-            "text_tokens": text_tokens,
-            "visual_tokens": visual,
-            "tokens": None if refused else total,
-            "ratio": None if refused or not total else reference_tokens / total,
-            "rescaled": any(image.budget_scaled for image in images),
-            "error": refused,
-        }
-        rows.append(base | row)
-        if not carrier.pages:  # a text costs the same under every family's image rule
-            rows[-1]["family"] = reference
-            break
-    return rows
+        return [{"codec": label, "family": "", "error": str(error)}]
+    size = len(text.encode("utf-8"))
+    base = {
+        "codec": label,
+        "pages": len(carrier.pages),
+        "page_sizes": [list(page.size) for page in carrier.pages],
+        "text_tokens": tokens.count_text(carrier.text, reference) if carrier.text else 0,
+        "payload_bytes": carrier.payload_bytes,
+        "text_factor": size / carrier.payload_bytes if carrier.payload_bytes else None,
+    }
+    if not carrier.pages:
+        return [base | {"family": reference} | _cost(base, [], 0, reference_tokens)]
+    return [base | {"family": family} | _family(family, carrier, base, reference_tokens) for family in families]
+
+
+def _family(family: str, carrier: Carrier, base: dict[str, Any], reference_tokens: int) -> dict[str, Any]:
+    counter = tokens.counter(family)
+    try:
+        images = [counter.image(*page.size) for page in carrier.pages]
+    except (CtxbenchError, ValueError) as error:
+        return {"error": str(error)}
+    return _cost(base, images, counter.overhead(images), reference_tokens)
+
+
+def _cost(base: dict[str, Any], images: list[ImageTokens], markers: int, reference_tokens: int) -> dict[str, Any]:
+    """The columns that follow from what the pages cost."""
+    visual = sum(image.tokens for image in images)
+    total = base["text_tokens"] + visual + markers
+    ratio = reference_tokens / total if total else None
+    factor = base["text_factor"]
+    return {
+        "visual_tokens": visual,
+        "marker_tokens": markers,
+        "tokens": total,
+        "ratio": ratio,
+        "carrier_factor": ratio / factor if ratio and factor else None,
+        "loses_pixels": any(image.budget_scaled for image in images),
+        "error": None,
+    }
+
+
+_KEYS = {"visual": "visual_tokens", "markers": "marker_tokens", "= text": "text_factor", "x carrier": "carrier_factor"}
 
 
 def _cell(row: dict[str, Any], name: str) -> str:
@@ -87,8 +106,8 @@ def _cell(row: dict[str, Any], name: str) -> str:
     if name == "note":
         if row.get("error"):
             return str(row["error"])
-        return "pages are rescaled to fit the pixel budget" if row.get("rescaled") else ""
-    value = row.get(name)
+        return "pages lose pixels: the model gets fewer than they have" if row.get("loses_pixels") else ""
+    value = row.get(_KEYS.get(name, name))
     if value is None:
         return ""
     return f"{value:.2f}" if isinstance(value, float) else str(value)

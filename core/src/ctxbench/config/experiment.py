@@ -16,7 +16,7 @@ from ctxbench.seeds import stable_hash
 class TokenConfig:
     """Whose rules count the tokens."""
 
-    family: str = setting(String(), "Model family whose rule counts visual tokens.", "qwen2-vl")
+    family: str = setting(String(), "Model family whose rule counts visual tokens; may carry options (deepseek-ocr:mode=base).", "qwen2-vl")
     reference: str = setting(String(), "Model family whose tokenizer counts reference text tokens.", "qwen2-vl")
     min_pixels: int | None = setting(Optional(Integer(1)), "Smallest page area in pixels; null for the family's own.", None)
     max_pixels: int | None = setting(Optional(Integer(1)), "Largest page area in pixels; null for the family's own.", None)

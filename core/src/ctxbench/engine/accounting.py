@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import attrs
 
 from ctxbench import tokens
 from ctxbench.config import TokenConfig
+from ctxbench.interfaces import TokenCounter
+from ctxbench.plan import counting
 from ctxbench.records import ImageTokens, TokenUsage
 
 
@@ -38,32 +41,54 @@ def reference_tokens(config: TokenConfig, text: str) -> int:
     return tokens.count_text(text, config.reference)
 
 
+def _counter(config: TokenConfig) -> TokenCounter:
+    return tokens.counter(config.family, min_pixels=config.min_pixels, max_pixels=config.max_pixels)
+
+
 @attrs.frozen
 class Cost:
     """Token costs of one trial, as the columns of the store of the same names."""
 
+    token_config: dict[str, Any]
+    context_bytes: int
+    payload_bytes: int | None
     reference_tokens: int
     carrier_text_tokens: int
     carrier_visual_tokens: int
+    carrier_marker_tokens: int
     carrier_tokens: int
     encoded_visual_tokens: int
+    encoded_tokens: int
     prompt_tokens: int
     formula_prompt_tokens: int
     text_prompt_tokens: int
     token_source: str
     token_family: str
     token_flag: str | None
+    encoded_ratio: float | None
     compression_ratio: float | None
     prompt_ratio: float | None
 
 
 @attrs.frozen
 class TextCounts:
-    """Reference tokens of a prompt's parts: the context, the carrier's own text, and the words around it (hint, question, system)."""
+    """What a prompt's text comes to.
+
+    Attributes:
+        context: reference tokens of the context.
+        carrier: reference tokens of the carrier's own text.
+        words: reference tokens of the words around it: hint, question and system message.
+        plain_words: the same with the hint of a plain-text context.
+        context_bytes: the context as UTF-8.
+        payload_bytes: bytes in the carrier after the codec's own compression, or ``None`` if the codec does not tell.
+    """
 
     context: int
     carrier: int
     words: int
+    plain_words: int
+    context_bytes: int
+    payload_bytes: int | None = None
 
 
 def account(
@@ -77,35 +102,56 @@ def account(
 ) -> Cost:
     """All costs of one trial.
 
-    ``compression_ratio`` is context / carrier tokens; ``prompt_ratio`` sets the whole prompt, had it carried the context as text,
-    against the whole prompt as it is, both by formula and without the chat template. The processor's count of visual tokens, where
-    there is one, replaces the formula's. ``disagreement`` says that two sources gave different counts; it is flagged ``count_mismatch``.
+    A carrier costs its text, its visual tokens and its markers. ``compression_ratio`` is context / carrier tokens of the pages as sent,
+    ``encoded_ratio`` the same of the pages as the codec made them. ``prompt_ratio`` sets the whole prompt of the text codec (its hint,
+    the context, the question) against the whole prompt as it is, both by formula and without the chat template. The processor's count
+    of visual tokens, and of markers if it tells, replaces the formula's in what was sent. A ratio is there whenever its counts are:
+    flags say what else to know. ``disagreement`` says that two sources gave different counts; it is flagged ``count_mismatch``.
     """
-    formula_visual = sum(page.tokens.tokens for page in pages)
-    overhead = tokens.counter(config.family, min_pixels=config.min_pixels, max_pixels=config.max_pixels).overhead(len(pages))
-    formula_prompt = counts.words + counts.carrier + formula_visual + overhead
-    visual = formula_visual if usage is None else usage.visual
-    carrier = counts.carrier + visual
+    sent, made = _pages_cost(config, pages), _pages_cost(config, encoded)
+    formula_prompt = counts.words + counts.carrier + sent.visual + sent.markers
+    visual = sent.visual if usage is None else usage.visual
+    markers = sent.markers if usage is None or usage.markers is None else usage.markers
+    carrier = counts.carrier + visual + markers
+    encoded_tokens = counts.carrier + made.visual + made.markers
+    text_prompt = counts.plain_words + counts.context
     flags = []
     if any(page.tokens.budget_scaled for page in pages):
         flags.append("budget_scaled")
     if disagreement:
         flags.append("count_mismatch")
     return Cost(
+        token_config=counting(config, _counter(config)),
+        context_bytes=counts.context_bytes,
+        payload_bytes=counts.payload_bytes,
         reference_tokens=counts.context,
         carrier_text_tokens=counts.carrier,
         carrier_visual_tokens=visual,
+        carrier_marker_tokens=markers,
         carrier_tokens=carrier,
-        encoded_visual_tokens=sum(page.tokens.tokens for page in encoded),
+        encoded_visual_tokens=made.visual,
+        encoded_tokens=encoded_tokens,
         prompt_tokens=formula_prompt if usage is None else usage.prompt,
         formula_prompt_tokens=formula_prompt,
-        text_prompt_tokens=counts.words + counts.context,
+        text_prompt_tokens=text_prompt,
         token_source="formula" if usage is None else usage.source,
         token_family=config.family,
         token_flag=",".join(flags) or None,
+        encoded_ratio=counts.context / encoded_tokens if encoded_tokens else None,
         compression_ratio=counts.context / carrier if carrier else None,
-        prompt_ratio=(counts.words + counts.context) / formula_prompt if formula_prompt else None,
+        prompt_ratio=text_prompt / formula_prompt if formula_prompt else None,
     )
+
+
+@attrs.frozen
+class _PagesCost:
+    visual: int
+    markers: int
+
+
+def _pages_cost(config: TokenConfig, pages: Sequence[PageCost]) -> _PagesCost:
+    images = [page.tokens for page in pages]
+    return _PagesCost(sum(image.tokens for image in images), _counter(config).overhead(images) if images else 0)
 
 
 def disagrees(usage: TokenUsage, pages: Sequence[PageCost]) -> bool:

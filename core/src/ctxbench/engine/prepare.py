@@ -19,6 +19,7 @@ from ctxbench.engine.decoder import Decoded, DecoderProcess
 from ctxbench.engine.failures import Failure, StageError, staged
 from ctxbench.engine.prompts import answer_room, compose
 from ctxbench.executors import report_stage
+from ctxbench.hints import plain_text_hint
 from ctxbench.images import page_sha256
 from ctxbench.interfaces import Augmenter, Codec, Component, Task
 from ctxbench.plan import Part
@@ -62,7 +63,6 @@ class Prepared:
         text: the user's turn of the prompt.
         encoded: costs of the pages as encoded. ``counts``: reference tokens of the prompt's parts.
         room: new tokens that an answer may take, in reference tokens.
-        payload_bytes: as in :class:`~ctxbench.Carrier`.
     """
 
     number: int
@@ -71,7 +71,6 @@ class Prepared:
     encoded: tuple[PageCost, ...] = ()
     counts: TextCounts | None = None
     room: int | None = None
-    payload_bytes: int | None = None
     encode_seconds: float = 0.0
     variants: dict[str, Variant] = attrs.field(factory=dict)
     failure: Failure | None = None
@@ -146,7 +145,7 @@ def _prepare(job: Job, session: Session, decoder: DecoderProcess | None, limit: 
             unchanged = _variant(job, session, carrier, sample, part, seed, decoder, limit)
         variants[part.label] = unchanged
     text = compose(hint, carrier.text, sample.question)
-    return Prepared(job.number, sample, text, encoded, counts, room, carrier.payload_bytes, encode_seconds, variants)
+    return Prepared(job.number, sample, text, encoded, counts, room, encode_seconds, variants)
 
 
 def component(session: Session, part: Part, stage: Stage) -> Component:
@@ -173,8 +172,14 @@ def _count(job: Job, sample: Sample, length: int, hint: str, carrier: Carrier) -
     def tokens(text: str | None) -> int:
         return reference_tokens(job.tokens, text) if text else 0
 
+    plain = plain_text_hint(sample.language)
     counts = TextCounts(
-        context=length, carrier=tokens(carrier.text), words=tokens(compose(hint, None, sample.question)) + tokens(job.system)
+        context=length,
+        carrier=tokens(carrier.text),
+        words=tokens(compose(hint, None, sample.question)) + tokens(job.system),
+        plain_words=tokens(compose(plain, None, sample.question)) + tokens(job.system),
+        context_bytes=len(sample.context.encode("utf-8")),
+        payload_bytes=carrier.payload_bytes,
     )
     return _costs(job, carrier.pages), counts, answer_room(tokens(sample.answer))
 

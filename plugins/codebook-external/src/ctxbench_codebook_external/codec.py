@@ -74,7 +74,7 @@ class CodebookExternal(Codec):
         parts = split(payload, flags, self._capacities(len(payload)))
         self._check_pages(parts)
         made = [self._symbol(part) for part in parts]
-        return Carrier(pages=[self._page(group) for group in self._groups(made)])
+        return Carrier(pages=[self._page(group) for group in self._groups(made)], payload_bytes=len(payload))
 
     def page_sizes(self, text: str) -> list[tuple[int, int]]:
         """Sizes of the pages; for QR without drawing them."""

@@ -70,6 +70,11 @@ class Aligned:
         codes, symbol = symbols.encode(text, self.symbol)
         return [(columns * SQUARE, rows * SQUARE) for columns, rows in self._sizes(len(codes), symbol)]
 
+    def payload_bytes(self, text: str) -> int:
+        """Bytes that the codes of a text come to, without padding and parity."""
+        codes, symbol = symbols.encode(text, self.symbol)
+        return -(-len(codes) * WIDTHS[symbol] // 8)
+
     @property
     def _full(self) -> int:
         """Payload squares of the largest page."""

@@ -105,7 +105,8 @@ class Codebook(Codec):
             CapacityError: more than 4,096 pages would be needed.
         """
         if self.preset == "aligned":
-            return Carrier(pages=self._aligned().encode(require_text(text)))
+            aligned = self._aligned()
+            return Carrier(pages=aligned.encode(require_text(text)), payload_bytes=aligned.payload_bytes(text))
         payload, compression = document.compress(require_text(text), self.compression)
         sizes = self._sizes(len(payload))
         count = len(sizes) - self.parity_page
@@ -117,7 +118,7 @@ class Codebook(Codec):
         for i, (part, (width, height)) in enumerate(zip(parts, sizes, strict=True)):
             head = Header(self._setting("cell"), bits, self._setting("parity"), compression, i, count, len(part), checksum, height // GRID)
             pages.append(self._page(head, part, width, height))
-        return Carrier(pages=pages)
+        return Carrier(pages=pages, payload_bytes=len(payload))
 
     def page_sizes(self, text: str) -> list[tuple[int, int]]:
         """Sizes of the pages, without drawing them."""

@@ -14,8 +14,8 @@ from ctxbench_qwen_tokens.checks import check_pixels
 MAX_ASPECT = 200
 
 
-def smart_resize(width: int, height: int, factor: int, min_pixels: int, max_pixels: int) -> tuple[int, int, bool]:
-    """(width, height, budget_scaled) after the processor's resizing.
+def smart_resize(width: int, height: int, factor: int, min_pixels: int, max_pixels: int) -> tuple[int, int]:
+    """(width, height) after the processor's resizing.
 
     Both sides become multiples of ``factor``, by rounding half to even, and the area is brought into [``min_pixels``, ``max_pixels``] at
     nearly the same aspect. The rule is ``smart_resize`` of transformers' Qwen2-VL image processor.
@@ -28,15 +28,11 @@ def smart_resize(width: int, height: int, factor: int, min_pixels: int, max_pixe
     w, h = round(width / factor) * factor, round(height / factor) * factor
     if w * h > max_pixels:
         beta = math.sqrt(width * height / max_pixels)
-        return (
-            max(factor, math.floor(width / beta / factor) * factor),
-            max(factor, math.floor(height / beta / factor) * factor),
-            True,
-        )
+        return max(factor, math.floor(width / beta / factor) * factor), max(factor, math.floor(height / beta / factor) * factor)
     if w * h < min_pixels:
         beta = math.sqrt(min_pixels / (width * height))
-        return math.ceil(width * beta / factor) * factor, math.ceil(height * beta / factor) * factor, True
-    return w, h, False
+        return math.ceil(width * beta / factor) * factor, math.ceil(height * beta / factor) * factor
+    return w, h
 
 
 def _check_pixels(counter: QwenVL, attribute: attrs.Attribute[int], value: object) -> None:
@@ -46,13 +42,19 @@ def _check_pixels(counter: QwenVL, attribute: attrs.Attribute[int], value: objec
 
 @attrs.frozen
 class QwenVL(TokenCounter):
-    """One token for each ``factor`` x ``factor`` px of the resized image.
+    """One token for each ``factor`` x ``factor`` px of the resized image, between ``<|vision_start|>`` and ``<|vision_end|>``.
+
+    A page loses pixels (``budget_scaled``) where a side loses more than half a square: ``max_pixels`` is why, and ``min_pixels`` for a
+    page that is narrower than half a square and much longer.
 
     Attributes:
         factor: patch size times merge size, in pixels.
         min_pixels, max_pixels: the pixel budget of the processor.
         source: where the rule comes from.
     """
+
+    version = 2
+    MARKERS = 2
 
     factor: int
     source: str
@@ -70,12 +72,9 @@ class QwenVL(TokenCounter):
 
     def image(self, width: int, height: int) -> ImageTokens:
         """See :func:`smart_resize`."""
-        w, h, scaled = smart_resize(width, height, self.factor, self.min_pixels, self.max_pixels)
-        return ImageTokens((w // self.factor) * (h // self.factor), w, h, scaled)
-
-    def overhead(self, pages: int) -> int:
-        """``<|vision_start|>`` and ``<|vision_end|>`` around each image."""
-        return 2 * pages
+        w, h = smart_resize(width, height, self.factor, self.min_pixels, self.max_pixels)
+        lost = max(width - w, height - h) > self.factor / 2
+        return ImageTokens((w // self.factor) * (h // self.factor), w, h, lost, self.MARKERS)
 
 
 _SMART_RESIZE = "Qwen2VLImageProcessor of transformers, smart_resize and the default size"

@@ -37,12 +37,18 @@ def _scaled(width: int, height: int, longest: int) -> tuple[int, int]:
 class Idefics3(TokenCounter):
     """The longer side is scaled to ``longest_edge``, both sides up to whole tiles, and an overview of one tile is added.
 
+    ``<fake_token_around_image>`` stands before each tile and at the end, ``<row_r_col_c>`` or ``<global-img>`` before its visual tokens,
+    and a line break after each row of tiles (two after the last, which are one token). A page of one tile has three markers. A page
+    loses pixels where the tiles together are smaller than it is. Tokenizers have a token of their own for at most 6 x 6 tiles.
+
     Attributes:
         tile: side of a tile in pixels.
         tile_tokens: visual tokens of a tile.
         longest_edge: the processor's ``size``, in pixels.
         source: where the rule comes from.
     """
+
+    version = 2
 
     tile: int
     tile_tokens: int
@@ -59,10 +65,7 @@ class Idefics3(TokenCounter):
         return {"longest_edge": self.longest_edge}
 
     def image(self, width: int, height: int) -> ImageTokens:
-        """Tokens of all tiles and of the overview, which a page of a single tile does not have.
-
-        The scale is always set by ``longest_edge``; a page that has that length already is not rescaled.
-        """
+        """Tokens of all tiles and of the overview, which a page of a single tile does not have."""
         w, h = _scaled(width, height, self.longest_edge)
         ratio = w / h
         if w >= h:
@@ -74,16 +77,37 @@ class Idefics3(TokenCounter):
         columns, rows = max(columns, 1), max(rows, 1)
         tiles = columns * rows
         images = tiles + 1 if tiles > 1 else 1
-        scaled = max(width, height) != max(w, h)
-        return ImageTokens(self.tile_tokens * images, columns * self.tile, rows * self.tile, scaled)
+        markers = 2 * tiles + rows + 3 if tiles > 1 else 3
+        w, h = columns * self.tile, rows * self.tile
+        return ImageTokens(self.tile_tokens * images, w, h, w < width or h < height, markers)
+
+
+def nearest_grid(width: int, height: int, tile: int, least: int, most: int) -> tuple[int, int]:
+    """(columns, rows) of the grid of ``least`` to ``most`` tiles that is nearest to the page in shape.
+
+    Of grids of one shape it is the largest that the page fills by more than half; ``tile`` is the side of a tile in pixels. The rule is
+    ``get_optimal_tiled_canvas`` of transformers' GOT-OCR 2 image processor, which InternVL's processor uses.
+    """
+    grids = [(c, r) for c in range(1, most + 1) for r in range(1, most // c + 1) if c * r >= least]
+    best, nearest = (1, 1), math.inf
+    for columns, rows in sorted(grids, key=lambda grid: grid[0] * grid[1]):
+        difference = abs(width / height - columns / rows)
+        if difference < nearest:
+            best, nearest = (columns, rows), difference
+        elif difference == nearest and width * height > 0.5 * tile**2 * columns * rows:
+            best = (columns, rows)
+    return best
 
 
 @attrs.frozen
 class InternVL(TokenCounter):
     """The page is stretched onto the grid of at most ``max_tiles`` tiles whose shape is nearest to its own, and an overview is added.
 
-    Each tile of 448 px is 256 visual tokens.
+    Each tile of 448 px is 256 visual tokens; ``<img>`` and ``</img>`` stand around them all. A page loses pixels where the grid is
+    narrower or lower than it is.
     """
+
+    version = 2
 
     source: str = attrs.field(
         default="Chen et al., How Far Are We to GPT-4V? (2024), section 3.3; InternVLProcessor and GotOcr2ImageProcessor of transformers",
@@ -93,6 +117,7 @@ class InternVL(TokenCounter):
 
     TILE = 448
     TOKENS = 256
+    MARKERS = 2
 
     @max_tiles.validator
     def _check(self, attribute: attrs.Attribute[int], value: object) -> None:
@@ -106,22 +131,10 @@ class InternVL(TokenCounter):
 
     def image(self, width: int, height: int) -> ImageTokens:
         """Tokens of all tiles and of the overview, which a page of a single tile does not have."""
-        columns, rows = self._grid(width, height)
+        columns, rows = nearest_grid(width, height, self.TILE, 1, self.max_tiles)
         tiles = columns * rows
         w, h = columns * self.TILE, rows * self.TILE
-        return ImageTokens(self.TOKENS * (tiles + 1 if tiles > 1 else 1), w, h, (w, h) != (width, height))
-
-    def _grid(self, width: int, height: int) -> tuple[int, int]:
-        """(columns, rows) nearest in shape; of grids of one shape the largest that the page fills by more than half."""
-        grids = [(c, r) for c in range(1, self.max_tiles + 1) for r in range(1, self.max_tiles // c + 1)]
-        best, least = (1, 1), math.inf
-        for columns, rows in sorted(grids, key=lambda grid: grid[0] * grid[1]):
-            difference = abs(width / height - columns / rows)
-            if difference < least:
-                best, least = (columns, rows), difference
-            elif difference == least and width * height > 0.5 * self.TILE**2 * columns * rows:
-                best = (columns, rows)
-        return best
+        return ImageTokens(self.TOKENS * (tiles + 1 if tiles > 1 else 1), w, h, w < width or h < height, self.MARKERS)
 
 
 def idefics3(longest_edge: int = 4 * 364) -> Idefics3:

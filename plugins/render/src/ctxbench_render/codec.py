@@ -129,7 +129,7 @@ class RenderCodec(Codec):
         """
         pages = self._pages(text)
         width = self._fitted_width(pages)
-        return Carrier(pages=[self._draw(page, width) for page in pages])
+        return Carrier(pages=[self._draw(page, width) for page in pages], payload_bytes=len(text.encode("utf-8")))
 
     def page_sizes(self, text: str) -> list[tuple[int, int]]:
         """Sizes of the pages, without drawing them."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from ctxbench import Carrier, Codec, DecodeError, require_text
+from ctxbench import Carrier, Codec, DecodeError, plain_text_hint, require_text
 
 
 @attrs.frozen
@@ -13,7 +13,7 @@ class TextCodec(Codec):
 
     def encode(self, text: str) -> Carrier:
         """A carrier that holds the text itself."""
-        return Carrier(text=require_text(text))
+        return Carrier(text=require_text(text), payload_bytes=len(text.encode("utf-8")))
 
     def decode(self, carrier: Carrier) -> str:
         """The carrier's text.
@@ -32,4 +32,4 @@ class TextCodec(Codec):
 
     def hint(self, language: str) -> str:
         """The context follows as text."""
-        return "上下文如下。" if language == "zh" else "The context is the text below."
+        return plain_text_hint(language)
