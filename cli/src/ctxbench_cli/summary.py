@@ -18,10 +18,13 @@ SELECT model, adapter, task, bucket, language, codec, augmentation,
        avg(CASE WHEN correct THEN 1.0 ELSE 0.0 END) AS accuracy,
        avg(CASE WHEN channel_ok THEN 1.0 WHEN channel_ok IS NOT NULL THEN 0.0 END) AS channel,
        avg(channel_cer) AS channel_cer,
-       avg(reference_tokens) AS reference_tokens, avg(encoded_visual_tokens + carrier_text_tokens) AS encoded_tokens,
+       avg(reference_tokens) AS reference_tokens, avg(encoded_tokens) AS encoded_tokens,
        avg(carrier_tokens) AS carrier_tokens,
-       avg(compression_ratio) FILTER (token_flag IS NULL) AS ratio, avg(score) AS score, avg(f1.value) AS json_structural_f1
-FROM results LEFT JOIN (SELECT trial_id, value FROM scores WHERE name = 'json_structural_f1') AS f1 USING (trial_id)
+       sum(reference_tokens) / nullif(sum(encoded_tokens), 0) AS encoded_ratio,
+       sum(reference_tokens) / nullif(sum(carrier_tokens), 0) AS compression_ratio,
+       sum(context_bytes) / nullif(sum(payload_bytes), 0) AS text_compression,
+       avg(score) AS score, avg(f1.value) AS json_f1
+FROM results LEFT JOIN (SELECT trial_id, value FROM scores WHERE name = 'json_f1') AS f1 USING (trial_id)
 WHERE cell IN ({cells}) AND sample_index < {samples}
 GROUP BY ALL
 ORDER BY model, adapter, task, bucket, language, codec, augmentation
@@ -62,7 +65,7 @@ def _table(found: list[dict[str, Any]], config: ExperimentConfig, levels: list[s
         by_level = groups[key]
         first = by_level.get(levels[0]) or next(iter(by_level.values()))
         tokens = "" if first["encoded_tokens"] is None else f"{first['encoded_tokens']:.0f}"
-        ratio = "" if not first["encoded_tokens"] else f"{first['reference_tokens'] / first['encoded_tokens']:.2f}"
+        ratio = "" if first["encoded_ratio"] is None else f"{first['encoded_ratio']:.2f}"
         name = model if adapter is None else f"{model} + {adapter}"
         row = [name, task, str(bucket), codec, tokens, ratio]
         row += [_share(by_level[level]) if level in by_level else "" for level in levels]
@@ -73,8 +76,8 @@ def _table(found: list[dict[str, Any]], config: ExperimentConfig, levels: list[s
 
 
 def _share(cell: dict[str, Any]) -> str:
-    """Share of right answers, and how much of the structure came back where not all were right."""
-    f1 = cell["json_structural_f1"]
+    """Share of right answers, and the F1 of the values that came back where not all were right."""
+    f1 = cell["json_f1"]
     partial = f" (F1 {f1:.2f})" if f1 is not None and cell["accuracy"] < 1 else ""
     return percent(cell["accuracy"]) + partial
 
@@ -88,11 +91,13 @@ def _explain(report: RunReport, config: ExperimentConfig, found: list[dict[str, 
     sizes = sorted({cell["n"] for cell in found})
     n = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}" if sizes else "0"
     click.echo()
-    click.echo(f"tokens: what the codec's pages or text cost before augmentation ({config.tokens.family} rule)")
-    click.echo("ratio:  reference text tokens of the context / tokens")
+    click.echo(f"tokens: what the codec's pages or text cost as encoded, markers included ({config.tokens.family} rule)")
+    click.echo(
+        "ratio:  reference text tokens of the contexts / tokens (column encoded_ratio; compression_ratio is that of the pages as sent)"
+    )
     click.echo(f"{', '.join(part.label for part in config.augmentations)}: share of right answers, {n} trials a cell")
-    if any(cell["json_structural_f1"] is not None and cell["accuracy"] < 1 for cell in found):
-        click.echo("F1:     structural F1 of the JSON, where not every document came back exactly")
+    if any(cell["json_f1"] is not None and cell["accuracy"] < 1 for cell in found):
+        click.echo("F1:     share of the JSON's values that came back in their places, where not every document came back exactly")
     if any(part.name == "channel" for part in config.models):
         click.echo("model channel: no neural model; a perfect reader of what each codec's own decoder recovers from the pixels")
     click.echo()

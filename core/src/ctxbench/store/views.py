@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
+import math
 from collections.abc import Iterable
 
 import duckdb
@@ -15,7 +17,7 @@ Z = 1.959963984540054
 CELL = ("model", "adapter", "task", "bucket", "language", "codec", "augmentation")
 """What makes a cell of an experiment. ``adapter`` and ``language`` may be NULL, which groups like any value."""
 
-NAMES = ("results", "summary", "frontier", "attribution", "errors")
+NAMES = ("results", "summary", "ratios", "frontier", "attribution", "errors")
 
 _RUN_COLUMNS = (
     "name",
@@ -34,7 +36,19 @@ _RUN_COLUMNS = (
     "finished_at",
 )
 _SECONDS = ("encode", "augment", "channel", "read", "prefill", "generate", "score")
-_CORRECT = "(CASE WHEN t.status = 'error' THEN FALSE ELSE t.outcome = 'correct' END)"
+MARGIN = 0.05
+"""Accuracy that a cheaper cell may be lower by and still beat a dearer one, in ``frontier``."""
+
+REPLICATES = 200
+"""Bootstrap replicates of ``ratios``."""
+
+_POISSON = tuple(itertools.accumulate(math.exp(-1) / math.factorial(k) for k in range(10)))
+"""Cumulative probabilities of a Poisson(1) variable."""
+
+
+def _correct(table: str) -> str:
+    """SQL of whether a trial was answered right: an error is wrong, a trial without an outcome is neither."""
+    return f"(CASE WHEN {table}.status = 'error' THEN FALSE ELSE {table}.outcome = 'correct' END)"
 
 
 def quoted(name: str) -> str:
@@ -80,6 +94,7 @@ def definitions(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     return {
         "results": _results(score_columns(pairs)),
         "summary": _summary(),
+        "ratios": _ratios(),
         "frontier": _frontier(),
         "attribution": _attribution(),
         "errors": _errors(),
@@ -105,7 +120,7 @@ def refresh(connection: duckdb.DuckDBPyConnection, pairs: Iterable[tuple[str, st
 def _results(columns: dict[tuple[str, str], str]) -> str:
     trial = ", ".join(f"t.{column.name}" for column in TRIAL_COLUMNS)
     run = ", ".join(f"r.{name} AS run_{name}" for name in _RUN_COLUMNS)
-    select = f"SELECT {trial}, {_CORRECT} AS correct"
+    select = f"SELECT {trial}, {_correct('t')} AS correct"
     source = "FROM trials t LEFT JOIN runs r ON r.run_id = t.run_id"
     tail = f"t.run_id, t.created_at, {run}"
     if not columns:
@@ -121,71 +136,159 @@ def _results(columns: dict[tuple[str, str], str]) -> str:
     return f"{select}, {wide}, {tail} {source} LEFT JOIN ({scores}) s ON s.trial_id = t.trial_id"
 
 
-def _summary() -> str:
-    """Per cell: counts, accuracy with its Wilson score interval, mean score with its normal interval, mean costs and times.
+def _keyed(alias: str = "t") -> str:
+    """SQL of the hashes that tell cells and variants apart; for rows of before they were stored, one made of what there is."""
+    t = alias
+    old = f"md5(concat_ws('|', {t}.model_fingerprint, {t}.adapter_fingerprint, {t}.model_config, {t}.task_config, {t}.codec_config, " + (
+        f"{t}.augmentation_config, {t}.token_family, {t}.seed))"
+    )
+    return f"coalesce(nullif({t}.variant, ''), {old}) AS variant, coalesce(nullif({t}.cell, ''), {old}) AS cell"
+
+
+def wilson(successes: str, n: str) -> tuple[str, str]:
+    """SQL of the bounds of the 95 % Wilson score interval of a rate, NULL where ``n`` is 0.
 
     Wilson score interval of k successes in n (E. B. Wilson, Probable inference, the law of succession, and statistical
     inference, JASA 22, 1927, 209-212): centre (k + z^2/2) / (n + z^2), half width z / (n + z^2) * sqrt(k (n - k) / n + z^2/4).
     """
-    cell = ", ".join(CELL)
+    centre = f"({successes} + {Z * Z / 2}) / ({n} + {Z * Z})"
+    half = f"{Z} / ({n} + {Z * Z}) * sqrt(greatest(0, {successes} * ({n} - {successes})) / {n} + {Z * Z / 4})"
+    return f"CASE WHEN {n} > 0 THEN greatest(0, {centre} - {half}) END", f"CASE WHEN {n} > 0 THEN least(1, {centre} + {half}) END"
+
+
+def _summary() -> str:
+    """Per cell: counts, accuracy and mean score with intervals, ratios of mean costs, mean times.
+
+    The interval of a mean score in [0, 1] is Wilson's for as many successes as the scores sum to: a variable in [0, 1] of mean m has no
+    larger variance than a rate of m, so it is never too narrow for that reason, and it cannot leave [0, 1]. Scores outside [0, 1] get the
+    normal interval.
+    """
+    labels = ", ".join(CELL)
     seconds = ", ".join(f"avg({name}_seconds) AS {name}_seconds" for name in _SECONDS)
-    centre, half = f"(k + {Z * Z / 2}) / (judged + {Z * Z})", f"{Z} / (judged + {Z * Z}) * sqrt(k * (judged - k) / judged + {Z * Z / 4})"
+    low, high = wilson("k", "judged")
+    score_low, score_high = wilson("sum_score", "n_scored::DOUBLE")
+    times = ", ".join(f"{name}_seconds" for name in _SECONDS)
+    normal = f"{Z} * sd_score / sqrt(n_scored)"
     return f"""
-WITH cells AS (
-    SELECT {cell}, count(*) AS n, count(*) FILTER (t.status = 'error') AS errors,
-        count({_CORRECT})::DOUBLE AS judged, (count(*) FILTER ({_CORRECT}))::DOUBLE AS k,
-        count(score) AS n_scored, avg(score) AS mean_score, {Z} * stddev_samp(score) / sqrt(count(score)) AS score_half,
-        avg(reference_tokens) AS reference_tokens, avg(carrier_tokens) AS carrier_tokens, avg(prompt_tokens) AS prompt_tokens,
-        avg(compression_ratio) FILTER (token_flag IS NULL) AS compression_ratio,
-        avg(prompt_ratio) FILTER (token_flag IS NULL) AS prompt_ratio,
+WITH keyed AS (SELECT t.* EXCLUDE (variant, cell), {_keyed()} FROM trials t),
+cells AS (
+    SELECT {labels}, variant, cell, any_value(seed) AS seed, any_value(token_family) AS token_family,
+        any_value(model_version) AS model_version, any_value(task_version) AS task_version,
+        any_value(codec_version) AS codec_version, any_value(augmentation_version) AS augmentation_version,
+        max(created_at) AS newest, count(*) AS n, count(*) FILTER (status = 'error') AS errors,
+        count({_correct("keyed")})::DOUBLE AS judged, (count(*) FILTER ({_correct("keyed")}))::DOUBLE AS k,
+        count(score) AS n_scored, avg(score) AS mean_score, sum(score) AS sum_score, stddev_samp(score) AS sd_score,
+        min(score) AS least_score, max(score) AS most_score,
+        avg(reference_tokens) AS reference_tokens, avg(carrier_tokens) AS carrier_tokens, avg(encoded_tokens) AS encoded_tokens,
+        avg(prompt_tokens) AS prompt_tokens, count(carrier_tokens) AS n_counted,
+        sum(reference_tokens) FILTER (carrier_tokens IS NOT NULL) / nullif(sum(carrier_tokens), 0) AS compression_ratio,
+        sum(reference_tokens) FILTER (encoded_tokens IS NOT NULL) / nullif(sum(encoded_tokens), 0) AS encoded_ratio,
+        sum(text_prompt_tokens) FILTER (formula_prompt_tokens IS NOT NULL) / nullif(sum(formula_prompt_tokens), 0) AS prompt_ratio,
+        sum(context_bytes) FILTER (payload_bytes IS NOT NULL) / nullif(sum(payload_bytes), 0) AS text_compression,
         count(*) FILTER (token_flag IS NOT NULL) AS n_flagged, avg(n_pages) AS n_pages,
-        avg(channel_ok::INTEGER) AS channel_ok, avg(channel_cer) AS channel_cer, {seconds},
-        count(DISTINCT (model_fingerprint, adapter_fingerprint, task_config, codec_config, augmentation_config)) AS n_variants
-    FROM trials t GROUP BY {cell}
+        avg(channel_ok::INTEGER) AS channel_ok, avg(channel_correct::INTEGER) AS channel_correct, avg(channel_cer) AS channel_cer,
+        max(training_overlap) AS training_overlap, {seconds}
+    FROM keyed GROUP BY {labels}, variant, cell
+),
+ranked AS (
+    SELECT *, row_number() OVER release = 1 AS is_newest, sum(n) OVER (PARTITION BY {labels}, variant) - n AS n_superseded
+    FROM cells WINDOW release AS (PARTITION BY {labels}, variant ORDER BY newest DESC, cell)
 )
-SELECT {cell}, n, errors, k / nullif(judged, 0) AS accuracy,
-    CASE WHEN judged > 0 THEN greatest(0, {centre} - {half}) END AS accuracy_low,
-    CASE WHEN judged > 0 THEN least(1, {centre} + {half}) END AS accuracy_high,
-    n_scored, mean_score AS score, mean_score - score_half AS score_low, mean_score + score_half AS score_high,
-    reference_tokens, carrier_tokens, prompt_tokens, compression_ratio, prompt_ratio, n_flagged, n_pages,
-    channel_ok, channel_cer, {", ".join(f"{name}_seconds" for name in _SECONDS)}, n_variants
-FROM cells ORDER BY {cell}"""
+SELECT {labels}, variant, n, errors, k / nullif(judged, 0) AS accuracy, {low} AS accuracy_low, {high} AS accuracy_high,
+    n_scored, mean_score AS score,
+    CASE WHEN least_score >= 0 AND most_score <= 1 THEN {score_low} ELSE mean_score - {normal} END AS score_low,
+    CASE WHEN least_score >= 0 AND most_score <= 1 THEN {score_high} ELSE mean_score + {normal} END AS score_high,
+    reference_tokens, encoded_tokens, carrier_tokens, prompt_tokens, n_counted, encoded_ratio, compression_ratio, prompt_ratio,
+    text_compression, n_flagged, n_pages, channel_ok, channel_correct, channel_cer, training_overlap, {times},
+    seed, token_family, model_version, task_version, codec_version, augmentation_version,
+    count(*) OVER (PARTITION BY {labels}) AS n_variants, n_superseded, cell
+FROM ranked WHERE is_newest ORDER BY {labels}, variant"""
+
+
+def _ratios() -> str:
+    """Per cell of ``summary``: ratios of mean costs with 95 % bootstrap percentile intervals.
+
+    Poisson bootstrap (Hanley and MacGibbon 2006; Chamandy et al. 2012): in each of :data:`REPLICATES` replicates a trial counts as often
+    as a Poisson(1) variable says, which is drawn from a hash of the trial's id, so that the same store gives the same interval.
+    """
+    labels = ", ".join(CELL)
+    names = {"encoded_ratio": ("reference_tokens", "encoded_tokens"), "compression_ratio": ("reference_tokens", "carrier_tokens")}
+    names |= {"prompt_ratio": ("text_prompt_tokens", "formula_prompt_tokens")}
+    point = ", ".join(
+        f"sum({top}) FILTER ({under} IS NOT NULL) / nullif(sum({under}), 0) AS {name}" for name, (top, under) in names.items()
+    )
+    drawn = ", ".join(
+        f"sum(w * {top}) FILTER ({under} IS NOT NULL) / nullif(sum(w * {under}), 0) AS {name}" for name, (top, under) in names.items()
+    )
+    bounds = ", ".join(f"quantile_cont({name}, 0.025) AS {name}_low, quantile_cont({name}, 0.975) AS {name}_high" for name in names)
+    chosen = ", ".join(f"p.{name}, d.{name}_low, d.{name}_high" for name in names)
+    steps = " ".join(f"WHEN u < {bound!r} THEN {count}" for count, bound in enumerate(_POISSON))
+    return f"""
+WITH newest AS (SELECT cell FROM summary),
+used AS (
+    SELECT k.cell, k.trial_id, reference_tokens, encoded_tokens, carrier_tokens, text_prompt_tokens, formula_prompt_tokens
+    FROM (SELECT t.* EXCLUDE (variant, cell), {_keyed()} FROM trials t) k SEMI JOIN newest USING (cell)
+),
+points AS (SELECT cell, count(carrier_tokens) AS n_counted, {point} FROM used GROUP BY cell),
+weighted AS (
+    SELECT *, CASE {steps} ELSE {len(_POISSON)} END AS w
+    FROM (SELECT used.*, b, hash(trial_id, b) / 18446744073709551616.0 AS u FROM used, range({REPLICATES}) r(b))
+),
+replicates AS (SELECT cell, b, {drawn} FROM weighted GROUP BY cell, b),
+intervals AS (SELECT cell, {bounds} FROM replicates GROUP BY cell)
+SELECT {", ".join(f"s.{name}" for name in CELL)}, s.variant, p.n_counted, {chosen}, s.text_compression
+FROM summary s JOIN points p USING (cell) JOIN intervals d USING (cell) ORDER BY {labels}, s.variant"""
 
 
 def _frontier() -> str:
-    """The cells that no other cell of their group beats: none is both as cheap and as accurate, and better in one of the two."""
-    group = [name for name in CELL if name != "codec"]
+    """The cells that no other cell of their group beats, at 95 % confidence.
+
+    A cell is beaten by one that costs no more if that one's accuracy is shown to be at most :data:`MARGIN` lower: the lower bound of the
+    difference of the two rates (Newcombe's hybrid score interval, Statistics in Medicine 17, 1998, 873-890, method 10) lies above
+    -MARGIN. With few trials hardly anything is shown, and hardly any cell is left out.
+    """
+    group = [*(name for name in CELL if name != "codec"), "seed", "token_family"]
     same = " AND ".join(f"o.{name} IS NOT DISTINCT FROM c.{name}" for name in group)
+    worse = "(o.accuracy - c.accuracy) - sqrt(power(o.accuracy - o.accuracy_low, 2) + power(c.accuracy_high - c.accuracy, 2))"
+    columns = (*CELL, "variant", "n", "errors", "carrier_tokens", "accuracy", "accuracy_low", "accuracy_high", "compression_ratio", "score")
     return f"""
-SELECT {", ".join(f"c.{name}" for name in CELL)}, c.n, c.errors, c.carrier_tokens, c.accuracy, c.accuracy_low, c.accuracy_high,
-    c.compression_ratio, c.score
+SELECT {", ".join(f"c.{name}" for name in columns)}
 FROM summary c
 WHERE c.carrier_tokens IS NOT NULL AND c.accuracy IS NOT NULL AND NOT EXISTS (
-    SELECT 1 FROM summary o WHERE {same} AND o.carrier_tokens <= c.carrier_tokens AND o.accuracy >= c.accuracy
-        AND (o.carrier_tokens < c.carrier_tokens OR o.accuracy > c.accuracy)
+    SELECT 1 FROM summary o WHERE {same} AND o.cell <> c.cell AND {worse} > -{MARGIN}
+        AND (o.carrier_tokens < c.carrier_tokens OR (o.carrier_tokens = c.carrier_tokens AND o.accuracy > c.accuracy))
 )
-ORDER BY {", ".join(f"c.{name}" for name in group)}, c.carrier_tokens"""
+ORDER BY {", ".join(f"c.{name}" for name in group)}, c.carrier_tokens, c.codec, c.variant"""
 
 
 def _attribution() -> str:
-    """Per cell, as shares of its trials that sum to 1: right, lost in the channel, lost by the reader, unknown, errors."""
-    cell = ", ".join(CELL)
+    """Per cell of ``summary``, as shares of its trials that sum to 1: what became of the question on its way through pixels and reader.
+
+    The channel's verdict is whether the task's own solver answers the question right from what the codec's decoder recovered.
+    """
+    labels = ", ".join(CELL)
+    fates = {
+        "correct": "right",
+        "in_spite_of_channel": "spite",
+        "lost_in_channel": "channel",
+        "lost_in_reader": "reader",
+        "unknown": "unknown",
+        "errors": "error",
+    }
+    shares = ",\n    ".join(f"(count(*) FILTER (fate = '{fate}')) / count(*) AS {name}" for name, fate in fates.items())
     return f"""
-SELECT {cell}, count(*) AS n,
-    (count(*) FILTER (fate = 'correct')) / count(*) AS correct,
-    (count(*) FILTER (fate = 'channel')) / count(*) AS lost_in_channel,
-    (count(*) FILTER (fate = 'reader')) / count(*) AS lost_in_reader,
-    (count(*) FILTER (fate = 'unknown')) / count(*) AS unknown,
-    (count(*) FILTER (fate = 'error')) / count(*) AS errors
+SELECT {labels}, variant, count(*) AS n,
+    {shares}
 FROM (
-    SELECT {cell}, CASE
+    SELECT {", ".join(f"s.{name}" for name in CELL)}, s.variant, CASE
         WHEN t.status = 'error' THEN 'error'
-        WHEN {_CORRECT} THEN 'correct'
-        WHEN {_CORRECT} IS NULL OR channel_ok IS NULL THEN 'unknown'
-        WHEN channel_ok THEN 'reader'
+        WHEN {_correct("t")} AND NOT coalesce(t.channel_correct, TRUE) THEN 'spite'
+        WHEN {_correct("t")} THEN 'right'
+        WHEN {_correct("t")} IS NULL OR t.channel_correct IS NULL THEN 'unknown'
+        WHEN t.channel_correct THEN 'reader'
         ELSE 'channel' END AS fate
-    FROM trials t
-) GROUP BY {cell} ORDER BY {cell}"""
+    FROM (SELECT t.* EXCLUDE (variant, cell), {_keyed()} FROM trials t) t JOIN summary s USING (cell)
+) GROUP BY {labels}, variant ORDER BY {labels}, variant"""
 
 
 def _errors() -> str:
