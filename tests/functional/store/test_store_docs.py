@@ -39,15 +39,15 @@ def test_every_column_of_a_table(store, table):
     assert list(documented) == list(actual)
 
 
-@pytest.mark.parametrize("view", ["results", "summary", "frontier", "attribution", "errors"])
+@pytest.mark.parametrize("view", ["results", "summary", "ratios", "frontier", "attribution", "errors"])
 def test_every_column_of_a_view(store, view):
     """Each is named in the view's section; ``results`` refers to the columns of ``trials``."""
     text = section("View", view)
     known = set(in_tables(section("Table", "trials"))) if view == "results" else set()
     named = set(re.findall(r"`(\w+)`", text)) | known
-    if view in ("frontier", "attribution"):
+    if view in ("ratios", "frontier", "attribution"):
         named |= set(CELL)  # "the cell's columns"
     columns = {name for name, *_ in store.query(f"DESCRIBE {view}").rows}
     assert columns <= named
-    if view in ("summary", "attribution"):
+    if view in ("summary", "ratios", "attribution"):
         assert set(in_tables(text)) <= columns

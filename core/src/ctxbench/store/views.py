@@ -31,6 +31,7 @@ _RUN_COLUMNS = (
     "python",
     "platform",
     "git_revision",
+    "environment",
     "planned",
     "status",
     "finished_at",
@@ -139,9 +140,17 @@ def _results(columns: dict[tuple[str, str], str]) -> str:
 def _keyed(alias: str = "t") -> str:
     """SQL of the hashes that tell cells and variants apart; for rows of before they were stored, one made of what there is."""
     t = alias
-    old = f"md5(concat_ws('|', {t}.model_fingerprint, {t}.adapter_fingerprint, {t}.model_config, {t}.task_config, {t}.codec_config, " + (
-        f"{t}.augmentation_config, {t}.token_family, {t}.seed))"
+    parts = (
+        *CELL,
+        "model_fingerprint",
+        "adapter_fingerprint",
+        "model_config",
+        "task_config",
+        "codec_config",
+        "augmentation_config",
+        "seed",
     )
+    old = "md5(concat_ws('|', " + ", ".join(f"coalesce({t}.{name}::VARCHAR, '-')" for name in parts) + "))"
     return f"coalesce(nullif({t}.variant, ''), {old}) AS variant, coalesce(nullif({t}.cell, ''), {old}) AS cell"
 
 
@@ -232,7 +241,7 @@ used AS (
 points AS (SELECT cell, count(carrier_tokens) AS n_counted, {point} FROM used GROUP BY cell),
 weighted AS (
     SELECT *, CASE {steps} ELSE {len(_POISSON)} END AS w
-    FROM (SELECT used.*, b, hash(trial_id, b) / 18446744073709551616.0 AS u FROM used, range({REPLICATES}) r(b))
+    FROM (SELECT used.*, b, hash(xor(hash(trial_id), hash(b))) / 18446744073709551616.0 AS u FROM used, range({REPLICATES}) r(b))
 ),
 replicates AS (SELECT cell, b, {drawn} FROM weighted GROUP BY cell, b),
 intervals AS (SELECT cell, {bounds} FROM replicates GROUP BY cell)
