@@ -38,10 +38,13 @@ def max_side(max_pixels: int = MAX_PIXELS) -> int:
     return 2 * math.isqrt(max_pixels)
 
 
-def reduced(page: Image.Image, max_pixels: int) -> Image.Image:
-    """The page, or if it is larger than ``max_pixels`` or :func:`max_side` of them, its means over squares of whole pixels."""
+def reduced(page: Image.Image, max_pixels: int) -> tuple[Image.Image, int]:
+    """(page, 1), or if it is larger than ``max_pixels`` or :func:`max_side` of them, (its means over squares, their side in px).
+
+    The page is grey, RGB, or in another mode whose pixels have a mean: modes 1, P and I;16 have none.
+    """
     factor = max(math.ceil(math.sqrt(page.width * page.height / max_pixels)), math.ceil(max(page.size) / max_side(max_pixels)))
-    return page.reduce(factor) if factor > 1 else page
+    return (page.reduce(factor), factor) if factor > 1 else (page, 1)
 
 
 def open_page(path: Path | str, max_pixels: int = MAX_PIXELS) -> Image.Image:
