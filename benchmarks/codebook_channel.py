@@ -15,6 +15,7 @@ from ctxbench_codebook.correct import Blocks
 from ctxbench_codebook.document import Part
 from ctxbench_codebook.header import Header
 from ctxbench_codebook.layout import GRID, Layout, pilots
+from ctxbench_codebook.picture import Picture
 
 Samples = npt.NDArray[np.float32]
 METHOD = """Shannon estimate: mutual information I(S; Y) between the symbols sent and the colours estimated for their cells, bits a cell,
@@ -25,13 +26,12 @@ cancellation made no mistake. Both are for this size of cell, these colours and 
 the colours are not Gaussian, the figure is what a decoder that takes them for Gaussian can achieve (a mismatched decoder's rate)."""
 
 
-def locate_page(page: Image.Image) -> tuple[Samples, rectify.View, Header] | None:
+def locate_page(page: Image.Image) -> tuple[Picture, rectify.View, Header] | None:
     """(colours, view, header) of a picture's page, or ``None``."""
-    picture = np.asarray(page.convert("RGB"), np.float32) / np.float32(255)
-    grey = np.ascontiguousarray(picture.mean(2))
-    for corners in locate.candidates(grey):
-        for view in rectify.views(grey, corners):
-            found = reading.read_header(grey, view)
+    picture = Picture.of(page)
+    for corners in locate.candidates(picture.grey):
+        for view in rectify.views(picture.grey, corners):
+            found = reading.read_header(picture.grey, view)
             if found is not None:
                 return picture, rectify.with_height(view, found.squares * GRID), found
     return None
@@ -66,10 +66,10 @@ def information(clean: Image.Image, damaged: Image.Image) -> tuple[float, float,
     layout = Layout(view.width, view.height, head.cell, 1 << head.bits)
     symbols = next(reading.attempts(sent[0], sent[1], layout))
     table = palette(layout.colors)
-    features = reading._features(reading._cells(seen[0], view, layout), 2)
-    weights = equalise.least_squares(features, table[symbols], 1e-5)
-    linear = mutual_information(features @ weights, symbols, layout.colors)
-    alone = equalise.cancel_interference(features[:, :-1], table[symbols], (layout.rows, layout.columns))
+    windows = reading.windows_of(reading.cells_of(seen[0], view, layout), 2)
+    weights = equalise.least_squares(windows, np.arange(len(symbols)), table[symbols], 1e-5)
+    linear = mutual_information(windows.times(weights), symbols, layout.colors)
+    alone = equalise.cancel_interference(windows, table[symbols])
     genie = mutual_information(alone, symbols, layout.colors)
     scale = layout.rows * layout.columns / 8 / (layout.width * layout.height / GRID**2)
     return layout.bits * scale, linear * scale, genie * scale

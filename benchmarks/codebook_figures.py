@@ -68,7 +68,7 @@ def stages() -> Image.Image:
     for name, symbols in zip(names, tries, strict=False):
         wrong = float((symbols != truth).mean())
         panels.append((f"{name}: {wrong:.1%} wrong", colors[symbols]))
-    raw = reading._cells(seen[0], seen[1], layout)[2:-2, 2:-2].reshape(-1, 3)
+    raw = reading.cells_of(seen[0], seen[1], layout)[2:-2, 2:-2].reshape(-1, 3)
     panels.insert(1, ("received (mean of each cell)", raw))
     return sheet([(name, cells.reshape(*shape, 3)[cut]) for name, cells in panels])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -10,22 +11,36 @@ import click
 import ctxbench
 from ctxbench import Carrier, CtxbenchError
 from ctxbench.config import make_config, parse_component
-from ctxbench.images import open_page
+from ctxbench.images import MAX_PIXELS, open_page
 from ctxbench_cli.files import read_context, write_whole
+from ctxbench_cli.limits import bounded
 
 
 @click.command("decode")
 @click.argument("pages", nargs=-1, required=True, metavar="PAGE...")
 @click.option("-c", "--codec", required=True, help="Codec, with options as NAME:key=value,key=value.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File for the text; the default is stdout.")
-def command(pages: tuple[str, ...], codec: str, output: Path | None) -> None:
-    """Read the text back from PAGE... with the codec's classical decoder. A folder stands for the pages in it."""
+@click.option(
+    "--max-pixels",
+    type=click.IntRange(min=1),
+    default=MAX_PIXELS,
+    show_default=True,
+    help="Largest picture that is opened. No side may be longer than that of one four times as long as wide.",
+)
+@click.option(
+    "--max-seconds", type=click.IntRange(1, 1_000_000), default=30, show_default=True, help="CPU seconds for each picture, after which it is given up."
+)
+def command(pages: tuple[str, ...], codec: str, output: Path | None, max_pixels: int, max_seconds: int) -> None:
+    """Read the text back from PAGE... with the codec's classical decoder. A folder stands for the pages in it.
+
+    Pages are PNG, JPEG, WebP, TIFF, GIF, BMP, PPM or AVIF files; photographs are turned upright as their Exif data say.
+    """
     part = make_config({"codecs": [parse_component(codec)]}, "--codec").codecs[0]
     made = ctxbench.load_plugins().codec(part.name, **part.options)
     if not made.can_decode:
         raise CtxbenchError(f"codec {part.name!r} has no classical decoder")
-    carrier = _carrier(pages)
-    data = made.decode(carrier).encode("utf-8")
+    files = _files(pages)
+    data = bounded(lambda: made.decode(_carrier(files, max_pixels)).encode("utf-8"), max_seconds * len(files))
     if output is not None:
         write_whole(output, data)
     else:
@@ -33,16 +48,17 @@ def command(pages: tuple[str, ...], codec: str, output: Path | None) -> None:
         sys.stdout.buffer.flush()
 
 
-def _carrier(names: tuple[str, ...]) -> Carrier:
-    texts, images = [], []
+def _files(names: Sequence[str]) -> list[Path]:
+    files = []
     for name in names:
         path = Path(name)
-        files = sorted([*path.glob("page-*.png"), *path.glob("carrier.txt")]) if path.is_dir() else [path]
-        if not files:
+        found = sorted([*path.glob("page-*.png"), *path.glob("carrier.txt")]) if path.is_dir() else [path]
+        if not found:
             raise CtxbenchError(f"{path}: a folder without page-*.png or carrier.txt")
-        for file in files:
-            if file.suffix == ".txt":
-                texts.append(read_context(str(file)))
-            else:
-                images.append(open_page(file))
-    return Carrier("".join(texts) if texts else None, images)
+        files += found
+    return files
+
+
+def _carrier(files: Sequence[Path], max_pixels: int) -> Carrier:
+    texts = [read_context(str(file)) for file in files if file.suffix == ".txt"]
+    return Carrier("".join(texts) if texts else None, [open_page(file, max_pixels) for file in files if file.suffix != ".txt"])

@@ -14,6 +14,7 @@ from ctxbench_codebook.palette import levels
 Samples = npt.NDArray[np.float32]
 Symbols = npt.NDArray[np.uint8]
 _CHUNK = 65536  # cells classified at once, to bound memory
+_ENOUGH = 1 << 21  # cells to learn from; more would only take memory
 
 
 def channels_of(colors: int) -> int:
@@ -36,6 +37,8 @@ def classify(seen: Samples, known: Symbols, colors: int, train: npt.NDArray[np.b
     """The most likely symbol of each cell; means and covariance are learnt from the cells ``train`` with their symbols ``known``."""
     table = palette(colors)
     examples, labels = seen[train], known[train]
+    every = -(-len(labels) // _ENOUGH)
+    examples, labels = examples[::every], labels[::every]
     design = np.c_[table[labels], np.ones(len(labels), np.float32)]
     weights = np.linalg.lstsq(design, examples, rcond=None)[0]
     means = (np.c_[table, np.ones(len(table), np.float32)] @ weights).astype(np.float32)

@@ -8,30 +8,79 @@ the cell again through a whitened matched filter (section 9.5).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import attrs
 import numpy as np
 import numpy.typing as npt
 
 Samples = npt.NDArray[np.float32]
 _ENOUGH = 400  # equations for each unknown, after which more make no difference that can be measured
+_BLOCK = 8192  # cells whose features are made at once
 
 
-def windows(cells: Samples, radius: int) -> Samples:
-    """The (2 radius + 1)^2 neighbourhood of each cell and a constant, (rows * columns, features).
+@attrs.frozen(eq=False)
+class Windows:
+    """The neighbourhood of (2 radius + 1)^2 cells around each cell of a grid, and a constant: its *features*.
 
-    ``cells`` is (rows + 2 radius, columns + 2 radius, channels).
+    They are made where they are needed, for a few thousand cells at once: all of a large page's would take gigabytes.
+
+    Attributes:
+        cells: (rows + 2 radius, columns + 2 radius, channels).
     """
-    rows, columns = cells.shape[0] - 2 * radius, cells.shape[1] - 2 * radius
-    parts = [
-        cells[dy : dy + rows, dx : dx + columns].reshape(rows * columns, -1) for dy in range(2 * radius + 1) for dx in range(2 * radius + 1)
-    ]
-    return np.concatenate([*parts, np.ones((rows * columns, 1), np.float32)], 1)
+
+    cells: Samples
+    radius: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the grid."""
+        return self.cells.shape[0] - 2 * self.radius, self.cells.shape[1] - 2 * self.radius
+
+    @property
+    def width(self) -> int:
+        """Features of a cell, the constant included."""
+        return (2 * self.radius + 1) ** 2 * self.cells.shape[2] + 1
+
+    def __len__(self) -> int:
+        return int(np.prod(self.shape))
+
+    def at(self, places: npt.NDArray[np.intp]) -> Samples:
+        """Features of the cells with these numbers in row-major order, (places, width)."""
+        y, x = np.divmod(places, self.shape[1])
+        side = range(2 * self.radius + 1)
+        return np.concatenate([*(self.cells[y + dy, x + dx] for dy in side for dx in side), np.ones((len(places), 1), np.float32)], 1)
+
+    def blocks(self) -> Iterator[tuple[slice, Samples]]:
+        """(which cells, their features), rows of the grid at a time."""
+        rows, columns = self.shape
+        step = max(1, _BLOCK // max(1, columns))
+        side = range(2 * self.radius + 1)
+        for top in range(0, rows, step):
+            count = min(step, rows - top)
+            parts = [self.cells[top + dy : top + dy + count, dx : dx + columns].reshape(count * columns, -1) for dy in side for dx in side]
+            ones = np.ones((count * columns, 1), np.float32)
+            yield slice(top * columns, (top + count) * columns), np.concatenate([*parts, ones], 1)
+
+    def times(self, weights: Samples) -> Samples:
+        """Features times weights, (cells, weights' columns)."""
+        made = np.empty((len(self), weights.shape[1]), np.float32)
+        for place, features in self.blocks():
+            made[place] = features @ weights
+        return made
 
 
-def least_squares(inputs: Samples, targets: Samples, ridge: float) -> Samples:
-    """Weights W that minimise ``|inputs W - targets|^2 + ridge n |W|^2``, over a random part of the rows where there are very many."""
-    if len(inputs) > 1.5 * _ENOUGH * inputs.shape[1]:
-        some = np.random.default_rng(0).integers(0, len(inputs), _ENOUGH * inputs.shape[1])
-        inputs, targets = inputs[some], targets[some]
+def least_squares(windows: Windows, places: npt.NDArray[np.intp], targets: Samples, ridge: float) -> Samples:
+    """Weights W that minimise ``|F W - targets|^2 + ridge n |W|^2``, F being the features of n cells at ``places``; a random part of
+    them where there are very many. ``targets`` are those of the places."""
+    if len(places) > 1.5 * _ENOUGH * windows.width:
+        some = np.random.default_rng(0).integers(0, len(places), _ENOUGH * windows.width)
+        places, targets = places[some], targets[some]
+    return solved(windows.at(places), targets, ridge)
+
+
+def solved(inputs: Samples, targets: Samples, ridge: float) -> Samples:
+    """Weights W that minimise ``|inputs W - targets|^2 + ridge n |W|^2``."""
     gram = (inputs.T @ inputs).astype(np.float64)
     gram[np.diag_indices(len(gram))] += ridge * len(inputs)
     return np.asarray(np.linalg.solve(gram, (inputs.T @ targets).astype(np.float64)), np.float32)
@@ -45,25 +94,36 @@ def radius_for(pilots: int, channels: int) -> int:
     return 0
 
 
-def cancel_interference(features: Samples, colors: Samples, shape: tuple[int, int]) -> Samples:
-    """Estimated colours after subtracting what the neighbours add.
+def cancel_interference(seen: Windows, colors: Samples) -> Samples:
+    """Estimated colours after subtracting what the neighbours add, (cells, channels).
 
-    ``features`` are the windows of every cell (without the constant), ``colors`` the colours decided so far, (rows * columns, channels).
+    ``seen`` are the windows of every cell, ``colors`` the colours decided so far, (cells, channels).
     """
-    rows, columns = shape
+    rows, columns = seen.shape
     channels = colors.shape[1]
     radius = 2
     grid = np.pad(colors.reshape(rows, columns, channels), ((radius, radius), (radius, radius), (0, 0)), mode="edge")
-    neighbours = windows(grid, radius)
-    response = least_squares(neighbours, features, 1e-6)
+    neighbours = Windows(grid, radius)
+    response = _response(neighbours, seen)
     middle = (2 * radius + 1) ** 2 // 2
     own = response[middle * channels : (middle + 1) * channels]
-    every = max(1, len(features) // 8000)
-    some = features[::every] - neighbours[::every] @ response
-    noise = (some.T @ some / len(some)).astype(np.float64)
+    some = np.arange(0, len(seen), max(1, len(seen) // 8000))
+    rest = seen.at(some)[:, :-1] - neighbours.at(some) @ response
+    noise = (rest.T @ rest / len(rest)).astype(np.float64)
     noise[np.diag_indices(len(noise))] += 1e-5 + 0.01 * np.trace(noise) / len(noise)
     matched = np.linalg.solve(noise, own.T.astype(np.float64))
     information = own.astype(np.float64) @ matched
-    weights = matched @ np.linalg.pinv(information, rcond=1e-4)
-    step = features @ weights.astype(np.float32) - neighbours @ (response @ weights).astype(np.float32)  # the residual's, without making it
-    return np.asarray(step + colors, np.float32)
+    weights = (matched @ np.linalg.pinv(information, rcond=1e-4)).astype(np.float32)
+    made = neighbours.times(response @ weights)
+    np.subtract(colors, made, out=made)
+    for place, features in seen.blocks():
+        made[place] += features[:, :-1] @ weights  # the residual's product, without making the residual
+    return made
+
+
+def _response(neighbours: Windows, seen: Windows) -> Samples:
+    """What the cells around add to the features of each cell, (neighbours' features, features without the constant)."""
+    places = np.arange(len(seen))
+    if len(places) > 1.5 * _ENOUGH * neighbours.width:
+        places = np.random.default_rng(0).integers(0, len(places), _ENOUGH * neighbours.width)
+    return solved(neighbours.at(places), seen.at(places)[:, :-1], 1e-6)

@@ -1,6 +1,6 @@
 """Finding the page's black frame in a picture, to a fraction of a pixel.
 
-The frame's outline is the largest dark quadrilateral; each of its sides is then refined by looking for the half-way crossing between paper
+The frame's outline is one of the largest dark quadrilaterals; each of its sides is then refined by looking for the half-way crossing between paper
 and ink along many short normals, and fitting a line through the crossings (total least squares, outliers left out).
 """
 
@@ -15,23 +15,23 @@ Grey = npt.NDArray[np.float32]
 Corners = npt.NDArray[np.float64]
 SMALLEST_SIDE = 40  # px; a smaller quadrilateral cannot be a page that is still readable
 REACH = 3.0  # px looked at on each side of the outline
+_LOOKED_AT = 24  # dark regions whose rectangles are compared
 
 
-def candidates(grey: Grey, most: int = 3) -> Iterator[Corners]:
+def candidates(grey: Grey, most: int = 4) -> Iterator[Corners]:
     """Outer corners of what may be a frame, the likeliest first: (4, 2) x and y in px from the picture's upper left edge, clockwise from
-    the corner nearest to it. ``grey`` is (height, width) from 0 to 1."""
+    the corner nearest to it. ``grey`` is (height, width) from 0 to 1; ``most`` of each kind of darkness are tried."""
     import cv2
 
     smooth = np.asarray(cv2.GaussianBlur(grey, (0, 0), 1.0), np.float32)
+    level = float(np.percentile(grey, 98)) / 2
     found: list[Corners] = []
     for dark in _dark(smooth):
-        contours, _ = cv2.findContours(dark.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-        outlines = sorted(contours, key=lambda c: -cv2.minAreaRect(c)[1][0] * cv2.minAreaRect(c)[1][1])[:most]
-        for outline in outlines:
-            rough = _quadrilateral(np.asarray(outline, np.int32))
+        for outline in _outlines(dark, most):
+            rough = _quadrilateral(outline)
             if rough is None:
                 continue
-            corners = _refine(grey, rough)
+            corners = _refine(grey, rough, level)
             if corners is not None and not any(np.abs(corners - other).max() < 2 for other in found):
                 found.append(corners)
                 yield corners
@@ -50,6 +50,35 @@ def _dark(smooth: Grey) -> Iterator[npt.NDArray[np.bool_]]:
     side = max(5, min(small.shape) // 8)
     local = cv2.GaussianBlur(cv2.dilate(small, np.ones((side, side), np.uint8)), (0, 0), side / 3)
     yield smooth < cv2.resize(local, (width, height), interpolation=cv2.INTER_LINEAR) / 2
+
+
+def _outlines(dark: npt.NDArray[np.bool_], most: int) -> list[npt.NDArray[np.int32]]:
+    """Points, (n, 1, 2) x and y, around the dark regions with the largest rectangles around them, the largest first.
+
+    A picture may have millions of regions; only those that could be among the largest are looked at one by one.
+    """
+    import cv2
+
+    _, labels, boxes, _ = cv2.connectedComponentsWithStats(dark.view(np.uint8), connectivity=8, ltype=cv2.CV_32S)
+    sides = boxes[:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]].astype(np.int64)
+    large = np.flatnonzero(sides.min(1) >= SMALLEST_SIDE * 0.7)
+    large = large[large > 0]  # 0 is all that is not dark
+    found: list[tuple[float, npt.NDArray[np.int32]]] = []
+    for label in large[np.argsort(-sides[large].prod(1), kind="stable")][:_LOOKED_AT]:
+        if len(found) >= most and found[most - 1][0] >= sides[label].prod():  # no rectangle is larger than the upright one
+            break
+        left, top, width, height = boxes[label, :4]
+        points = _extremes(labels[top : top + height, left : left + width] == label) + np.array([left, top], np.int32)
+        area = float(np.prod(cv2.minAreaRect(points)[1]))
+        found = sorted([*found, (area, points)], key=lambda item: -item[0])[:most]
+    return [points for _, points in found]
+
+
+def _extremes(region: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
+    """The first and the last pixel of each row, (n, 1, 2): their convex hull is the region's."""
+    rows = np.flatnonzero(region.any(1))
+    first, last = region[rows].argmax(1), region.shape[1] - 1 - region[rows, ::-1].argmax(1)
+    return np.stack([np.concatenate([first, last]), np.concatenate([rows, rows])], 1)[:, None].astype(np.int32)
 
 
 def _quadrilateral(outline: npt.NDArray[np.int32]) -> Corners | None:
@@ -71,9 +100,8 @@ def _quadrilateral(outline: npt.NDArray[np.int32]) -> Corners | None:
     return np.roll(corners, -int(np.argmin(corners.sum(1))), 0)
 
 
-def _refine(grey: Grey, rough: Corners) -> Corners | None:
-    """Corners where the fitted sides meet, in px from the picture's edge (pixel centres are at .5)."""
-    level = float(np.percentile(grey, 98)) / 2
+def _refine(grey: Grey, rough: Corners, level: float) -> Corners | None:
+    """Corners where the fitted sides meet, in px from the picture's edge (pixel centres are at .5). A side is where ``level`` is crossed."""
     sides = [_fit_side(grey, rough[k], rough[(k + 1) % 4], rough.mean(0), level) for k in range(4)]
     if any(side is None for side in sides):
         return None

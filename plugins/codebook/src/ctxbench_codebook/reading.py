@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Generator
 
+import attrs
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
@@ -14,8 +15,10 @@ from ctxbench_codebook import correct, equalise, header, locate, rectify
 from ctxbench_codebook.classify import channels_of, classify, nearest, palette
 from ctxbench_codebook.correct import Blocks
 from ctxbench_codebook.document import Part
+from ctxbench_codebook.equalise import Windows
 from ctxbench_codebook.header import Header
 from ctxbench_codebook.layout import BAND_CELL, EDGE, GRID, Band, Layout, Symbols, pilots
+from ctxbench_codebook.picture import Picture, crops, levels
 from ctxbench_codebook.rectify import Samples, View
 from ctxbench_codebook.symbol_bits import pack, unpack
 
@@ -23,11 +26,20 @@ Certain = tuple[Symbols, npt.NDArray[np.bool_]]
 """Symbols of all grid cells, and which of them are certain."""
 
 CRC_BYTES = 4
+MOST_HEADERS = 1500
+MOST_DECISIONS = 1 << 24
+"""Views searched for a header, and decisions on cells made, in one picture. A picture of one page of 980 px needs fewer than 100 and, unless
+its cells are of 1 px, 10 million; what they allow takes a few seconds."""
+
 _MARGIN = 2  # cells sampled around the grid, for the equaliser
+_STRIP = 1 << 20  # samples taken at once
 
 
 def read_page(page: Image.Image) -> Part:
     """The header and bytes of the page in a picture.
+
+    The picture is read as it is (reduced, if it is larger than ``picture.MOST``), then reduced by halves until a header is found, and
+    at last, if it had to be reduced at first, around each frame that was found in it.
 
     Raises:
         DecodeError: no frame, no header, or more errors than can be corrected.
@@ -35,22 +47,104 @@ def read_page(page: Image.Image) -> Part:
     import cv2
 
     cv2.setNumThreads(1)
-    picture = np.asarray(page.convert("RGB"), np.float32) / np.float32(255)
-    grey: Samples = np.ascontiguousarray(picture.mean(2))
-    reason = "no frame of a codebook page is in the picture"
-    for number, corners in enumerate(locate.candidates(grey) if min(grey.shape) >= 3 else ()):
+    reader = _Reader()
+    first, frames = 1, list[locate.Corners]()
+    for number, (factor, picture) in enumerate(levels(page)):
+        part = reader.read(picture)
+        if part is not None:
+            return part
         if number == 0:
-            reason = "a frame was found, but no header could be read in it"
-        for view in rectify.views(grey, corners):
-            found = read_header(grey, view)
+            first, frames = factor, [corners * factor for corners in reader.frames]
+        if reader.named:
+            break
+    for around in crops(page, frames) if first > 1 else ():
+        part = reader.read(around)
+        if part is not None:
+            return part
+    raise DecodeError(reader.reason)
+
+
+@attrs.define
+class _Reader:
+    """Reads one picture after the other, and counts what it costs: a picture may hold many frames and headers that lead nowhere.
+
+    Attributes:
+        headers: how many more views may be searched for a header.
+        cells: how many more decisions on cells may be made.
+        reason: why nothing was read.
+        named: a header was read.
+        frames: corners of the frames in the picture that was read last.
+    """
+
+    headers: int = MOST_HEADERS
+    cells: int = MOST_DECISIONS
+    reason: str = "no frame of a codebook page is in the picture"
+    named: bool = False
+    frames: list[locate.Corners] = attrs.field(factory=list)
+
+    def read(self, picture: Picture) -> Part | None:
+        """The page, if it can be read."""
+        self.frames = []
+        for corners in locate.candidates(picture.grey) if min(picture.grey.shape) >= 3 else ():
+            self.frames.append(corners)
+            if not self.named:
+                self.reason = "a frame was found, but no header could be read in it"
+            part = self._in_frame(picture, corners)
+            if part is not None:
+                return part
+        return None
+
+    def _in_frame(self, picture: Picture, corners: locate.Corners) -> Part | None:
+        for view in rectify.views(picture.grey, corners):
+            self.headers -= 1
+            if self.headers < 0:
+                return None
+            found = read_header(picture.grey, view)
             if found is None:
                 continue
+            self.named = True
             try:
-                return Part(found, read_payload(picture, rectify.with_height(view, found.squares * GRID), found))
+                return Part(found, self._payload(picture, rectify.with_height(view, found.squares * GRID), found))
             except DecodeError as error:
-                reason = f"page {found.page + 1}: {error}"
+                self.reason = f"page {found.page + 1}: {error}"
+                return None
+        return None
+
+    def _payload(self, picture: Picture, view: View, found: Header) -> bytes:
+        """The page's bytes, whose CRC is right.
+
+        Raises:
+            DecodeError: the header does not fit the page, or there are too many errors.
+        """
+        layout = Layout(view.width, view.height, found.cell, 1 << found.bits)
+        blocks = Blocks(layout.raw_bytes, found.parity)
+        if layout.rows < 1 or found.length + CRC_BYTES > blocks.capacity:
+            raise DecodeError("the header names more bytes than the page can hold")
+        reason = "too many pages that cannot be read are in the picture"
+        payload_cells = ~pilots(layout)[0].ravel()
+        tries = attempts(picture, view, layout)
+        certain: Certain | None = None
+        while True:
+            self.cells -= layout.rows * layout.columns
+            if self.cells < 0:
                 break
-    raise DecodeError(reason)
+            try:
+                symbols = tries.send(certain)
+            except StopIteration:
+                break
+            words, good = correct.mend(to_bytes(symbols[payload_cells], layout.bits), blocks)
+            certain = None
+            try:
+                data = correct.data_of(words, good, blocks)
+            except DecodeError as error:
+                reason = str(error)
+                certain = certain_symbols(words, good, layout) if good.any() else None
+            else:
+                payload, checksum = data[: found.length], data[found.length : found.length + CRC_BYTES]
+                if zlib.crc32(payload).to_bytes(CRC_BYTES, "big") == checksum:
+                    return payload
+                reason = "the checksum differs"
+        raise DecodeError(reason)
 
 
 def read_header(grey: Samples, view: View) -> Header | None:
@@ -64,47 +158,13 @@ def read_header(grey: Samples, view: View) -> Header | None:
     known, truth = mask.ravel(), values.ravel().astype(np.float32)[:, None]
     for radius in (1, 0):
         inner = cells[1 - radius : cells.shape[0] - 1 + radius, 1 - radius : cells.shape[1] - 1 + radius]
-        features = equalise.windows(inner, radius)
-        weights = equalise.least_squares(features[known], truth[known], 1e-3)
-        bits = ((features @ weights)[:, 0] > 0.5).astype(np.uint8)
+        windows = Windows(inner, radius)
+        weights = equalise.least_squares(windows, np.flatnonzero(known), truth[known], 1e-3)
+        bits = (windows.times(weights)[:, 0] > 0.5).astype(np.uint8)
         found = header.from_bits(bits[~known])
         if found is not None:
             return found
     return None
-
-
-def read_payload(picture: Samples, view: View, found: Header) -> bytes:
-    """The page's bytes, whose CRC is right.
-
-    Raises:
-        DecodeError: the header does not fit the page, or there are too many errors.
-    """
-    layout = Layout(view.width, view.height, found.cell, 1 << found.bits)
-    blocks = Blocks(layout.raw_bytes, found.parity)
-    if layout.rows < 1 or found.length + CRC_BYTES > blocks.capacity:
-        raise DecodeError("the header names more bytes than the page can hold")
-    reason = "the checksum differs"
-    payload_cells = ~pilots(layout)[0].ravel()
-    tries = attempts(picture, view, layout)
-    symbols = next(tries, None)
-    while symbols is not None:
-        words, good = correct.mend(to_bytes(symbols[payload_cells], layout.bits), blocks)
-        certain = None
-        try:
-            data = correct.data_of(words, good, blocks)
-        except DecodeError as error:
-            reason = str(error)
-            certain = certain_symbols(words, good, layout) if good.any() else None
-        else:
-            payload, checksum = data[: found.length], data[found.length : found.length + CRC_BYTES]
-            if zlib.crc32(payload).to_bytes(CRC_BYTES, "big") == checksum:
-                return payload
-            reason = "the checksum differs"
-        try:
-            symbols = tries.send(certain)
-        except StopIteration:
-            break
-    raise DecodeError(reason)
 
 
 def certain_symbols(words: Symbols, good: npt.NDArray[np.bool_], layout: Layout) -> Certain:
@@ -131,7 +191,7 @@ def to_symbols(data: npt.NDArray[np.uint8], bits: int, cells: int) -> Symbols:
     return pack(np.concatenate([stream, filler]), bits)
 
 
-def attempts(picture: Samples, view: View, layout: Layout) -> Generator[Symbols, Certain | None]:
+def attempts(picture: Picture, view: View, layout: Layout) -> Generator[Symbols, Certain | None]:
     """Decisions on all grid cells, (rows * columns), each better and dearer than the one before.
 
     What error correction made certain of an attempt may be sent back: the last attempts start from it, as turbo equalisers do (Douillard
@@ -140,26 +200,27 @@ def attempts(picture: Samples, view: View, layout: Layout) -> Generator[Symbols,
     mask, values = pilots(layout)
     known, truth = mask.ravel(), values.ravel()
     table = palette(layout.colors)
-    cells = _cells(picture, view, layout)
+    cells = cells_of(picture, view, layout)
     inner = cells[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN].reshape(len(truth), -1)
     symbols = _keep(nearest(_normalised(picture, view, inner), layout.colors), known, truth)
+    del inner
     yield symbols
 
-    count = int(known.sum())
-    if count >= 5 * (cells.shape[2] + 1):
-        features = _features(cells, equalise.radius_for(count, cells.shape[2]))
-        weights = equalise.least_squares(features[known], table[truth[known]], 1e-4)
-        symbols = _keep(classify(features @ weights, truth, layout.colors, known), known, truth)
+    places = np.flatnonzero(known)
+    if len(places) >= 5 * (cells.shape[2] + 1):
+        windows = windows_of(cells, equalise.radius_for(len(places), cells.shape[2]))
+        weights = equalise.least_squares(windows, places, table[truth[places]], 1e-4)
+        symbols = _keep(classify(windows.times(weights), truth, layout.colors, known), known, truth)
         yield symbols
 
     radius = equalise.radius_for(len(truth), cells.shape[2])
-    features = _features(cells, radius)
-    weights = equalise.least_squares(features, table[symbols], 1e-5)
-    symbols = _keep(classify(features @ weights, symbols, layout.colors), known, truth)
+    windows = windows_of(cells, radius)
+    weights = equalise.least_squares(windows, np.arange(len(truth)), table[symbols], 1e-5)
+    symbols = _keep(classify(windows.times(weights), symbols, layout.colors), known, truth)
     yield symbols
     certain: Certain | None = None
     for _ in range(3 if radius == _MARGIN else 0):
-        seen = equalise.cancel_interference(features[:, :-1], table[symbols], mask.shape)
+        seen = equalise.cancel_interference(windows, table[symbols])
         symbols = _keep(classify(seen, symbols, layout.colors), known, truth)
         certain = yield symbols
 
@@ -167,23 +228,23 @@ def attempts(picture: Samples, view: View, layout: Layout) -> Generator[Symbols,
     while certain is not None and radius == _MARGIN and np.count_nonzero(certain[1]) > settled:
         settled = int(np.count_nonzero(certain[1]))
         best = _keep(symbols, certain[1], certain[0])
-        seen = equalise.cancel_interference(features[:, :-1], table[best], mask.shape)
+        seen = equalise.cancel_interference(windows, table[best])
         symbols = _keep(_keep(classify(seen, best, layout.colors), certain[1], certain[0]), known, truth)
         certain = yield symbols
 
 
-def _features(cells: Samples, radius: int) -> Samples:
-    """The windows of the grid's cells."""
+def windows_of(cells: Samples, radius: int) -> Windows:
+    """The windows of the grid's cells; ``cells`` have the margin that ``cells_of`` leaves."""
     cut = _MARGIN - radius
-    return equalise.windows(cells[cut : cells.shape[0] - cut, cut : cells.shape[1] - cut], radius)
+    return Windows(cells[cut : cells.shape[0] - cut, cut : cells.shape[1] - cut], radius)
 
 
-def _normalised(picture: Samples, view: View, seen: Samples) -> Samples:
+def _normalised(picture: Picture, view: View, seen: Samples) -> Samples:
     """Colours scaled so that the header's known black and white cells are 0 and 1, channel by channel."""
     band = Band(view.width)
     xs = EDGE + (np.arange(band.columns) + 0.5) * BAND_CELL
     ys = EDGE + BAND_CELL + (np.arange(band.rows - 1) + 0.5) * BAND_CELL
-    cells = rectify.sample(picture, view.matrix, xs, ys)
+    cells = rectify.sample(picture.colors, view.matrix, xs, ys)
     mask, values = band.known()
     white = cells[mask & (values == 1)].mean(0)
     black = cells[mask & (values == 0)].mean(0)
@@ -197,14 +258,19 @@ def _keep(symbols: Symbols, known: npt.NDArray[np.bool_], truth: Symbols) -> Sym
     return symbols
 
 
-def _cells(picture: Samples, view: View, layout: Layout) -> Samples:
+def cells_of(picture: Picture, view: View, layout: Layout) -> Samples:
     """Mean colour of each cell with a margin of cells around the grid, (rows + 4, columns + 4, channels)."""
-    source = picture if channels_of(layout.colors) == 3 else np.ascontiguousarray(picture.mean(2, keepdims=True))
+    source = picture.colors if channels_of(layout.colors) == 3 else picture.grey
     size = view.scale * layout.cell
     k = 1 if size < 1.5 else 2 if size < 4.2 else 3 if size < 7 else 4
     offsets = (np.arange(k) + 0.5) / k
-    ys = layout.top + (np.arange(-_MARGIN, layout.rows + _MARGIN)[:, None] + offsets).ravel() * layout.cell
-    xs = EDGE + (np.arange(-_MARGIN, layout.columns + _MARGIN)[:, None] + offsets).ravel() * layout.cell
-    found = rectify.sample(source, view.matrix, xs, ys)
     rows, columns = layout.rows + 2 * _MARGIN, layout.columns + 2 * _MARGIN
-    return np.asarray(found.reshape(rows, k, columns, k, -1).mean((1, 3)), np.float32)
+    xs = EDGE + (np.arange(-_MARGIN, layout.columns + _MARGIN)[:, None] + offsets).ravel() * layout.cell
+    made = np.empty((rows, columns, channels_of(layout.colors)), np.float32)
+    step = max(1, _STRIP // (columns * k * k))
+    for first in range(0, rows, step):
+        count = min(step, rows - first)
+        ys = layout.top + (np.arange(first - _MARGIN, first - _MARGIN + count)[:, None] + offsets).ravel() * layout.cell
+        found = rectify.sample(source, view.matrix, xs, ys)
+        made[first : first + count] = found.reshape(count, k, columns, k, -1).mean((1, 3))
+    return made

@@ -17,7 +17,11 @@ from ctxbench_codebook.layout import BAND_CELL, EDGE, GRID, LARGEST, QUIET, SMAL
 
 TILT = 0.1  # share by which perspective may change the ratio of the page's sides
 
+_TILE = 512  # positions a side that are looked up at once
+_CUBIC = 3  # px that bicubic interpolation reaches, and one more
+
 Samples = npt.NDArray[np.float32]
+Bytes = npt.NDArray[np.uint8]
 Matrix = npt.NDArray[np.float64]
 
 
@@ -40,16 +44,40 @@ class View:
         return float(np.sqrt(abs(np.linalg.det(jacobian))))
 
 
-def sample(picture: Samples, matrix: Matrix, xs: npt.NDArray[np.floating[Any]], ys: npt.NDArray[np.floating[Any]]) -> Samples:
-    """The picture at page positions ``ys`` x ``xs`` (page px), by bicubic interpolation: (len(ys), len(xs), channels)."""
+def sample(picture: Samples | Bytes, matrix: Matrix, xs: npt.NDArray[np.floating[Any]], ys: npt.NDArray[np.floating[Any]]) -> Samples:
+    """The picture at page positions ``ys`` x ``xs`` (page px), by bicubic interpolation: (len(ys), len(xs), channels).
+
+    Bytes are read as shares of 255. Neither picture nor positions are made floats as a whole, but tile by tile.
+    """
+    found = np.empty((len(ys), len(xs), picture.shape[2] if picture.ndim == 3 else 1), np.float32)
+    for top in range(0, len(ys), _TILE):
+        for left in range(0, len(xs), _TILE):
+            place = slice(top, top + _TILE), slice(left, left + _TILE)
+            found[place] = _sample(picture, matrix, xs[place[1]], ys[place[0]])
+    return found
+
+
+def _sample(picture: Samples | Bytes, matrix: Matrix, xs: npt.NDArray[np.floating[Any]], ys: npt.NDArray[np.floating[Any]]) -> Samples:
     import cv2
 
     gx, gy = np.meshgrid(xs, ys)
     points = matrix @ np.stack([gx.ravel(), gy.ravel(), np.ones(gx.size)])
     px = (points[0] / points[2] - 0.5).reshape(gx.shape).astype(np.float32)
     py = (points[1] / points[2] - 0.5).reshape(gx.shape).astype(np.float32)
-    found = np.asarray(cv2.remap(picture, px, py, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE), np.float32)
-    return found if found.ndim == 3 else found[:, :, None]
+    height, width = picture.shape[:2]
+    left, right = _span(px, width)
+    top, bottom = _span(py, height)
+    part = picture[top:bottom, left:right]
+    if part.dtype == np.uint8:
+        part = part.astype(np.float32) / np.float32(255)
+    found = cv2.remap(part, px - np.float32(left), py - np.float32(top), cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(found, np.float32).reshape(*gx.shape, -1)
+
+
+def _span(positions: Samples, size: int) -> tuple[int, int]:
+    """The part of a side, in px, that interpolation at these positions needs."""
+    low, high = (float(n) for n in np.clip(np.nan_to_num([positions.min(), positions.max()]), 0, size - 1))
+    return max(0, int(low) - _CUBIC), min(size, int(high) + _CUBIC + 1)
 
 
 def homography(corners: Matrix, width: int, height: int) -> Matrix:
