@@ -16,9 +16,10 @@ from ctxbench_needle.words import LANGUAGES
 NOT_FOUND = {"en": "not found", "zh": "未找到"}
 
 NOUNS = {
-    "en": {"word": "word", "number": "number", "uuid": "UUID", "code": "code"},
-    "zh": {"word": "词语", "number": "数字", "uuid": "UUID", "code": "代码"},
+    "en": {"word": "word", "number": "number", "uuid": "UUID", "code": "code", "hex": "identifier"},
+    "zh": {"word": "词语", "number": "数字", "uuid": "UUID", "code": "代码", "hex": "标识符"},
 }
+_LONGEST = 60  # characters of a value, damaged or not
 _CODE_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # no letter that looks like a digit
 
 
@@ -33,13 +34,16 @@ class Needle:
 def draw_keys(rng: random.Random, language: str, count: int) -> list[str]:
     """Different keys, a color and an animal each."""
     words = LANGUAGES[language]
-    keys = [f"{color}{words.join}{animal}" for color in words.colors for animal in words.animals]
-    rng.shuffle(keys)
-    return keys[:count]
+    drawn = rng.sample(range(len(words.colors) * len(words.animals)), count)
+    return [f"{words.colors[i // len(words.animals)]}{words.join}{words.animals[i % len(words.animals)]}" for i in drawn]
 
 
 def draw_values(rng: random.Random, language: str, kind: str, count: int) -> list[str]:
-    """Different values of a kind: ``word``, ``number`` (seven digits), ``uuid`` (version 4) or ``code`` (like ``K7QM-2XWD``)."""
+    """Different values of a kind.
+
+    ``word``: two words joined, one of ten thousand pairs in English and in Chinese; ``number``: seven digits; ``uuid``: version 4;
+    ``code``: like ``K7QM-2XWD``; ``hex``: 12 hexadecimal digits in lower case, as an abbreviated commit hash.
+    """
     values: list[str] = []
     while len(values) < count:
         value = _draw_value(rng, language, kind)
@@ -50,11 +54,13 @@ def draw_values(rng: random.Random, language: str, kind: str, count: int) -> lis
 
 def _draw_value(rng: random.Random, language: str, kind: str) -> str:
     if kind == "word":
-        return rng.choice(LANGUAGES[language].secrets)
+        return LANGUAGES[language].between.join(rng.sample(LANGUAGES[language].secrets, 2))
     if kind == "number":
         return str(rng.randrange(1_000_000, 10_000_000))
     if kind == "uuid":
         return str(uuid.UUID(int=rng.getrandbits(128), version=4))
+    if kind == "hex":
+        return f"{rng.getrandbits(48):012x}"
     return "-".join("".join(rng.choice(_CODE_LETTERS) for _ in range(4)) for _ in range(2))
 
 
@@ -71,7 +77,7 @@ def question(keys: list[str], kind: str, language: str, *, several_values: bool)
     noun, missing = NOUNS[language][kind], NOT_FOUND[language]
     if language == "zh":
         ask = f"{'和'.join(keys)}的{'所有' if several_values else ''}秘密{noun}是什么？"
-        how = "只回答答案，按顺序用逗号加空格分隔" if several_values or len(keys) > 1 else "只回答答案"
+        how = "只回答答案，用逗号加空格分隔" if several_values else "只回答答案，按顺序用逗号加空格分隔" if len(keys) > 1 else "只回答答案"
         return f"{ask}{how}。如果没有提到，请回答：{missing}"
     whose = " and ".join(f"the {key}" for key in keys)
     if several_values:
@@ -100,14 +106,13 @@ def solve(context: str, asked: str) -> str:
     match = _QUESTION[language].search(asked)
     found: list[str] = []
     for key in match["keys"].split(_BETWEEN_KEYS[language]) if match else []:
-        found += _values(context, key, match["noun"] if match else "", language)
+        found += _values("".join(context.split()), key, match["noun"] if match else "", language)
     return ", ".join(dict.fromkeys(found)) or NOT_FOUND[language]
 
 
 def _values(context: str, key: str, noun: str, language: str) -> list[str]:
-    pattern = f"{key}的秘密{noun}是" if language == "zh" else f"The secret {noun} of the {key} is "
-    gap = r"\s*"
-    loose = gap.join(re.escape(character) for character in pattern if not character.isspace())
+    """What stands between each statement's beginning and its full stop, in a context without white space."""
+    words = f"{key}的秘密{noun}是" if language == "zh" else f"The secret {noun} of the {key} is"
+    beginning = re.escape("".join(words.split()))
     stop = LANGUAGES[language].stop
-    values = re.findall(rf"{loose}{gap}([^{stop}]{{1,60}}?){gap}{re.escape(stop)}", context)
-    return ["".join(value.split()) for value in values]
+    return re.findall(rf"{beginning}([^{stop}]{{1,{_LONGEST}}}){re.escape(stop)}", context)

@@ -12,12 +12,12 @@ from ctxbench.tokens import count_text
 from ctxbench_needle import needles
 from ctxbench_needle.haystack import Haystack
 from ctxbench_needle.needles import Needle
+from ctxbench_needle.sentences import cost
 from ctxbench_needle.words import LANGUAGES
 
 VARIANTS = ("single", "multi_key", "multi_value", "multi_query")
-NEEDLE_TYPES = ("word", "number", "uuid", "code")
+NEEDLE_TYPES = ("word", "number", "uuid", "code", "hex")
 DEPTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
-_TRIES = 12
 
 
 def _one_of(choices: tuple[str, ...]) -> Any:
@@ -57,15 +57,16 @@ class NeedleTask(Task):
         language: of the text and the question, ``en`` or ``zh``.
         variant: ``single``; ``multi_key`` (one needle is asked for, others distract); ``multi_value`` (one key, several values, all asked
             for); ``multi_query`` (several keys, all asked for). The variants are those of RULER (Hsieh et al., 2024, section 3).
-        needle_type: what the values are: ``word``, ``number``, ``uuid`` or ``code``.
-        depth: where the (first) needle that is asked for stands, as a share of the prose: 0 is before all of it, 1 after. One number, or
-            a list of which each sample draws one.
+        needle_type: what the values are: ``word``, ``number``, ``uuid``, ``code`` or ``hex``.
+        depth: where the needle that is asked for stands, as a share of the prose: 0 is before all of it, 1 after. Of several values of
+            one key it is the first in the text, and the others follow at random places; of several keys it is the needle of the first
+            in the question, and the others stand anywhere. One number, or a list of which each sample draws one.
         count: needles in the variants that have several.
         absent: share of samples that ask for something else than what is hidden, so that the right answer is to say so.
     """
 
-    version: ClassVar[int] = 1
-    metrics: ClassVar[tuple[str, ...]] = ("hit_at_1", "exact_match", "character_error_rate")
+    version: ClassVar[int] = 2
+    metrics: ClassVar[tuple[str, ...]] = ("hit_at_1", "contains", "exact_match", "character_error_rate")
     primary_score: ClassVar[str] = "hit_at_1"
 
     language: str = attrs.field(default="en", validator=_one_of(tuple(LANGUAGES)))
@@ -92,18 +93,21 @@ class NeedleTask(Task):
             known = {needle.key for needle in hidden}
             asked = [key for key in asked if key not in known][: 1 if self.variant != "multi_query" else self.count]
         goal = rng.choice(self.depth)
-        context, depth = self._hide(rng, bucket, hidden, goal)
+        context, depth, lines = self._hide(rng, bucket, hidden, goal)
         question = needles.question(asked, self.needle_type, self.language, several_values=self.variant == "multi_value")
-        answer = needles.solve(context, question)
+        answers = _answers(lines, asked) if answerable else []
         metadata = {
             **({"depth": depth, "depth_wanted": goal} if answerable else {}),
             "variant": self.variant,
             "needle_type": self.needle_type,
             "keys": asked,
-            "answers": answer.split(", ") if answerable else [],
+            "answers": answers,
+            "ordered": self.variant == "multi_query",
+            "distractors": [needle.value for needle in lines if needle.value not in answers],
             "answerable": answerable,
             "not_found": needles.NOT_FOUND[self.language],
         }
+        answer = ", ".join(answers) or needles.NOT_FOUND[self.language]
         return Sample(context, question, answer, bucket, self.language, metadata)
 
     def solve(self, context: str, question: str) -> str:
@@ -120,22 +124,37 @@ class NeedleTask(Task):
         hidden = [Needle(key, value) for key, value in zip(keys, values, strict=True)]
         return hidden, keys if self.variant == "multi_query" else keys[:1]
 
-    def _hide(self, rng: random.Random, bucket: int, hidden: list[Needle], goal: float) -> tuple[str, float]:
-        """The context, and the share of its prose (in tokens, to two places) that stands before the first needle."""
+    def _hide(self, rng: random.Random, bucket: int, hidden: list[Needle], goal: float) -> tuple[str, float, list[Needle]]:
+        """The context, the share of its prose (in tokens, to two places) before the first needle of ``hidden``, the needles in order."""
         hay = Haystack(rng, self.language)
-        lines = [needles.statement(needle, self.needle_type, self.language) for needle in hidden]
-        prose = bucket - sum(map(hay.cost, lines))
-        for _ in range(_TRIES):  # the first sentence follows none, so that the sum may be off by a token
-            before = _split(hay, prose, goal)
-            parts = [*hay.fill(before), lines[0], *hay.fill(prose - before)]
-            for line in lines[1:]:
-                parts.insert(rng.randint(0, len(parts)), line)
-            context = hay.words.join.join(parts)
-            missing = bucket - count_text(context)
-            if missing == 0:
-                return context, round(before / prose, 2) if prose else 0.0
-            prose += missing
-        raise SampleError(f"no prose makes a context of exactly {bucket} tokens around {lines[0]!r}; ask for another bucket")
+        words = LANGUAGES[self.language]
+        lines = {needles.statement(needle, self.needle_type, self.language): needle for needle in hidden}
+        first = next(iter(lines))
+        prose = bucket - sum(cost(words, line) for line in lines)
+        before = _split(hay, prose, goal)
+        if before == 0:  # the needle begins the text, where its first word may be another token than behind a full stop
+            prose += cost(words, first) - count_text(first)
+            before = _split(hay, prose, 0)
+        parts = [*_fill(hay, before, prose - before, first)]
+        place = parts.index(first)
+        for line in list(lines)[1:]:
+            parts.insert(rng.randint(place + 1 if self.variant == "multi_value" else min(1, place + 1), len(parts)), line)
+        order = [lines[part] for part in parts if part in lines]
+        return words.join.join(parts), round(before / prose, 2) if prose else 0.0, order
+
+
+def _fill(hay: Haystack, before: int, after: int, line: str) -> list[str]:
+    """Prose on both sides of a line. The shorter side comes first: its last sentence is of a kind of which there are few."""
+    if before <= after:
+        head = hay.fill(before, first=True)
+        return [*head, line, *hay.fill(after)]
+    tail = hay.fill(after)
+    return [*hay.fill(before, first=True), line, *tail]
+
+
+def _answers(lines: list[Needle], asked: list[str]) -> list[str]:
+    """The values of the keys that are asked for: key by key, and for one key as they stand in the text."""
+    return [needle.value for key in asked for needle in lines if needle.key == key]
 
 
 def _split(hay: Haystack, prose: int, goal: float) -> int:
@@ -147,6 +166,6 @@ def _split(hay: Haystack, prose: int, goal: float) -> int:
     wanted = round(goal * prose)
     for offset in range(prose + 1):
         for before in (wanted - offset, wanted + offset):
-            if hay.can_fill(before) and hay.can_fill(prose - before):
+            if 0 <= before <= prose and hay.can_fill(before) and hay.can_fill(prose - before):
                 return before
     raise SampleError(f"beside the needles there is room for {prose} tokens, which no sentence has; ask for a larger bucket")

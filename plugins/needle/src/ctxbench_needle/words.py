@@ -1,7 +1,8 @@
 """Words and sentence patterns that haystacks and needles are made of.
 
-A slot in braces takes a word of that list; with a capital it begins a sentence. No list of the haystack shares a word with the lists of
-the needles.
+A slot in braces takes a word of that list; with a capital it begins a sentence. Square brackets stand around what the reference
+tokenizer may join across a slot's edge, so that it has to be counted as a whole; they are no part of the text. No list of the haystack
+shares a word with the lists of the needles.
 """
 
 from __future__ import annotations
@@ -19,12 +20,13 @@ class Language:
 
     Attributes:
         slots: the words of each slot.
-        patterns: sentences with slots.
+        patterns: sentences with slots and brackets.
         short: sentences of a few tokens, which make lengths exact.
         join: what stands between sentences.
         stop: what ends one.
         colors, animals: the two halves of a needle's key.
-        secrets: the values of word needles.
+        secrets: words that the values of word needles are composed of, two each.
+        between: what stands between the two words of a value.
     """
 
     slots: dict[str, tuple[str, ...]]
@@ -35,6 +37,7 @@ class Language:
     colors: tuple[str, ...]
     animals: tuple[str, ...]
     secrets: tuple[str, ...]
+    between: str
 
 
 EN = Language(
@@ -116,7 +119,13 @@ EN = Language(
         "lantern|harvest|compass|thistle|anchor|pebble|saffron|trumpet|glacier|walnut|mirror|cactus|velcro|domino|paprika|tunnel|orchid"
         "|marble|sandal|turbine|whisper|zephyr|pigment|saddle|juniper|hammock|flannel|quartz|biscuit|rivet|monsoon|parsley|blanket|cobweb"
         "|dynamo|emerald|feather|goblet|helmet|icicle|jigsaw|kimono|locket|magnet|nutmeg|oyster|pillow|quiver|ribbon|spinach|tripod|umbrella"
+        "|acorn|almond|anvil|bamboo|banjo|basil|beacon|bonnet|bracelet|buckle|cabbage|carpet|cedar|cello|cherry|chimney|cinnamon|clover"
+        "|coconut|crayon|cymbal|daisy|diary|dumpling|eclipse|fiddle|fossil|garlic|ginger|granite|guitar|hazelnut|hexagon|igloo|jasmine"
+        "|kayak|kettledrum|lavender|lemonade|lizard|mandolin|maple|melon|mosaic|mustard|napkin|nectar|noodle|oatmeal|obelisk|octagon|onyx"
+        "|pelican|pepper|pumpkin|pyramid|radish|raspberry|sapphire|satchel|scooter|sequin|sparrow|sundial|tambourine|teapot|topaz|trellis"
+        "|tulip|vanilla|volcano|waffle|yogurt|zipper"
     ),
+    between="-",
 )
 
 ZH = Language(
@@ -137,26 +146,26 @@ ZH = Language(
         ),
     },
     patterns=(
-        "{time}，{person}{did}{thing}。",
+        "{time}，{person}[{did}{thing}]。",
         "{place}{time}显得很{quality}。",
-        "{place}里没有人注意到{person}{did}{thing}。",
+        "{place}[里没有人注意到{person}][{did}{thing}]。",
         "{person}带着{thing}从{place}走到{place}。",
         "{place}附近又{quality}又{quality}。",
         "{thing}一直放在{place}。",
-        "谁也说不清为什么{person}{did}{thing}。",
+        "谁也说不清为什么{person}[{did}{thing}]。",
         "他们等到{time}。",
         "{time}，四周变得{quality}。",
         "{person}向{person}打听{thing}，却没有得到回答。",
         "去{place}的路很{quality}，{person}只好绕道而行。",
-        "据{person}说，{thing}是{person}的。",
+        "据{person}说，{thing}[是{person}的]。",
         "大多数人喜欢{place}，不喜欢{place}。",
-        "雨落在{place}上，{person}待在屋里。",
+        "雨落在[{place}上]，{person}待在屋里。",
         "{person}记下了{place}{time}发生的事。",
-        "{place}和{place}之间只有{thing}。",
+        "{place}和{place}[之间只有{thing}]。",
         "{person}答应{time}把{thing}带来。",
-        "有人说{person}{did}{thing}，只是因为{place}太{quality}。",
+        "有人说{person}[{did}{thing}]，只是因为{place}[太{quality}]。",
         "{thing}和{thing}都存放在{place}。",
-        "后来，{person}记不起是谁{did}{thing}。",
+        "后来，{person}记不起是谁[{did}{thing}]。",
     ),
     short=(
         "没人说话。",
@@ -175,7 +184,11 @@ ZH = Language(
     animals=_split("猎鹰|水獭|苍鹭|獾|猞猁|貂|渡鸦|鲑鱼|陆龟|黄鼠狼|朱鹭|壁虎|野牛|喜鹊|海象|蟋蟀"),
     secrets=_split(
         "灯笼|收获|罗盘|蓟草|船锚|卵石|藏红花|小号|冰川|核桃|镜子|仙人掌|骨牌|隧道|兰花|弹珠|凉鞋|涡轮|低语|颜料|水壶|杜松|吊床|石英|饼干|季风|毛毯|翡翠|羽毛|头盔|拼图|磁铁|牡蛎|枕头|丝带|菠菜|雨伞|算盘|蜡烛|沙漏"
+        "|菠萝|草莓|樱桃|葡萄|西瓜|香蕉|柠檬|桔子|土豆|辣椒|黄瓜|茄子|南瓜|芹菜|蘑菇|豆腐|面条|酱油|砂糖|蜂蜜|茶壶|筷子|勺子|毛笔|砚台|宣纸"
+        "|印章|风筝|陀螺|琵琶|古筝|二胡|口琴|钢琴|吉他|手鼓|围棋|骰子|手套|围巾|皮带|袜子|披风|项链|戒指|耳环|纽扣|拉链|火箭|卫星|彗星|流星"
+        "|月食|彩虹|闪电|沙漠|草原|瀑布|火山|化石|贝壳"
     ),
+    between="",
 )
 
 LANGUAGES = {"en": EN, "zh": ZH}
