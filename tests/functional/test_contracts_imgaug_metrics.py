@@ -15,7 +15,7 @@ AUGMENTERS = {
     "camera": ("heavy", {"order": "camera", "perspective": 0.1, "noise_per_channel": False, "fill": [9, 9, 9]}),
     "blur": ("custom", {"blur_sigma": 3.0, "interpolation": "lanczos", "scale": 0.5, "antialias": False}),
 }
-METRICS = ("json_exact_match", "json_structural_f1", "hit_at_1", "exact_match", "character_error_rate")
+METRICS = ("json_exact_match", "json_f1", "json_key_value_mean", "hit_at_1", "contains", "exact_match", "character_error_rate")
 
 
 class TestAugmenters(AugmenterContract):
@@ -40,7 +40,7 @@ class TestMetricsOfText(MetricContract):
 
     sample = Sample("...", "?", "灯塔", 64, "zh", {"answers": ["灯塔"], "answerable": True, "not_found": "未找到"})
 
-    @pytest.fixture(params=["hit_at_1", "exact_match", "character_error_rate"])
+    @pytest.fixture(params=["hit_at_1", "contains", "exact_match", "character_error_rate"])
     def metric(self, request):
         return load_plugins().metric(request.param)
 
@@ -50,6 +50,6 @@ class TestMetricsOfAbsence(MetricContract):
 
     sample = Sample("...", "?", "not found", 64, "en", {"answers": [], "answerable": False, "not_found": "not found"})
 
-    @pytest.fixture(params=["hit_at_1", "exact_match", "character_error_rate"])
+    @pytest.fixture(params=["hit_at_1", "contains", "exact_match", "character_error_rate"])
     def metric(self, request):
         return load_plugins().metric(request.param)

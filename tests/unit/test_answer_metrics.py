@@ -1,11 +1,11 @@
-"""hit@1, exact match and character error rate on the cases where a plain `in` or `==` is wrong."""
+"""contains, exact match and character error rate on the cases where a plain `in` or `==` is wrong; hit_at_1 has a table of its own."""
 
 from __future__ import annotations
 
 import pytest
 
 from ctxbench import ConfigError, Sample, load_plugins
-from ctxbench_metrics.answers import CharacterErrorRate, ExactMatch, HitAt1
+from ctxbench_metrics.answers import CharacterErrorRate, Contains, ExactMatch, HitAt1
 
 
 def needle(*answers: str, answerable: bool = True, not_found: str = "not found") -> Sample:
@@ -43,36 +43,50 @@ def needle(*answers: str, answerable: bool = True, not_found: str = "not found")
         ("\ud800", "12", "none"),
     ],
 )
-def test_hit_means_a_whole_word(prediction, answer, how):
-    score = HitAt1().score(prediction, needle(answer))
-    assert (score.values, score.extraction) == ({"hit_at_1": float(how != "none")}, how)
+def test_contains_means_a_whole_word(prediction, answer, how):
+    score = Contains().score(prediction, needle(answer))
+    assert (score.values, score.extraction) == ({"contains": float(how != "none")}, how)
 
 
-def test_all_answers_must_occur_in_any_order():
+@pytest.mark.parametrize("said", ["18 and 17", "It is not 17. It is not 18.", ", ".join(map(str, range(99))), "-17, -18"])
+def test_contains_is_lenient(said):
+    """A mention is enough, in any order; the strict score calls none of these right where one value was asked for."""
     sample = needle("17", "18")
-    assert HitAt1().score("17, 18", sample).extraction == "raw"
-    assert HitAt1().score("18 and 17", sample).values == {"hit_at_1": 1}
-    assert HitAt1().score("17", sample).values == {"hit_at_1": 0}
-    assert HitAt1().score("178", sample).values == {"hit_at_1": 0}
+    assert Contains().score("17, 18", sample).extraction == "raw"
+    assert Contains().score(said, sample).values == {"contains": 1}
+    assert HitAt1().score(said, needle("17")).values == {"hit_at_1": 0}
+    assert Contains().score("17", sample).values == {"contains": 0}
+    assert Contains().score("178", sample).values == {"contains": 0}
+
+
+@pytest.mark.parametrize(
+    ("prediction", "how"),
+    [("12", "raw"), (" 12\n", "raw"), ("```\n12\n```", "fence"), ("`12`", "fence"), ("The number is 12.", "prose"), ("13", "none")],
+)
+def test_hit_at_1_says_how_the_answer_was_found(prediction, how):
+    assert HitAt1().score(prediction, needle("12")).extraction == how
 
 
 def test_absent_needle_must_be_said_to_be_absent():
     english, chinese = needle(answerable=False), needle(answerable=False, not_found="未找到")
     for said in ("not found", "Not found.", "It is not mentioned in the text.", "I don't know"):
         assert HitAt1().score(said, english).values == {"hit_at_1": 1}
+        assert Contains().score(said, english).values == {"contains": 1}
     assert HitAt1().score("未找到。", chinese).values == {"hit_at_1": 1}
     assert HitAt1().score("文中没有提到", chinese).values == {"hit_at_1": 1}
     for said in ("1234567", "", "I cannot read it, but the number is 1234567", "word " * 200 + "not found"):
         assert HitAt1().score(said, english).values == {"hit_at_1": 0}
+        assert Contains().score(said, english).values == {"contains": 0}
     assert HitAt1().score("not found", needle("12")).values == {"hit_at_1": 0}
 
 
-def test_hit_without_metadata_uses_the_answer_and_refuses_an_empty_one():
-    assert HitAt1().score("it is blue", Sample("", "?", "blue", 64)).values == {"hit_at_1": 1}
-    with pytest.raises(ValueError, match=r"list of strings that are not empty, got \[''\]"):
-        HitAt1().score("x", Sample("", "?", "", 64))
+@pytest.mark.parametrize(("metric", "name"), [(HitAt1(), "hit_at_1"), (Contains(), "contains")])
+def test_without_metadata_the_answer_is_used_and_an_empty_one_refused(metric, name):
+    assert metric.score("it is blue", Sample("", "?", "blue", 64)).values == {name: 1}
+    with pytest.raises(ValueError, match=rf"{name} needs .* list of strings that are not empty, got \[''\]"):
+        metric.score("x", Sample("", "?", "", 64))
     with pytest.raises(ValueError, match=r"got \[12\]"):
-        HitAt1().score("x", Sample("", "?", "12", 64, metadata={"answers": [12]}))
+        metric.score("x", Sample("", "?", "12", 64, metadata={"answers": [12]}))
 
 
 @pytest.mark.parametrize(

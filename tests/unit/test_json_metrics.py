@@ -8,10 +8,11 @@ import random
 import pytest
 
 from ctxbench import Sample, load_plugins
-from ctxbench_metrics.documents import JsonExactMatch, JsonStructuralF1, compare
+from ctxbench_metrics.agreement import compare
+from ctxbench_metrics.documents import JsonExactMatch, JsonF1, JsonKeyValueMean
 from ctxbench_metrics.extraction import extract_json, parse_json
 
-NAMES = ("json_structural_f1", "key_precision", "key_recall", "key_f1", "value_accuracy")
+NAMES = ("json_key_value_mean", "key_precision", "key_recall", "key_f1", "value_accuracy")
 REFERENCE = '{"id": 7, "tags": ["a", "b"], "owner": {"name": "李雷", "age": 30.5}, "ok": true, "note": null}'
 
 
@@ -24,9 +25,15 @@ def exact(prediction: str, answer: str) -> float:
 
 
 def structural(prediction: str, answer: str) -> tuple[float, ...]:
-    values = JsonStructuralF1().score(prediction, sample(answer)).values
+    values = JsonKeyValueMean().score(prediction, sample(answer)).values
     assert set(values) == set(NAMES)
     return tuple(values[name] for name in NAMES)
+
+
+def f1(prediction: str, answer: str) -> tuple[float, ...]:
+    values = JsonF1().score(prediction, sample(answer)).values
+    assert set(values) == {"json_f1", "json_precision", "json_recall"}
+    return values["json_f1"], values["json_precision"], values["json_recall"]
 
 
 @pytest.mark.parametrize(
@@ -154,25 +161,73 @@ DOCUMENT = '{"a": [1, {"b": "}]"}], "c": "say \\"hi\\""}'
 )
 def test_an_answer_is_found_wherever_it_stands(prediction, how):
     """Cut or broken documents give nothing, never one of their parts."""
-    found = extract_json(prediction, "{")
+    found = extract_json(prediction, DOCUMENT)
     assert found.how == how
     score = JsonExactMatch().score(prediction, sample(DOCUMENT))
     assert (score.values["json_exact_match"], score.extraction) == (float(how != "none"), how)
-    assert JsonStructuralF1().score(prediction, sample(DOCUMENT)).extraction == how
+    assert JsonKeyValueMean().score(prediction, sample(DOCUMENT)).extraction == how
 
 
-def test_of_two_answers_of_one_length_the_last_counts():
-    assert extract_json('First I read {"a": 1}, on second thoughts {"a": 2}.', "{").text == '{"a": 2}'
+def test_of_two_answers_of_one_structure_the_last_counts():
+    """Whichever is right: giving several answers wins nothing."""
+    for right in (1, 2):
+        answer = f'{{"a": {right}}}'
+        assert extract_json('First I read {"a": 1}, on second thoughts {"a": 2}.', answer).text == '{"a": 2}'
+        assert extract_json('```\n{"a": 1}\n```\n```\n{"a": 2}\n```', answer).text == '{"a": 2}'
+
+
+OTHER = '{"total": 3, "pages": ["one", "two", "three"], "remark": "an object that is longer than the document that was asked for"}'
+ENCODED = json.dumps(DOCUMENT)
+
+
+@pytest.mark.parametrize(
+    ("prediction", "how"),
+    [
+        (f"{DOCUMENT}\nFor comparison, the one of page 2: {OTHER}", "prose"),  # a longer other object behind it
+        (f"{OTHER} belongs to page 2, and {DOCUMENT}", "prose"),
+        (f"```json\n{OTHER}\n```\nThe document:\n```json\n{DOCUMENT}\n```", "fence"),  # the second of two fences
+        (f"```json\n{DOCUMENT}\n```\nThe schema:\n```json\n{OTHER}\n```", "fence"),
+        (f'```json\n{{"a": [], "c": ""}}\n```\nis empty. Filled:\n```json\n{DOCUMENT}\n```', "fence"),
+        (f"```json\n{OTHER}\n```\nis the schema of {DOCUMENT}.", "prose"),
+        (f"{OTHER[:-1]}, broken and longer than {DOCUMENT}", "none"),  # a fragment within what is broken
+        (ENCODED, "raw"),  # string-encoded JSON
+        (f"```\n{ENCODED}\n```", "fence"),
+        (f"The answer is {ENCODED}.", "prose"),
+        (json.dumps(ENCODED), "none"),  # encoded twice is not what was asked for
+        (json.dumps("not found"), "none"),
+    ],
+)
+def test_the_document_that_was_asked_for_is_told_from_others(prediction, how):
+    """By the structure, not by its length or place; strings that hold JSON are opened once."""
+    score = JsonExactMatch().score(prediction, sample(DOCUMENT))
+    assert score.values["json_exact_match"] == float(how != "none")
+    assert score.extraction == how or how == "none"
+
+
+@pytest.mark.parametrize("between", ["\n", "\n\n  ", " "])
+def test_an_echo_of_the_prompt_is_no_answer(between):
+    """The document of a text prompt is in its echo; only what follows the question counts."""
+    question = "Write out the JSON document exactly as it is. Answer with the JSON only."
+    asked = Sample("...", question, DOCUMENT, 64)
+    echo = f"This is a JSON document:\n{DOCUMENT}{between}{question.replace(' ', between)}"
+    for metric, name in ((JsonExactMatch(), "json_exact_match"), (JsonF1(), "json_f1"), (JsonKeyValueMean(), "json_key_value_mean")):
+        assert metric.score(echo, asked).values[name] == 0
+        assert metric.score(f"{echo}\n{DOCUMENT}", asked).values[name] == 1
+        assert metric.score(f'{echo}\n{{"a": 1}}', asked).values[name] < 1
+
+
+def test_a_list_is_told_from_another_by_its_length():
+    assert extract_json("The list [1, 2, 3] and a longer one, [1, 2, 3, 4, 5, 6, 7].", "[1, 2, 3]").text == "[1, 2, 3]"
 
 
 @pytest.mark.parametrize("constant", ["NaN", "Infinity", "-Infinity"])
 def test_what_json_has_no_number_for_is_no_json(constant):
     """Python's own parser takes them, and NaN is not even equal to itself."""
-    assert extract_json(f'{{"a": {constant}}}', "{").how == "none"
+    assert extract_json(f'{{"a": {constant}}}', "{}").how == "none"
 
 
 def test_prose_around_an_expected_array_is_searched_for_arrays():
-    found = extract_json('The list in {"x": 1} style is [1, 2, {"y": 3}].', "[")
+    found = extract_json('The list in {"x": 1} style is [1, 2, {"y": 3}].', "[]")
     assert (found.how, found.text) == ("prose", '[1, 2, {"y": 3}]')
 
 
@@ -205,18 +260,22 @@ def test_hostile_predictions_score_low_and_never_raise(hostile):
     """Deep nesting, huge numbers, lone surrogates, megabytes of one bracket: a quadratic search would not end."""
     assert exact(hostile, REFERENCE) == 0
     assert structural(hostile, REFERENCE)[4] in (0, 1)
+    assert 0 <= f1(hostile, REFERENCE)[0] < 0.3
 
 
 def test_deep_but_legal_answers_are_compared_without_recursion():
     deep = '{"k":' * 400 + "1" + "}" * 400
     assert exact(deep, deep) == 1
     assert exact(deep.replace("1", "2"), deep) == 0
+    assert f1(deep, deep) == (1, 1, 1)
+    assert f1(deep.replace("1", "[3, 1]"), deep.replace("1", "[1, 2]")) == (1 / 2, 1 / 2, 1 / 2)
 
 
 def test_many_leaves_far_down_do_not_multiply():
     """Written-out paths would take (depth x leaves) memory: 400 x 500,000 here."""
     wide = '{"k":' * 400 + "[" + "1," * 500_000 + "1]" + "}" * 400
     assert structural(wide, wide) == (1, 1, 1, 1, 1)
+    assert f1(wide, wide) == (1, 1, 1)
 
 
 def test_a_reference_that_is_no_json_is_the_tasks_mistake():
@@ -227,5 +286,7 @@ def test_a_reference_that_is_no_json_is_the_tasks_mistake():
 def test_metrics_are_registered():
     registry = load_plugins()
     assert registry.metric("json_exact_match") == JsonExactMatch()
-    assert registry.metric("json_structural_f1").higher_is_better
-    assert registry.metric("json_structural_f1").config == {}
+    for name in ("json_f1", "json_key_value_mean"):
+        assert registry.metric(name).higher_is_better
+        assert registry.metric(name).config == {}
+    assert JsonExactMatch.version == 2  # another extraction than version 1

@@ -20,8 +20,8 @@ SELECT model, adapter, task, bucket, language, codec, augmentation,
        avg(channel_cer) AS channel_cer,
        avg(reference_tokens) AS reference_tokens, avg(encoded_visual_tokens + carrier_text_tokens) AS encoded_tokens,
        avg(carrier_tokens) AS carrier_tokens,
-       avg(compression_ratio) FILTER (token_flag IS NULL) AS ratio, avg(score) AS score, avg(f1.value) AS json_structural_f1
-FROM results LEFT JOIN (SELECT trial_id, value FROM scores WHERE name = 'json_structural_f1') AS f1 USING (trial_id)
+       avg(compression_ratio) FILTER (token_flag IS NULL) AS ratio, avg(score) AS score, avg(f1.value) AS json_f1
+FROM results LEFT JOIN (SELECT trial_id, value FROM scores WHERE name = 'json_f1') AS f1 USING (trial_id)
 WHERE trial_id IN ({ids})
 GROUP BY ALL
 """
@@ -72,8 +72,8 @@ def _table(found: list[dict[str, Any]], config: ExperimentConfig, levels: list[s
 
 
 def _share(cell: dict[str, Any]) -> str:
-    """Share of right answers, and how much of the structure came back where not all were right."""
-    f1 = cell["json_structural_f1"]
+    """Share of right answers, and the F1 of the values that came back where not all were right."""
+    f1 = cell["json_f1"]
     partial = f" (F1 {f1:.2f})" if f1 is not None and cell["accuracy"] < 1 else ""
     return percent(cell["accuracy"]) + partial
 
@@ -90,8 +90,8 @@ def _explain(report: RunReport, config: ExperimentConfig, found: list[dict[str, 
     click.echo(f"tokens: what the codec's pages or text cost before augmentation ({config.tokens.family} rule)")
     click.echo("ratio:  reference text tokens of the context / tokens")
     click.echo(f"{', '.join(part.label for part in config.augmentations)}: share of right answers, {n} trials a cell")
-    if any(cell["json_structural_f1"] is not None and cell["accuracy"] < 1 for cell in found):
-        click.echo("F1:     structural F1 of the JSON, where not every document came back exactly")
+    if any(cell["json_f1"] is not None and cell["accuracy"] < 1 for cell in found):
+        click.echo("F1:     share of the JSON's values that came back in their places, where not every document came back exactly")
     if any(part.name == "channel" for part in config.models):
         click.echo("model channel: no neural model; a perfect reader of what each codec's own decoder recovers from the pixels")
     click.echo()

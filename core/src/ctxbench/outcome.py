@@ -17,20 +17,27 @@ LOOP_WINDOW, LOOP_LENGTH, LOOP_REPEATS = 4096, 40, 6
 
 _EN = r"""
     \b(?:
-        not\ found | not\ (?:be\ )?(?:mentioned|given|specified|provided|stated|present|available|included|legible|readable)
+        not\ found
+      | (?:not|never|\w+n't)\ (?:be\ |been\ |explicitly\ |actually\ |directly\ )?
+        (?:mentioned|given|specified|provided|stated|present|available|included|legible|readable|named|listed|shown|disclosed|revealed)
       | (?:cannot|can't|can\ not|could\ not|couldn't|(?:am|are|is|was|be)\ (?:un|not\ )able\ to|unable\ to)\ (?:\w+\ ){0,2}?
         (?:read|find|see|determine|answer|locate|make\ out|decipher|decode|access|extract|identify|help|provide|view|process|tell
           |recogni[sz]e|interpret|assist|be\ (?:read|found|seen|determined|answered|located|deciphered|decoded|identified))
-      | (?:do\ not|don't|does\ not|doesn't|did\ not|didn't)\ (?:seem\ to\ )?
-        (?:know|contain|mention|include|provide|specify|state|appear|see|find|have)
+      | (?:do\ not|don't|does\ not|doesn't|did\ not|didn't)\ (?:seem\ to\ |actually\ |explicitly\ )?
+        (?:know|contain|mention|include|provide|specify|state|appear|see|find|have|say|tell|give|reveal|indicate|list|show|disclose|name)
+      | there\ (?:is|are|was|were)\ (?:none|nothing|not\ (?:any|one)) | there\ (?:isn't|aren't|wasn't|weren't)\ (?:any|one|a)
+      | (?:none\ |nothing\ |no\ (?:\w+\ ){1,6}?)(?:is|are|was|were|has\ been|have\ been)
+        \ (?:mentioned|given|specified|provided|stated|found|present|listed)
       | no\ (?:information|mention|answer|such|text|context|image|secret|indication|record|reference|matching|relevant)
       | (?:is|are)\ (?:missing|absent|unknown|illegible|unreadable|unclear) | too\ (?:blurry|blurred|small|noisy|unclear)
       | i'm\ sorry | i\ am\ sorry | unanswerable | not\ enough\ information | insufficient\ information
     )\b
-    | ^sorry\b | ^(?:unknown|none|nothing|n/a|illegible|unreadable|absent|missing)[.!]?$
+    | ^sorry\b | ^(?:unknown|none|nothing|n/a|illegible|unreadable|absent|missing)(?:\ (?:given|found|mentioned|stated))?[.!]?$
 """
 _ZH = r"""
-    (?:未|没有?|沒有?|并未|並未|并没有|尚未)(?:\w{0,4}?)(?:找到|发现|發現|提到|提及|提供|给出|給出|说明|說明|指明|出现|出現|包含|记载|記載|相关|答案)
+    (?:未|没有?|沒有?|并未|並未|并没有|尚未)(?:\w{0,4}?)(?:找到|发现|發現|提到|提及|提供|给出|給出|说|說|写|寫
+      |指明|指出|列出|透露|出现|出現|包含|记载|記載|相关|答案)
+    | (?:没|沒|未)提 | ^(?:没有|沒有|无|無|不详|不詳)[。.!！]?$ | (?:并无|並無|没有|沒有)(?:这|這|该|該|此|任何)
     | (?:找|看|读|讀|认|認|分)(?:不到|不清|不出|不了)
     | 不(?:知道|清楚|存在|确定|確定)
     | (?:无法|無法|不能|难以|難以)\w{0,4}?(?:读|讀|识别|識別|回答|确定|確定|辨认|辨認|找到|看清|提供|判断|判斷|解码|解碼|获取|獲取|得知)
@@ -38,7 +45,17 @@ _ZH = r"""
 """
 _REFUSAL = re.compile(f"{_EN} | {_ZH}", re.VERBOSE | re.IGNORECASE)
 _BEGINS_JSON = re.compile(r"\s*(?:```\w*\s*)?[\[{]")
-_CONTRAST = re.compile(r"\b(?:but|however|although|best guess|my guess|nevertheless)\b|但是|但|不过|不過|然而", re.IGNORECASE)
+_CONTRAST = re.compile(
+    r"\b(?:but|however|although|best guess|my guess|nevertheless|maybe|perhaps|possibly|probably)\b"
+    r"|但是|但|不过|不過|然而|可能|也许|也許|大概",
+    re.IGNORECASE,
+)
+_SENTENCE = re.compile(r"[.!?;](?=\s|$)|[。！？；;\n]")
+_IDENTIFIER = re.compile(
+    r"(?<![\w-])(?=[a-z-]*\d)[a-z0-9]+(?:[-_.,][a-z0-9]+)*(?<=\w{3})(?![\w-])"  # a number of three digits or more, a code, a hash
+    r"|(?:\b(?:is|are|was|were)|[:=])\s*[\"'*`]*[a-z]{3,}-[a-z]{3,}[\"'*`]*\s*(?:[,:]|$)",  # two words as one value
+    re.ASCII,
+)
 
 
 def classify(prediction: str, finish_reason: str, correct: bool, extraction: str | None, sample: Sample) -> Outcome:
@@ -74,7 +91,8 @@ def classify(prediction: str, finish_reason: str, correct: bool, extraction: str
 def is_refusal(text: str, phrase: str | None = None) -> bool:
     """True if a short text says, in English or Chinese, that the answer is not there or cannot be read.
 
-    A guess after a contrast ("I cannot read it well, but the code is 17") is an answer, not a refusal.
+    A guess after a contrast ("I cannot read it well, but the code is 17") is an answer, not a refusal; so is a text of which another
+    sentence asserts a number, a code or another identifier ("It is 4821973. The other is not mentioned.").
 
     Args:
         text: what the model said.
@@ -82,9 +100,15 @@ def is_refusal(text: str, phrase: str | None = None) -> bool:
     """
     if len(text) > MAX_REFUSAL:
         return False
-    said = _plain(text)
-    clause = _CONTRAST.split(said)[-1].strip()
-    return bool(_REFUSAL.search(clause)) or bool(phrase and _plain(phrase) in clause)
+    clause = _CONTRAST.split(_plain(text))[-1].strip()
+    says_so = bool(_REFUSAL.search(clause)) or bool(phrase and _plain(phrase) in clause)
+    return says_so and not any(_IDENTIFIER.search(sentence) for sentence in assertions(text))
+
+
+def assertions(text: str) -> list[str]:
+    """The sentences of a text that do not say that something is missing or cannot be read, in lower case."""
+    sentences = (_plain(sentence) for sentence in _SENTENCE.split(text))
+    return [sentence for sentence in sentences if sentence and not _REFUSAL.search(sentence)]
 
 
 def is_looping(text: str) -> bool:

@@ -57,7 +57,7 @@ class JsonRestore(Task):
     """
 
     version: ClassVar[int] = 1
-    metrics: ClassVar[tuple[str, ...]] = ("json_exact_match", "json_structural_f1", "character_error_rate")
+    metrics: ClassVar[tuple[str, ...]] = ("json_exact_match", "json_f1", "json_key_value_mean", "character_error_rate")
     primary_score: ClassVar[str] = "json_exact_match"
 
     language: str = attrs.field(default="en", validator=_one_of(*QUESTIONS))

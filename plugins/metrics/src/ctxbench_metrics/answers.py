@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import Any, ClassVar
 
@@ -9,28 +10,68 @@ import attrs
 from rapidfuzz.distance import Levenshtein
 
 from ctxbench import Metric, Sample, Scores
-from ctxbench.outcome import is_refusal
-from ctxbench_metrics.extraction import Extracted, extract_json, extract_text
+from ctxbench.outcome import assertions, is_refusal
+from ctxbench_metrics.extraction import Extracted, after_question, extract_json, extract_text
+from ctxbench_metrics.statements import Expected, gives
+
+_ANNOUNCED = re.compile(r"\banswers?\b(?: is| are|\W{0,4}:)|答案(?:是|为|\W{0,4}[:：])", re.IGNORECASE)
 
 
 @attrs.frozen
 class HitAt1(Metric):
-    """1 if the prediction holds every expected answer as a whole word, or says that there is none where there is none; else 0.
+    """1 if the answer that the prediction gives is the expected one, or says that there is none where there is none; else 0.
 
-    The expected answers are ``sample.metadata["answers"]``, or ``[sample.answer]`` without such. Case, Unicode compatibility forms
-    and white space do not matter. A whole word: ``12`` is not found in ``123``, ``1.12`` or ``a12``, but is in ``代码是12。``: the
-    characters of Chinese, Japanese and Korean need no boundary. If ``sample.metadata["answerable"]`` is false, the prediction must
-    be a short text that says so: ``sample.metadata["not_found"]``, or a refusal in English or Chinese.
+    The expected values are ``sample.metadata["answers"]``, or ``[sample.answer]`` without such. The prediction is right if
+
+    - it is the values, joined by commas, when case, Unicode compatibility forms, quotation marks and white space are left aside; or
+    - its clauses assert every expected value and no other that could be taken for the answer. A clause that denies ("is not 17") or
+      asks asserts nothing. With ``sample.metadata["ordered"]`` the values stand in the expected order. No other value: no
+      identifier of the same shape (a number with at least half as many digits, a code or UUID at least half as long), no other bare item
+      of a list where the value is a word, none of ``sample.metadata["distractors"]``. And it does not echo the context: it has none of
+      its other sentences, and says at most 30 words besides the values and the question's words; or
+    - that holds for what follows its last "answer is" or "answer:" (``答案是``).
+
+    A repeated question and thoughts between ``<think>`` tags are left out. An identifier counts with each of its characters, a minus sign
+    included, but its grouping does not: 4,821,973 is 4821973 and a UUID needs no hyphens. Words are compared as SQuAD does it.
+
+    If ``sample.metadata["answerable"]`` is false, the prediction must be a short text that says so: ``sample.metadata["not_found"]``,
+    or a refusal in English or Chinese, and it must assert no value.
     """
+
+    version: ClassVar[int] = 2
 
     def score(self, prediction: str, sample: Sample) -> Scores:
         """``hit_at_1``."""
-        if sample.metadata.get("answerable") is False:
-            hit = is_refusal(prediction, sample.metadata.get("not_found"))
+        text = after_question(prediction.rpartition("</think>")[2], sample.question)
+        facts = sample.metadata
+        others = tuple(facts.get("distractors") or ())
+        if facts.get("answerable") is False:
+            hit = is_refusal(text, facts.get("not_found")) and not any(
+                mentions(part, other) for part in assertions(text) for other in others
+            )
         else:
-            text = _normal(prediction)
-            hit = all(_has_word(text, _normal(answer)) for answer in _expected(sample))
+            expected = Expected(_expected(sample, "hit_at_1"), bool(facts.get("ordered")), others, sample.question, sample.context)
+            hit = gives(text, expected) or any(gives(part, expected) for part in _final(text))
         return Scores({"hit_at_1": float(hit)}, _how(prediction, sample) if hit else "none")
+
+
+@attrs.frozen
+class Contains(Metric):
+    """1 if the prediction mentions every expected answer as a whole word, in any order and whatever else it says; else 0.
+
+    The lenient score: a prediction that lists all candidates, denies the answer or repeats the context has it too; that is RULER's
+    ``string_match_all`` (Hsieh et al., 2024) as a yes or no. Case, Unicode compatibility forms and white space do not matter. A whole
+    word: ``12`` is not found in ``123``, ``1.12`` or ``a12``, but is in ``代码是12。``: the characters of Chinese, Japanese and Korean
+    need no boundary. If ``sample.metadata["answerable"]`` is false, the prediction must be a short text that says so, as for ``hit_at_1``.
+    """
+
+    def score(self, prediction: str, sample: Sample) -> Scores:
+        """``contains``."""
+        if sample.metadata.get("answerable") is False:
+            found = is_refusal(prediction, sample.metadata.get("not_found"))
+        else:
+            found = all(mentions(prediction, answer) for answer in _expected(sample, "contains"))
+        return Scores({"contains": float(found)}, _how(prediction, sample) if found else "none")
 
 
 @attrs.frozen
@@ -74,16 +115,27 @@ class CharacterErrorRate(Metric):
     def score(self, prediction: str, sample: Sample) -> Scores:
         """``character_error_rate``."""
         expected = sample.answer.strip()
-        found = extract_json(prediction, expected[0]) if expected.startswith(("{", "[")) else extract_text(prediction)
+        found = extract_json(prediction, expected, sample.question) if expected.startswith(("{", "[")) else extract_text(prediction)
         rate = Levenshtein.distance(found.text, expected) / max(1, len(expected))
         return Scores({"character_error_rate": rate if self.cap is None else min(rate, self.cap)}, found.how)
 
 
-def _expected(sample: Sample) -> list[str]:
+def _expected(sample: Sample, metric: str) -> tuple[str, ...]:
     answers = sample.metadata.get("answers") or [sample.answer]
     if not isinstance(answers, (list, tuple)) or not all(isinstance(answer, str) and answer.strip() for answer in answers):
-        raise ValueError(f"hit_at_1 needs metadata['answers'] to be a list of strings that are not empty, got {answers!r}")
-    return list(answers)
+        raise ValueError(f"{metric} needs metadata['answers'] to be a list of strings that are not empty, got {answers!r}")
+    return tuple(answers)
+
+
+def _final(text: str) -> list[str]:
+    """What follows the last announcement of an answer."""
+    marks = list(_ANNOUNCED.finditer(text))
+    return [text[marks[-1].end() :]] if marks else []
+
+
+def mentions(text: str, answer: str) -> bool:
+    """True if an answer occurs in a text as a whole word; see :class:`Contains`."""
+    return _has_word(_normal(text), _normal(answer))
 
 
 def _how(prediction: str, sample: Sample) -> str:
