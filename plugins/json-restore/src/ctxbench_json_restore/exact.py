@@ -1,7 +1,7 @@
 """Documents of an exact length in reference tokens.
 
-Fields are added by their own cost until little is missing, and the whole is counted a few times only. The field that makes the length
-exact ends in digits: Qwen2's tokenizer never merges one with anything, so each is exactly one token.
+Fields are drawn in batches of about the length that is missing, and counted as they are added (see :mod:`ctxbench_json_restore.draft`).
+The field that makes the length exact ends in digits: Qwen2's tokenizer never merges one with anything, so each is exactly one token.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 
 from ctxbench import SampleError
-from ctxbench.tokens import count_text
+from ctxbench_json_restore.draft import Draft
 from ctxbench_json_restore.structure import Entry, Fields, Shape, keys_in
 from ctxbench_json_restore.values import Source
 
@@ -20,6 +20,9 @@ SMALLEST = 24
 
 _DIGITS = 15  # every JSON reader keeps integers below 10**15 exact
 _ATTEMPTS = 300
+_ROOM = 40  # tokens below which fields are tried one by one
+_LEFT = 10  # tokens that are left to the field that makes the length exact
+_ATTEMPTS_AT_SHORT = 8
 
 
 @attrs.define
@@ -29,11 +32,11 @@ class Builder:
     source: Source
     shape: Shape
     target: int
-    entries: dict[str, Any] = attrs.field(factory=dict, init=False)
+    draft: Draft = attrs.field(init=False)
     kept: int = attrs.field(default=0, init=False)
 
-    def build(self) -> str:
-        """The text of a document of exactly ``target`` tokens.
+    def build(self) -> tuple[str, dict[str, Any]]:
+        """A document of exactly ``target`` tokens: its text, and what it says.
 
         Raises:
             SampleError: the options leave no document of that length.
@@ -41,89 +44,94 @@ class Builder:
         fewest = 3 * (self.shape.field_count or 1)  # a key, its quotes and colon, a value
         if self.target < max(SMALLEST, fewest):
             raise SampleError(f"{self._options()} needs a bucket of at least {max(SMALLEST, fewest)} tokens, got {self.target}")
+        self.draft = Draft(self.shape)
         fields = Fields(self.source, self.shape)
         if self.shape.depth > 1:
-            self._add(fields.deepest(self.entries))
+            self.draft.add([fields.deepest(self.draft.entries)])
             self.kept = 1
         if self.shape.field_count is None:
             self._fill(fields)
         else:
             self._spread(fields, self.shape.field_count)
-        return self._finish()
+        return self._finish(), self.draft.entries
 
     def _options(self) -> str:
         count = "" if self.shape.field_count is None else f", field_count {self.shape.field_count}"
         return f"json_restore with depth {self.shape.depth}{count}"
 
-    def _add(self, entry: Entry) -> None:
-        self.entries[entry[0]] = entry[1]
-
-    def _count(self, document: dict[str, Any]) -> int:
-        return count_text(self.shape.write(document))
-
-    def _cost(self, entry: Entry) -> int:
-        return self._count(dict([entry])) - 1
+    @property
+    def missing(self) -> int:
+        """Tokens that are still to come; below 0, tokens too many."""
+        return self.target - self.draft.tokens
 
     def _fill(self, fields: Fields) -> None:
         """Add fields until what is missing is about one short field."""
-        for _ in range(4):  # the sum of the costs drifts from the cost of the whole
-            missing = self.target - self._count(self.entries)
-            if missing < 60:
-                break
-            while missing > 40:
-                entry = fields.entry(self.entries, keys=20 if missing > 400 else 6 if missing > 150 else 1)
-                cost = self._cost(entry)
-                if cost < missing - 12:
-                    self._add(entry)
-                    missing -= cost
-        missing = self.target - self._count(self.entries)
-        for _ in range(20):
-            entry = fields.leaf(1, self.entries)
-            cost = self._cost(entry)
-            if cost < missing - 10:
-                self._add(entry)
-                missing -= cost
+        rate = 0.6 if self.source.language == "zh" else 0.45  # tokens a character, until it is measured
+        while self.missing > _ROOM:
+            entries, texts = self._batch(fields, rate)
+            before = self.draft.tokens
+            self.draft.add(entries, texts)
+            rate = max(0.2, (self.draft.tokens - before) / sum(len(text) + 1 for text in texts))
+            while self.missing < _LEFT:
+                self.draft.pop()
+        for _ in range(_ATTEMPTS_AT_SHORT):
+            if self.missing <= 2 * _LEFT:
+                return
+            key, value = fields.leaf(1, self.draft.entries)
+            if self.draft.cost(len(self.draft.entries), key, value) <= self.missing - _LEFT:
+                self.draft.add([(key, value)])
+
+    def _batch(self, fields: Fields, rate: float) -> tuple[list[Entry], list[str]]:
+        """New fields that may cost about what is missing, one at least, and their texts."""
+        room, taken = float(self.missing - _LEFT), set(self.draft.entries)
+        entries: list[Entry] = []
+        texts: list[str] = []
+        while room > _ROOM / 2 or not entries:
+            keys = 20 if room > 400 else 6 if room > 150 else 1
+            entry = fields.entry(taken, keys)
+            text = self.shape.write_field(*entry)
+            cost = (len(text) + 1) * rate
+            if cost <= room or keys == 1:
+                entries.append(entry)
+                texts.append(text)
+                taken.add(entry[0])
+                room -= cost
+        return entries, texts
 
     def _spread(self, fields: Fields, wanted: int) -> None:
         """Add fields until all keys but one are there, each with an equal share of the tokens."""
-        spent, keys = self._count(self.entries), keys_in(self.entries)
+        keys = keys_in(self.draft.entries)
         if keys >= wanted:
             raise SampleError(f"{self._options()} is a contradiction: the depth alone takes {keys + 1} fields")
         while keys < wanted - 1:
-            room = max(2, (self.target - spent) // (wanted - keys))
-            entry = fields.entry(self.entries, wanted - 1 - keys, room)
-            self._add(entry)
-            spent += self._cost(entry)
+            room = max(2, self.missing // (wanted - keys))
+            entry = fields.entry(self.draft.entries, wanted - 1 - keys, room)
+            self.draft.add([entry])
             keys += 1 + keys_in(entry[1])
 
     def _finish(self) -> str:
         """Insert the field that makes the length exact."""
         at = self.source.rng.random()
-        key = self.source.key(self.entries, "序号" if self.source.language == "zh" else "serial")
+        key = self.source.key(self.draft.entries, "序号" if self.source.language == "zh" else "serial")
         for _ in range(_ATTEMPTS):
-            missing = self.target - self._count(self._with(at, (key, 1)))
+            place = round(at * len(self.draft.entries))
+            missing = self.missing - self.draft.cost(place, key, 1)
             if missing < 0:
                 self._shrink(-missing)
                 continue
-            value = self._digits(missing + 1) if missing < _DIGITS else self._text(at, key, missing)
-            text = self.shape.write(self._with(at, (key, value)))
-            if value is not None and count_text(text) == self.target:
-                return text
+            value = self._digits(missing + 1) if missing < _DIGITS else self._text(place, key, missing)
+            if value is not None and self.draft.cost(place, key, value) == self.missing:
+                return self.draft.insert(place, key, value)
         raise SampleError(f"{self._options()} left no document of {self.target} tokens; ask for a larger bucket or other options")
-
-    def _with(self, at: float, last: Entry) -> dict[str, Any]:
-        items = list(self.entries.items())
-        place = round(at * len(items))
-        return dict([*items[:place], last, *items[place:]])
 
     def _digits(self, count: int) -> int:
         return self.source.rng.randrange(10 ** (count - 1), 10**count)
 
-    def _text(self, at: float, key: str, missing: int) -> str | None:
+    def _text(self, place: int, key: str, missing: int) -> str | None:
         """A text that ends in digits and costs ``missing`` tokens more than a single digit does."""
         text = self.source.text(missing)
         while text:
-            left = self.target - self._count(self._with(at, (key, text + " 1")))
+            left = self.missing - self.draft.cost(place, key, text + " 1")
             if left >= 0:
                 return f"{text} {self._digits(left + 1)}" if left < 4 * _DIGITS else None
             text = text[: min(len(text) - 1, len(text) * missing // (missing - left) + 2)].rstrip()
@@ -135,12 +143,13 @@ class Builder:
         Raises:
             SampleError: nothing is left to take away.
         """
+        entries = self.draft.entries
         if self.shape.field_count is None:
-            if len(self.entries) <= self.kept:
+            if len(entries) <= self.kept:
                 raise SampleError(f"{self._options()} needs a bucket of about {self.target + tokens} tokens, got {self.target}")
-            self.entries.popitem()
+            self.draft.pop()
             return
-        leaves = [(holder, key) for holder, key in _leaves(self.entries) if len(self.shape.write(holder[key])) > 1]
+        leaves = [(holder, key) for holder, key in _leaves(entries) if len(self.shape.write(holder[key])) > 1]
         if not leaves:
             raise SampleError(f"{self._options()} needs a bucket of about {self.target + tokens} tokens, got {self.target}")
         leaves.sort(key=lambda leaf: -len(self.shape.write(leaf[0][leaf[1]])))
@@ -150,6 +159,7 @@ class Builder:
                 holder[key] = value[: max(len(value) // 2, len(value) - 2 * tokens)].strip()
             else:
                 holder[key] = self.source.rng.randrange(10)
+        self.draft.rewrite()
 
 
 def _leaves(value: Any) -> list[tuple[Any, Any]]:

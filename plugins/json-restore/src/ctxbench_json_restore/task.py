@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from typing import Any, ClassVar, get_args
 
@@ -56,7 +55,7 @@ class JsonRestore(Task):
         indent: spaces a level, or ``None`` for compact JSON.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     metrics: ClassVar[tuple[str, ...]] = ("json_exact_match", "json_f1", "json_key_value_mean", "character_error_rate")
     primary_score: ClassVar[str] = "json_exact_match"
 
@@ -71,12 +70,11 @@ class JsonRestore(Task):
         if isinstance(bucket, bool) or not isinstance(bucket, int) or bucket < 1:
             raise SampleError(f"a bucket must be a positive number of tokens, got {bucket!r}")
         source = Source(random.Random(derive_seed("json_restore", self.config, bucket, seed)), self.language, self.entropy)
-        context = self._build(source, bucket)
-        document = json.loads(context)
+        context, document = self._build(source, bucket)
         facts = {"nesting": depth_of(document), "fields": keys_in(document), "entropy": self.entropy, "answerable": True}
         return Sample(context, QUESTIONS[self.language], context, bucket, self.language, facts)
 
-    def _build(self, source: Source, bucket: int) -> str:
+    def _build(self, source: Source, bucket: int) -> tuple[str, dict[str, Any]]:
         for attempt in range(_TRIES):  # one with shorter keys may fit where another did not
             try:
                 return Builder(source, Shape(self.depth, self.field_count, self.indent), bucket).build()
