@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Container
+from collections.abc import Callable, Container
 from json.encoder import encode_basestring
 from typing import Any
 
@@ -21,7 +21,7 @@ _LONG = 28  # ... above which only a text fills it
 def keys_in(value: Any) -> int:
     """Number of keys on all levels."""
     if isinstance(value, dict):
-        return len(value) + sum(map(keys_in, value.values()))
+        return len(value) + sum([keys_in(inner) for inner in value.values() if isinstance(inner, dict | list)])
     return sum(map(keys_in, value)) if isinstance(value, list) else 0
 
 
@@ -29,13 +29,24 @@ def depth_of(value: Any) -> int:
     """Nesting of objects and arrays; 0 for a plain value."""
     if not isinstance(value, dict | list):
         return 0
-    return 1 + max(map(depth_of, value.values() if isinstance(value, dict) else value), default=0)
+    inner = value.values() if isinstance(value, dict) else value
+    return 1 + max([depth_of(part) for part in inner if isinstance(part, dict | list)], default=0)
 
 
 @functools.lru_cache(maxsize=32)
 def _encoder(indent: int | None) -> json.JSONEncoder:
     separators = (",", ":") if indent is None else (",", ": ")
     return json.JSONEncoder(ensure_ascii=False, allow_nan=False, indent=indent, separators=separators)
+
+
+# How json writes plain values; floats here are never NaN or infinite.
+_WRITERS: dict[type, Callable[[Any], str]] = {
+    str: encode_basestring,
+    int: int.__repr__,
+    float: float.__repr__,
+    bool: {True: "true", False: "false"}.__getitem__,
+    type(None): lambda _: "null",
+}
 
 
 @attrs.frozen
@@ -63,8 +74,8 @@ class Shape:
 
     def write_field(self, key: str, value: Any) -> str:
         """The text of a field at the top, without braces and commas around it."""
-        if self.indent is None and isinstance(value, str):  # most fields: several times as fast
-            return f"{encode_basestring(key)}:{encode_basestring(value)}"
+        if self.indent is None and (plain := _WRITERS.get(type(value))):  # most fields: several times as fast
+            return f"{encode_basestring(key)}:{plain(value)}"
         return self.write({key: value})[1 : -len(self.close)]
 
 
