@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from ctxbench import Sample, load_plugins
@@ -53,3 +55,12 @@ class TestMetricsOfAbsence(MetricContract):
     @pytest.fixture(params=["hit_at_1", "contains", "exact_match", "character_error_rate"])
     def metric(self, request):
         return load_plugins().metric(request.param)
+
+
+def test_every_score_is_documented():
+    """docs/metrics.md names each metric in a heading and each of its scores."""
+    text = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
+    for name in METRICS:
+        assert f"\n## {name}\n" in text
+        scores = load_plugins().metric(name).score('{"a": 1}', TestMetrics.sample)
+        assert all(f"`{score}`" in text for score in scores.values)

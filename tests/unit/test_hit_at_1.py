@@ -285,6 +285,17 @@ def test_the_shortest_context_echoed_is_no_answer(language):
         assert hit(found.context, found) == 0, found.context
 
 
+def test_an_answer_is_short():
+    """Thirty words besides the value and the question's; more are a text in which the value occurs."""
+    story = "we went along some narrow streets until evening came then everyone sat down"
+    assert hit(f"The secret number is 4821973, {story}.", sample("4821973")) == 1
+    assert hit(f"The secret number is 4821973, {story}, {story}, {story}.", sample("4821973")) == 0
+    assert hit(f"{story}, {story}, {story}. The answer is 4821973.", sample("4821973")) == 1
+    tale = "我们走过几条小巷直到傍晚来临然后坐下休息"
+    assert hit(f"秘密数字是4821973，{tale}。", sample("4821973", "zh")) == 1
+    assert hit(f"秘密数字是4821973，{tale * 4}。", sample("4821973", "zh")) == 0
+
+
 def test_the_rule_stays_cheap_on_hostile_text():
     """A megabyte of commas, digits or words: the length alone says that it is no answer."""
     for text in ("4821973," * 200_000, "not " * 300_000, "灯" * 500_000, "1" * 1_000_000, "answer is " * 100_000):

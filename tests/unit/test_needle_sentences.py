@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from ctxbench.tokens import count_text
 from ctxbench_needle.haystack import Haystack
+from ctxbench_needle.needles import Needle, statement
 from ctxbench_needle.sentences import cost, draw, draw_exact, grammar, split_units, texts_of
 from ctxbench_needle.words import LANGUAGES
 from ctxbench_qwen_tokens import encode
@@ -78,8 +79,34 @@ def test_the_first_sentence_costs_the_same(language):
     for seed in range(300):
         text, said = Haystack(random.Random(seed), language).sentence(first=True)
         assert count_text(text) == said, text
+    for size in range(3, 21):
+        for seed in range(60):
+            (text,) = Haystack(random.Random(seed), language).fill(size, first=True)
+            assert count_text(text) == size, text
     assert any(not pattern.opens for pattern in grammar("en").patterns)  # "Whoever" is two tokens at the start and one after a blank
     assert cost(words, words.short[0]) == count_text(words.short[0])
+
+
+@BOTH
+def test_a_statement_costs_the_same_at_the_start(language):
+    """With depth 0 a needle's statement is the first sentence; no key begins with a word that is another token there."""
+    words = LANGUAGES[language]
+    for color in words.colors:
+        line = statement(Needle(f"{color}{words.join}{words.animals[0]}", "4821973"), "number", language)
+        assert count_text(line) == cost(words, line)
+
+
+@BOTH
+def test_no_sentence_says_a_word_twice(language):
+    """Nobody goes from the harbour to the harbour."""
+    words = LANGUAGES[language]
+    patterns = [pattern for pattern in grammar(language).patterns if pattern.repeats]
+    assert patterns
+    rng = random.Random(2)
+    for pattern in patterns:
+        for text in [draw(pattern, rng)[0] for _ in range(200)]:
+            said = [word for name in ("place", "person", "thing") for word in words.slots[name] for _ in range(text.lower().count(word))]
+            assert len(set(said)) == len(said), text
 
 
 @settings(max_examples=150, deadline=None)

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from ctxbench import Sample
-from ctxbench.outcome import classify, is_looping, is_refusal
+from ctxbench.outcome import assertions, classify, is_looping, is_refusal
 
 NEEDLE = Sample("...", "?", "1234567", 64, metadata={"answers": ["1234567"], "answerable": True, "not_found": "not found"})
 SEVERAL = Sample("...", "?", "17, 18", 64, metadata={"answers": ["17", "18"], "answerable": True, "not_found": "not found"})
@@ -68,6 +68,20 @@ def test_classify(prediction, finish, correct, extraction, sample, outcome):
         "N/A",
         "None.",
         "The secret code is unreadable",
+        "isn't given",
+        "It isn’t given.",
+        "It was never mentioned.",
+        "There is none.",
+        "There isn't any.",
+        "The text does not say.",
+        "The text doesn't tell us.",
+        "No secret number of the amber falcon was mentioned.",
+        "None given",
+        "I looked at the whole page. It is not there, and it is not mentioned.",
+        "没有。",
+        "文中没有说。",
+        "没提",
+        "没有这个代码",
         "未找到。",
         "文中没有提到这个代码。",
         "抱歉,我无法识别图像中的文字。",
@@ -95,10 +109,22 @@ def test_refusals_in_two_languages(text):
         "not foundry",
         "They could not agree, and the lighthouse was found later.",
         "word " * 90 + "not found",
+        "It is 4821973. The other is not mentioned.",
+        "4821973. The other isn't given.",
+        "The code is K7QM-2XWD; the other one was not found",
+        "It is lantern-harvest. The other is not mentioned.",
+        "I don't know, maybe 4821973",
+        "There is one: harbour",
+        "是4821973。另一个没有提到。",
     ],
 )
 def test_answers_are_no_refusals(text):
     assert not is_refusal(text)
+
+
+def test_assertions_are_the_sentences_that_refuse_nothing():
+    text = "It is 3.5 m long. The other isn't given; that one is Red.\n文中没有说。是红色。"
+    assert assertions(text) == ["it is 3.5 m long", "that one is red", "是红色"]
 
 
 def test_the_phrase_that_was_asked_for_is_a_refusal():

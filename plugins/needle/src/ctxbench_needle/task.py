@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 import attrs
 
 from ctxbench import Sample, SampleError, Task, derive_seed
-from ctxbench.tokens import count_text
 from ctxbench_needle import needles
 from ctxbench_needle.haystack import Haystack
 from ctxbench_needle.needles import Needle
@@ -132,9 +131,6 @@ class NeedleTask(Task):
         first = next(iter(lines))
         prose = bucket - sum(cost(words, line) for line in lines)
         before = _split(hay, prose, goal)
-        if before == 0:  # the needle begins the text, where its first word may be another token than behind a full stop
-            prose += cost(words, first) - count_text(first)
-            before = _split(hay, prose, 0)
         parts = [*_fill(hay, before, prose - before, first)]
         place = parts.index(first)
         for line in list(lines)[1:]:
