@@ -43,7 +43,7 @@ def test_a_few_wheels_alone_give_a_working_command(wheels, tmp_path):
     bin_folder = tmp_path / "venv" / "bin"
     pip = [str(bin_folder / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     names = [f"ctxbench-{name}" for name in MINIMAL]
-    subprocess.run([*pip, "-c", str(ROOT / "constraints.txt"), "--find-links", str(wheels), *names], check=True, capture_output=True)
+    subprocess.run([*pip, "-c", str(ROOT / "pins.txt"), "--find-links", str(wheels), *names], check=True, capture_output=True)
 
     def ctxbench(*args: str) -> str:
         return subprocess.run([str(bin_folder / "ctxbench"), *args], check=True, capture_output=True, text=True, cwd=tmp_path).stdout
