@@ -1,7 +1,7 @@
 """``python -m benchmarks.install``: what installations cost in download, time and disk, each against the full one.
 
 Every installation starts from nothing: wheels of the repository's packages, the pinned versions of all others fetched without a cache, then
-an empty environment filled from those files alone, so that the time is pip's and not the network's. Modules are not compiled, as in ``make``.
+an empty environment filled from those files alone, so that the time is pip's and not the network's. As in ``make``, nothing is compiled.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def size(folder: Path) -> int:
 def measure(wishes: list[str], wheels: Path, folder: Path) -> tuple[int, float, float, float]:
     """Packages, MB of wheels, seconds that pip takes to install them, and MB in the environment afterwards."""
     files, target = folder / "files", folder / "venv"
-    common = ["--quiet", "--quiet", "--only-binary", ":all:", "-c", PINS]
+    common: list[str | Path] = ["--quiet", "--quiet", "--only-binary", ":all:", "-c", PINS]
     pip("download", *common, "--find-links", wheels, "--dest", files, *wishes, home=folder)
     venv.create(target, symlinks=True)
     before, start = size(target), time.perf_counter()

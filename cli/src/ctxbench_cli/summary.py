@@ -24,6 +24,7 @@ SELECT model, adapter, task, bucket, language, codec, augmentation,
 FROM results LEFT JOIN (SELECT trial_id, value FROM scores WHERE name = 'json_structural_f1') AS f1 USING (trial_id)
 WHERE trial_id IN ({ids})
 GROUP BY ALL
+ORDER BY model, adapter, task, bucket, language, codec, augmentation
 """
 
 

@@ -132,28 +132,31 @@ def _save_for_ever(store: ckpt.Checkpoints, tell: int) -> None:
         os._exit(1)
 
 
-@pytest.mark.parametrize("launcher", ["torchrun", "accelerate"])
-def test_two_processes_train_as_one(launcher: str, training: MakeTraining, toys: Path, tmp_path: Path) -> None:
-    """Two processes of two passes each see the batches of one process with four: the same losses, and the same weights to rounding."""
+LAUNCHERS = {
+    "torchrun": "torch.distributed.run --standalone --nproc-per-node 2",
+    # multi_gpu means "start that many processes"; without a GPU they are CPU processes.
+    "accelerate": "accelerate.commands.launch --multi_gpu --num_processes 2 --num_machines 1 --main_process_port 0 "
+    "--mixed_precision no --dynamo_backend no",
+}
+
+
+def test_two_processes_train_as_one(training: MakeTraining, toys: Path, tmp_path: Path) -> None:
+    """With either launcher, two processes of two passes each see the batches of one process with four: its losses, its weights to rounding."""
     one = training("one", accumulation=4, lora={"dropout": 0.0}, evaluate_every=2)
-    two = training("two", accumulation=2, lora={"dropout": 0.0}, evaluate_every=2)
     train(one)
-    start = {
-        "torchrun": "torch.distributed.run --standalone --nproc-per-node 2",
-        # multi_gpu means "start that many processes"; without a GPU they are CPU processes.
-        "accelerate": "accelerate.commands.launch --multi_gpu --num_processes 2 --num_machines 1 --main_process_port 0 "
-        "--mixed_precision no --dynamo_backend no",
-    }[launcher]
-    command = [sys.executable, "-m", *start.split(), "-m", "ctxbench_transformers.training", str(written(two, tmp_path / "c.yaml"))]
-    done = subprocess.run(command, env=environment(toys), capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.count("steps") == 1  # one process speaks
-    assert losses(two) == pytest.approx(losses(one), rel=1e-5)
-    left, right = weights(one), weights(two)
-    assert left.keys() == right.keys()
-    for key in left:
-        torch.testing.assert_close(left[key], right[key], rtol=1e-3, atol=1e-5)
-    assert json.loads((Path(two.output) / provenance.RECORD).read_text())["processes"] == 2
+    for launcher, start in LAUNCHERS.items():
+        two = training(launcher, accumulation=2, lora={"dropout": 0.0}, evaluate_every=2)
+        config = str(written(two, tmp_path / "c.yaml"))
+        command = [sys.executable, "-m", *start.split(), "-m", "ctxbench_transformers.training", config]
+        done = subprocess.run(command, env=environment(toys), capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-3000:]
+        assert done.stdout.count("steps") == 1  # one process speaks
+        assert losses(two) == pytest.approx(losses(one), rel=1e-5)
+        left, right = weights(one), weights(two)
+        assert left.keys() == right.keys()
+        for key in left:
+            torch.testing.assert_close(left[key], right[key], rtol=1e-3, atol=1e-5)
+        assert json.loads((Path(two.output) / provenance.RECORD).read_text())["processes"] == 2
 
 
 def test_the_commands_build_estimate_and_train(tiny_model: Folder, toys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
