@@ -13,6 +13,9 @@ INPUTS := pyproject.toml pins.txt Makefile $(addsuffix /pyproject.toml,$(PACKAGE
 PACKAGES_STAMP := $(VENV)/.packages-installed
 TOOLS_STAMP := $(VENV)/.tools-installed
 
+# One file stays in one process, which shares its fixtures; the files of slow tests come first, so that none is left for the end.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
 # Modules are compiled when they are first imported: most of torch never is.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-build-isolation -c pins.txt
 
@@ -22,13 +25,13 @@ run: $(PACKAGES_STAMP)
 	$(BIN)/ctxbench run
 
 test: $(TOOLS_STAMP) check
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(PYTEST)
 
 test-long: $(TOOLS_STAMP)
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m long
+	$(PYTEST) -m long
 
 test-all: $(TOOLS_STAMP) check
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "long or not long"
+	$(PYTEST) -m "long or not long"
 
 check: $(TOOLS_STAMP)
 	$(BIN)/ruff check .
