@@ -1,37 +1,62 @@
-# make run    install everything into .venv and run the quickstart
-# make test   install everything into .venv and run every test
-# make check  ruff and mypy --strict
-# make bench  reprint the figures of the documents
+# make run        install the packages into .venv and run the quickstart
+# make test       install the tools as well and run every check and test but the long ones
+# make test-long  the long ones: the same properties on many more examples
+# make test-all   both, as CI does
+# make check      ruff and mypy --strict
+# make bench      reprint the figures of the documents
+# make pins       resolve everything that is installed anew and write pins.txt; UPGRADE="numpy torch" or UPGRADE=all frees versions
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES := core cli $(sort $(wildcard plugins/*))
-STAMP := $(VENV)/.installed
+INPUTS := pyproject.toml pins.txt Makefile $(addsuffix /pyproject.toml,$(PACKAGES))
+PACKAGES_STAMP := $(VENV)/.packages-installed
+TOOLS_STAMP := $(VENV)/.tools-installed
 
-.PHONY: run test check bench install clean
+# One file stays in one process, which shares its fixtures; the files of slow tests come first, so that none is left for the end.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-run: $(STAMP)
+# Modules are compiled when they are first imported: most of torch never is.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-build-isolation -c pins.txt
+
+.PHONY: run test test-long test-all check bench pins install clean
+
+run: $(PACKAGES_STAMP)
 	$(BIN)/ctxbench run
 
-test: $(STAMP) check
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+test: $(TOOLS_STAMP) check
+	$(PYTEST)
 
-check: $(STAMP)
+test-long: $(TOOLS_STAMP)
+	$(PYTEST) -m long
+
+test-all: $(TOOLS_STAMP) check
+	$(PYTEST) -m "long or not long"
+
+check: $(TOOLS_STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy $(wildcard $(addsuffix /src,$(PACKAGES)))
 
-bench: $(STAMP)
+bench: $(TOOLS_STAMP)
 	$(BIN)/python -m benchmarks
 
-install: $(STAMP)
+pins: $(TOOLS_STAMP)
+	$(BIN)/python -m tools.pins --upgrade $(UPGRADE)
 
-# One pip command resolves the packages against each other; the build backend is installed once instead of once a package, and modules are
-# compiled when they are first imported: most of torch never is.
-$(STAMP): pyproject.toml constraints.txt Makefile $(addsuffix /pyproject.toml,$(PACKAGES))
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt hatchling editables
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt --no-build-isolation $(addprefix -e ./,$(PACKAGES)) -e '.[dev]'
+install: $(TOOLS_STAMP)
+
+# The environment is made anew when its inputs change, so that it holds what is pinned and nothing else, by the Python that made an activated
+# one. The build backend is installed before the packages, which one command then resolves against each other.
+$(PACKAGES_STAMP): $(INPUTS)
+	"$$($(PYTHON) -c 'import sys; print(sys._base_executable)')" -m venv --clear $(VENV)
+	$(PIP) pip
+	$(PIP) --group build
+	$(PIP) $(addprefix -e ./,$(PACKAGES)) -e .
+	touch $@
+
+$(TOOLS_STAMP): $(PACKAGES_STAMP)
+	$(PIP) --group dev
 	touch $@
 
 clean:

@@ -15,6 +15,22 @@ README = Path(__file__).parents[2] / "README.md"
 DOCUMENT = README.read_text("utf-8")
 
 
+def slow(text: str) -> bool:
+    """Whether a block runs trials, or asks for those that such a block stored."""
+    return any("ctxbench run" in command or "channel.duckdb" in command for command in commands(text))
+
+
+def test_the_quick_commands_print_what_the_readme_shows(tmp_path):
+    """All but the runs and what is asked about their results: a user's own text, and the codec of the README."""
+    ran = 0
+    for block in blocks(DOCUMENT):
+        if block.language != "console" or not slow(block.text):
+            assert normal(run_block(block, tmp_path), block.neural) == normal(block.text, block.neural)
+            ran += len(commands(block.text)) if block.language == "console" else 0
+    assert ran >= 3
+
+
+@pytest.mark.long
 def test_every_command_prints_what_the_readme_shows(tmp_path):
     """All console blocks run in one folder, in order; their output is the README's, but for times."""
     ran = 0

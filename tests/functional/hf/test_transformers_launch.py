@@ -50,21 +50,35 @@ def written(config: TrainConfig, path: Path) -> Path:
     return path
 
 
+DIES_AT_STEP_4 = """
+import os, signal, sys
+from ctxbench_cli.main import main
+from ctxbench_transformers.training import checkpoint
+
+save = checkpoint.Checkpoints.save
+
+def die_or_save(store, state, *rest):
+    if state.step == 4:
+        os.kill(os.getpid(), signal.SIGKILL)
+    save(store, state, *rest)
+
+checkpoint.Checkpoints.save = die_or_save
+sys.argv[1:1] = ["train"]
+main()
+"""
+
+
 def test_a_killed_run_resumes_from_its_last_whole_checkpoint(training: MakeTraining, toys: Path, tmp_path: Path) -> None:
-    """SIGKILL in the middle, then --resume latest in a new process: the uninterrupted run's weights, bit for bit."""
+    """SIGKILL between two checkpoints, then --resume latest in a new process: the uninterrupted run's weights, bit for bit."""
     whole, killed = training("whole", save_every=1), training("killed", save_every=1)
     train(whole)
-    command = [sys.executable, "-m", "ctxbench_transformers.training", str(written(killed, tmp_path / "c.yaml"))]
-    process = subprocess.Popen(command, env=environment(toys), stderr=subprocess.PIPE)
-    checkpoints = ckpt.Checkpoints(Path(killed.output) / "checkpoints")
-    deadline = time.monotonic() + 120
-    while not checkpoints.at(3).exists() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    _, errors = process.communicate()
-    assert process.returncode == -signal.SIGKILL, errors.decode()
+    config = str(written(killed, tmp_path / "c.yaml"))
+    dead = subprocess.run([sys.executable, "-c", DIES_AT_STEP_4, config], env=environment(toys), capture_output=True, check=False)
+    assert dead.returncode == -signal.SIGKILL, dead.stderr.decode()
+    assert ckpt.read_state(ckpt.Checkpoints(Path(killed.output) / "checkpoints").latest()).step == 3
     assert not (Path(killed.output) / "adapter_model.safetensors").exists()
-    done = subprocess.run([*command, "--resume", "latest", "--json"], env=environment(toys), capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "ctxbench_transformers.training", config, "--resume", "latest", "--json"]
+    done = subprocess.run(command, env=environment(toys), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["steps"] == 9
     assert all(torch.equal(value, weights(killed)[key]) for key, value in weights(whole).items())
@@ -72,26 +86,36 @@ def test_a_killed_run_resumes_from_its_last_whole_checkpoint(training: MakeTrain
 
 
 def test_a_kill_at_any_moment_leaves_whole_checkpoints(tmp_path: Path) -> None:
-    """A child saves without pause and is killed ten times at random; what is there must always load and belong together."""
+    """A child saves without pause and is killed ten times somewhere in a save; what is there must always load and belong together."""
     store = ckpt.Checkpoints(tmp_path)
     chance = random.Random(0)
+    saved = 0
     for _ in range(10):
+        told, tell = os.pipe()
         child = os.fork()
         if child == 0:
-            _save_for_ever(store)
-        time.sleep(0.02 + 0.1 * chance.random())
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+            _save_for_ever(store, tell)
+        os.close(tell)
+        with os.fdopen(told, "rb", buffering=0) as saves:
+            # However slow the machine, it has saved a few times; how long that took says what "somewhere in a save" is here.
+            assert saves.read(1)
+            start = time.monotonic()
+            for _ in range(3):
+                assert saves.read(1)
+            time.sleep(chance.random() * (time.monotonic() - start) / 3)
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
         for path in store.all():
             state = ckpt.read_state(path)
             values = load_file(path / "weights.safetensors")["w"]
             moments = load_file(path / "optimizer.safetensors")["exp_avg/w"]
             assert (values == state.step).all()
             assert moments.shape == values.shape
-    assert store.all()
+        before, saved = saved, ckpt.read_state(store.latest()).step
+        assert saved >= before + 4  # nothing that a child was told is saved is gone
 
 
-def _save_for_ever(store: ckpt.Checkpoints) -> None:
+def _save_for_ever(store: ckpt.Checkpoints, tell: int) -> None:
     try:
         parameter = torch.nn.Parameter(torch.zeros(1000, 100))
         optimizer = torch.optim.AdamW([parameter])
@@ -102,33 +126,37 @@ def _save_for_ever(store: ckpt.Checkpoints) -> None:
                 parameter.fill_(step)
             optimizer.state[parameter] = {"exp_avg": torch.zeros(1000, 100)}
             store.save(ckpt.State(step), {"w": parameter}, optimizer)
+            os.write(tell, b".")
             store.prune(2)
     finally:
         os._exit(1)
 
 
-@pytest.mark.parametrize("launcher", ["torchrun", "accelerate"])
-def test_two_processes_train_as_one(launcher: str, training: MakeTraining, toys: Path, tmp_path: Path) -> None:
-    """Two processes of two passes each see the batches of one process with four: the same losses, and the same weights to rounding."""
+LAUNCHERS = {
+    "torchrun": "torch.distributed.run --standalone --nproc-per-node 2",
+    # multi_gpu means "start that many processes"; without a GPU they are CPU processes.
+    "accelerate": "accelerate.commands.launch --multi_gpu --num_processes 2 --num_machines 1 --main_process_port 0 "
+    "--mixed_precision no --dynamo_backend no",
+}
+
+
+def test_two_processes_train_as_one(training: MakeTraining, toys: Path, tmp_path: Path) -> None:
+    """With either launcher, two processes of two passes each see one process's batches of four: its losses, its weights to rounding."""
     one = training("one", accumulation=4, lora={"dropout": 0.0}, evaluate_every=2)
-    two = training("two", accumulation=2, lora={"dropout": 0.0}, evaluate_every=2)
     train(one)
-    start = {
-        "torchrun": "torch.distributed.run --standalone --nproc-per-node 2",
-        # multi_gpu means "start that many processes"; without a GPU they are CPU processes.
-        "accelerate": "accelerate.commands.launch --multi_gpu --num_processes 2 --num_machines 1 --main_process_port 0 "
-        "--mixed_precision no --dynamo_backend no",
-    }[launcher]
-    command = [sys.executable, "-m", *start.split(), "-m", "ctxbench_transformers.training", str(written(two, tmp_path / "c.yaml"))]
-    done = subprocess.run(command, env=environment(toys), capture_output=True, text=True, check=False, timeout=200)
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.count("steps") == 1  # one process speaks
-    assert losses(two) == pytest.approx(losses(one), rel=1e-5)
-    left, right = weights(one), weights(two)
-    assert left.keys() == right.keys()
-    for key in left:
-        torch.testing.assert_close(left[key], right[key], rtol=1e-3, atol=1e-5)
-    assert json.loads((Path(two.output) / provenance.RECORD).read_text())["processes"] == 2
+    for launcher, start in LAUNCHERS.items():
+        two = training(launcher, accumulation=2, lora={"dropout": 0.0}, evaluate_every=2)
+        config = str(written(two, tmp_path / "c.yaml"))
+        command = [sys.executable, "-m", *start.split(), "-m", "ctxbench_transformers.training", config]
+        done = subprocess.run(command, env=environment(toys), capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-3000:]
+        assert done.stdout.count("steps") == 1  # one process speaks
+        assert losses(two) == pytest.approx(losses(one), rel=1e-5)
+        left, right = weights(one), weights(two)
+        assert left.keys() == right.keys()
+        for key in left:
+            torch.testing.assert_close(left[key], right[key], rtol=1e-3, atol=1e-5)
+        assert json.loads((Path(two.output) / provenance.RECORD).read_text())["processes"] == 2
 
 
 def test_the_commands_build_estimate_and_train(tiny_model: Folder, toys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

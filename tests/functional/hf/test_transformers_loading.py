@@ -86,6 +86,18 @@ def test_folders_that_are_no_model_say_what_is_missing(tiny_model: Folder, tmp_p
         ctxbench_transformers.load(tiny_model("qwen2_vl"), tiny_model("llava"))
 
 
+def test_smolvlm_without_num2words_says_what_to_install(tiny_model: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its processor alone needs that package, which is an extra: the line names the extra, and no other model asks for it."""
+    from transformers.models.smolvlm import processing_smolvlm
+
+    smolvlm, others = tiny_model("smolvlm"), tiny_model("idefics3")
+    monkeypatch.setattr(processing_smolvlm, "num2words", None)  # what transformers has there when the package is missing
+    with pytest.raises(ModelError, match=r"needs the package num2words: pip install 'ctxbench-transformers\[smolvlm\]'$") as caught:
+        ctxbench_transformers.load(smolvlm).count(PROMPTS[0])
+    assert "\n" not in str(caught.value)
+    assert ctxbench_transformers.load(others).count(PROMPTS[0]).prompt > 0
+
+
 def test_a_hub_id_that_cannot_be_fetched_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
     """Offline, the error names the id and the way out."""
     import huggingface_hub

@@ -29,6 +29,9 @@ def load_processor(folder: Path, *, min_pixels: int | None = None, max_pixels: i
         else:
             processor = _without_video(found).from_pretrained(folder, trust_remote_code=trust_remote_code)
     except ImportError as error:
+        if "num2words" in str(error):  # transformers' SmolVLM writes the length of a video in words
+            extra = "pip install 'ctxbench-transformers[smolvlm]'"
+            raise ModelError(f"the processor in {folder} (SmolVLM) needs the package num2words: {extra}") from None
         raise ModelError(f"the processor in {folder} needs a package that is missing: {' '.join(str(error).split())}") from None
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ModelError(f"no usable processor in {folder}: {' '.join(str(error).split())[:400]}") from None
