@@ -11,7 +11,7 @@ import numpy as np
 from ctxbench import Carrier, Codec, ConfigError, DecodeError, require_text
 from ctxbench_codebook import symbols
 from ctxbench_qwen_tokens import decode as qwen_decode
-from ctxbench_qwen_tokens.bpe import VOCABULARY
+from ctxbench_qwen_tokens.ranks import ranks
 
 CODES = 2 ** symbols.WIDTHS["dictionary"]
 _WORD = re.compile(" [a-z]{2,}")
@@ -25,7 +25,7 @@ def words() -> tuple[str, ...]:
         ConfigError: the vocabulary has fewer.
     """
     found: list[str] = []
-    for token in range(VOCABULARY):
+    for token in range(len(ranks())):
         try:
             text = qwen_decode([token])
         except UnicodeDecodeError:
