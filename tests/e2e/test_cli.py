@@ -142,7 +142,7 @@ def test_cost_counts_markers_and_splits_the_ratio(ctxbench, tmp_path):
     assert rows["render", "smolvlm"]["marker_tokens"] > 3
     assert rows["render", "deepseek-ocr:mode=tiny"]["visual_tokens"] == 73 * rows["render", "smolvlm"]["pages"]
     assert rows["render", "deepseek-ocr:mode=tiny"]["loses_pixels"]
-    assert rows["codebook", "smolvlm"]["text_factor"] == rows["brotli64", "qwen2-vl"]["text_factor"] > 2
+    assert rows["codebook", "smolvlm"]["text_factor"] >= rows["brotli64", "qwen2-vl"]["text_factor"] > 2
     table = ctxbench("cost", "in.txt", *arguments).stdout
     assert "markers" in table
     assert "pages lose pixels" in table
