@@ -23,9 +23,10 @@ from tinytrain.stages import load_stages  # noqa: E402
 ADAPTERS = ["codebook", "codebook-dense"]
 
 PROSE = (
-    "Two students hid a bundle of nets, and a visiting engineer moved it again late in the evening. The road to the mill pond was "
-    "cheerful, so a guide from the valley took another way. The station master went from the school kitchen to the mill pond with the weather log. "
-    "It was late. Nobody spoke. The cook went from the quarry to the theatre with a chest of tools. "
+    "Two students hid a bundle of nets, and a visiting engineer moved it again late in the evening. The road to the mill pond "
+    "was cheerful, so a guide from the valley took another way. The station master went from the school kitchen to the mill "
+    "pond with the weather log. It was late. Nobody spoke. The cook went from the quarry to the theatre with a chest of "
+    "tools."
 )
 """As the task ``needle`` made it when the model was trained."""
 
