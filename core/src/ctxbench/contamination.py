@@ -8,9 +8,9 @@ Overlap of n-grams with normalised words is the measure of GPT-3 (Brown et al. 2
 (Chowdhery et al. 2022, section 8: shares of 8-grams); the lower bound is used here because contexts are short and made of sentences that
 training contexts hold in another order.
 
-A record keeps 36 bits of each n-gram's hash: one that was never trained on is taken for a trained one with probability n / 2^36, which is
-0.02 % with :data:`MOST` n-grams, the most that a record holds. Of larger data it keeps those whose hash is below a limit, a sample that is
-the same in every text, so that shares stay unbiased estimates (FracMinHash; Irber et al. 2022).
+A record keeps 36 bits of each n-gram's hash: one that was never trained on is taken for a trained one with probability n / 2^36, where the
+data have n n-grams; 0.02 % with :data:`MOST`, the most that a record holds. Of larger data it keeps those whose hash is below a limit, a
+sample that is the same in every text, so that shares stay unbiased estimates (FracMinHash; Irber et al. 2022).
 """
 
 from __future__ import annotations
