@@ -17,6 +17,7 @@ LONG = (
     ("benchmarks.codebook_fuzz --inputs 10000", "codebook: what the decoder does with broken pages"),
     ("benchmarks.ratios --read --samples 5", "the same, and what truncation keeps at equal tokens"),
     ("benchmarks.tiny_speed", "the embedded model: tokens a second in batches, against plain generate and the memory limit"),
+    ("benchmarks.contamination", "overlap of evaluated contexts with the training data of the embedded model; size of such records"),
     ("benchmarks.gpu_qwen2vl", "training and reading at Qwen2-VL-2B's size, on a GPU"),
     ("benchmarks.readme --check", "every command of the README against the output that it shows"),
 )

@@ -8,9 +8,9 @@ Overlap of n-grams with normalised words is the measure of GPT-3 (Brown et al. 2
 (Chowdhery et al. 2022, section 8: shares of 8-grams); the lower bound is used here because contexts are short and made of sentences that
 training contexts hold in another order.
 
-A record keeps 36 bits of each n-gram's hash: one that was never trained on is taken for a trained one with probability n / 2^36, which is
-0.02 % with :data:`MOST` n-grams, the most that a record holds. Of larger data it keeps those whose hash is below a limit, a sample that is
-the same in every text, so that shares stay unbiased estimates (FracMinHash; Irber et al. 2022).
+A record keeps 36 bits of each n-gram's hash: one that was never trained on is taken for a trained one with probability n / 2^36, where the
+data have n n-grams; 0.02 % with :data:`MOST`, the most that a record holds. Of larger data it keeps those whose hash is below a limit, a
+sample that is the same in every text, so that shares stay unbiased estimates (FracMinHash; Irber et al. 2022).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ CHARACTERS = 13
 """Tokens of an n-gram of characters, about eight words of Chinese."""
 
 MOST = 1 << 24
-"""The most n-grams that a record holds: about 40,000 contexts of 512 reference tokens in English, 37 MB."""
+"""The most n-grams that a record holds: about 50,000 contexts of 512 reference tokens in English, 47 MB of JSON."""
 
 THRESHOLD = 0.2
 """Share from which on a run warns. Llama 2 (Touvron et al. 2023, appendix A.6) calls a sample clean below 20 % of contaminated tokens."""
@@ -127,12 +127,10 @@ class TrainingData:
         return float(np.mean(self.hashes[places] == wanted))
 
     def limited(self, most: int) -> TrainingData:
-        """The same, sampled if it has more than ``most`` n-grams."""
-        limit, hashes = self.limit, self.hashes
-        while len(hashes) > most:
-            limit //= 2
-            hashes = _below(hashes, limit)
-        return attrs.evolve(self, hashes=hashes, limit=limit)
+        """The same, or the ``most`` n-grams with the smallest hashes if it has more."""
+        if len(self.hashes) <= most:
+            return self
+        return attrs.evolve(self, hashes=self.hashes[:most], limit=int(self.hashes[most]))
 
     def plain(self) -> dict[str, Any]:
         """As JSON values. The hashes are in Elias-Fano form: low bytes as they are, the rest in unary."""

@@ -5,6 +5,7 @@
     python make.py --export              the packaged files from finished checkpoints
     python make.py --stage reading --measure 50   what the stage's checkpoint reads: exact answers of 50 fresh examples a length
     python make.py --curves FILE.csv     learning curves of all stages' logs
+    python make.py --records FILE.csv    from such curves, what the packaged weights were trained on, beside them (half an hour)
 
 Checkpoints and logs go to --work (default: build/tiny in the working directory).
 """
@@ -81,6 +82,7 @@ def main() -> None:
 
         for folder in export(config, args.work, args.stage):
             print(f"wrote {folder}")
+        print("next, the records of what they were trained on: --curves FILE, then --records FILE")
 
 
 if __name__ == "__main__":

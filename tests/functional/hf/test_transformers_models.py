@@ -231,6 +231,53 @@ def test_running_out_of_memory_halves_the_batch_and_goes_on(tiny_model: Folder, 
     assert sizes == [4, 2, 2, 2, 2]
 
 
+def test_short_prompts_are_not_held_back_by_a_long_one_and_the_batch_recovers(tiny_model: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch that did not fit must bound tokens, not rows; and when memory is there again, larger batches must come back by themselves."""
+    model = ctxbench_transformers.load(tiny_model("qwen2_vl"), max_new_tokens=2)
+    runtime = model._runtime()
+    generate, sizes, room = runtime.model.generate, list[tuple[int, ...]](), [700]
+
+    def limited(**inputs: Any) -> Any:
+        sizes.append(tuple(inputs["input_ids"].shape))
+        if inputs["input_ids"].numel() > room[0]:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return generate(**inputs)
+
+    monkeypatch.setattr(runtime.model, "generate", limited)
+    long, short = Prompt((), "x" * 380), Prompt((), "y" * 30)
+    assert [r.error for r in model.read([long, long])] == [None] * 2
+    assert [rows for rows, _ in sizes] == [2, 1, 1]
+    sizes.clear()
+    assert [r.error for r in model.read([short] * 8)] == [None] * 8
+    assert [rows for rows, _ in sizes] == [8]
+    room[0] = 10_000
+    tries = [_rows(model, [long, long], sizes) for _ in range(5)]
+    assert tries[0] == [1, 1]
+    assert tries[-1] == [2]
+    assert [rows for i, rows in enumerate(tries) if rows != tries[i - 1]] == [[1, 1], [2]]
+
+
+def _rows(model: Any, prompts: list[Prompt], sizes: list[tuple[int, ...]]) -> list[int]:
+    """Rows of each batch that a read makes."""
+    sizes.clear()
+    model.read(prompts)
+    return [rows for rows, _ in sizes]
+
+
+def test_only_a_prompt_that_was_alone_has_times_of_its_own(tiny_model: Folder) -> None:
+    """A batch's time over its rows gives a short prompt and a long one the same figure, which means nothing for either."""
+    model = ctxbench_transformers.load(tiny_model("qwen2_vl"), max_new_tokens=4)
+    (alone,) = model.read(PROMPTS[:1])
+    assert alone.prefill_seconds is not None
+    assert alone.generate_seconds is not None
+    assert alone.prefill_seconds > 0
+    assert "batch_seconds" not in alone.metadata
+    together = model.read(PROMPTS[:2])
+    assert {(r.prefill_seconds, r.generate_seconds) for r in together} == {(None, None)}
+    assert together[0].metadata["batch_seconds"] == together[1].metadata["batch_seconds"]
+    assert set(together[0].metadata["batch_seconds"]) == {"prefill", "generate"}
+
+
 def test_a_prompt_too_large_for_memory_is_that_prompts_error(tiny_model: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     """It must neither end the run nor take its neighbours with it."""
     model = ctxbench_transformers.load(tiny_model("qwen2_vl"), max_new_tokens=6)

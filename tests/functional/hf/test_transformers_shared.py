@@ -123,10 +123,15 @@ def test_an_adapter_of_another_shape_spoils_nobody_elses_answers(tiny_model: Fol
             tensors.pop(key)
         save_file(tensors, broken / "adapter_model.safetensors")
         plain, adapted, wrong = (ctxbench_transformers.load(base, some, max_new_tokens=16) for some in (None, adapters[0], broken))
-        wanted = answers(plain), answers(adapted)
+        before = answers(plain)
+        with pytest.raises(ModelError, match="does not fit this model"):
+            wrong.read(PROMPTS)  # the first adapter on this base
+        assert answers(plain) == before
+        wanted = before, answers(adapted)
+        wrong = ctxbench_transformers.load(base, broken, max_new_tokens=16)
         for _ in range(2):
             with pytest.raises(ModelError, match="does not fit this model"):
-                wrong.read(PROMPTS)
+                wrong.read(PROMPTS)  # the second
         assert (answers(plain), answers(adapted)) == wanted
         assert plain._runtime().model is adapted._runtime().model
         for model in (plain, adapted, wrong):

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from ctxbench_transformers.provenance import MARK as MARK_TRAINED
 from tinytrain import words
 from tinytrain.model import SPECIAL
 from tinytrain.stages import base_of, make_model, with_adapter
@@ -67,6 +68,7 @@ def write_base(model: Any, folder: Path) -> None:
     folder.mkdir(parents=True)
     model.generation_config.eos_token_id = model.config.text_config.eos_token_id
     model.generation_config.pad_token_id = model.config.text_config.pad_token_id
+    setattr(model.config, MARK_TRAINED, "ctxbench-tiny")  # without the record that make.py --records writes, it counts as unknown
     model.to(torch.bfloat16).save_pretrained(folder)
     make_tokenizer().save_pretrained(folder)
     (folder / "chat_template.jinja").write_text(TEMPLATE, "utf-8")

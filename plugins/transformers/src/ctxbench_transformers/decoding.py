@@ -46,7 +46,7 @@ class Decoding:
 
 @attrs.frozen
 class Generated:
-    """One answer: its tokens without the one that ended it, how it ended, and the batch's wall times in seconds over its size."""
+    """One answer: its tokens without the one that ended it, how it ended, and its batch's wall times in seconds and size."""
 
     ids: tuple[int, ...]
     finish_reason: str
@@ -145,7 +145,7 @@ def generate(
     new = out[:, start:].cpu().tolist()
     ended, n = time.perf_counter(), len(batch)
     first = clock.time if clock.time is not None else ended
-    times = ((first - began) / n, (ended - first) / n)
+    times = (first - began, ended - first)
     return [Generated(*_cut(row, limit, end_ids), *times, n) for row, limit in zip(new, limits, strict=True)]
 
 
@@ -195,5 +195,11 @@ def halving(items: Sequence[int], work: Callable[[Sequence[int]], Sequence[T]], 
         torch.cuda.empty_cache()
     if len(items) == 1:
         return {items[0]: failed(items[0], reason)}
+    first, second = halves(items)
+    return {**halving(first, work, failed), **halving(second, work, failed)}
+
+
+def halves(items: Sequence[int]) -> tuple[Sequence[int], Sequence[int]]:
+    """The two halves of a batch, the first of which may be one longer."""
     middle = math.ceil(len(items) / 2)
-    return {**halving(items[:middle], work, failed), **halving(items[middle:], work, failed)}
+    return items[:middle], items[middle:]

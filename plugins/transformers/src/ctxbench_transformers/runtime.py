@@ -12,7 +12,7 @@ import torch
 
 from ctxbench import CtxbenchError, Prompt, Reading
 from ctxbench_transformers.batching import by_length
-from ctxbench_transformers.decoding import Decoding, Generated, generate, halving
+from ctxbench_transformers.decoding import Decoding, Generated, generate, halves, halving, is_out_of_memory
 from ctxbench_transformers.encoding import Encoded, Encoder
 from ctxbench_transformers.usage import Counter
 
@@ -42,9 +42,47 @@ class Sizing:
         return math.ceil(prompt.max_new_tokens * encoder.density)
 
 
+GROWTH = 8
+"""Batches at the limit that have to fit in a row before a larger one is tried again."""
+
+
+@attrs.define
+class Memory:
+    """How large batches may be since one did not fit, in padded tokens: rows times the longest row's prompt and answer.
+
+    Short prompts are not held back by a long one, and the limit doubles after :data:`GROWTH` batches near it have fitted: what else used
+    the memory may be gone.
+    """
+
+    limit: int | None = None
+    fitting: int = 0
+
+    def holds(self, lengths: Sequence[int]) -> bool:
+        """Whether a batch of rows of these lengths should be tried; a single row always is."""
+        return len(lengths) == 1 or self.limit is None or len(lengths) * max(lengths) < self.limit
+
+    def failed(self, lengths: Sequence[int]) -> None:
+        """Take in that a batch did not fit."""
+        tokens = len(lengths) * max(lengths)
+        self.limit, self.fitting = min(self.limit or tokens, tokens), 0
+
+    def fitted(self, lengths: Sequence[int]) -> None:
+        """Take in that a batch did. One far below the limit says nothing about it."""
+        if self.limit is None or 4 * len(lengths) * max(lengths) < self.limit:
+            return
+        self.fitting += 1
+        if self.fitting == GROWTH:
+            self.limit, self.fitting = 2 * self.limit, 0
+
+
 @attrs.define
 class Runtime:
-    """A model on its device, in evaluation mode. ``positions``: the longest prompt it has positions for, in tokens."""
+    """A model on its device, in evaluation mode.
+
+    Attributes:
+        positions: the longest prompt it has positions for, in tokens.
+        memory: what fits into memory, as far as it is known.
+    """
 
     model: Any
     encoder: Encoder
@@ -52,7 +90,7 @@ class Runtime:
     end_ids: tuple[int, ...]
     pad_id: int
     positions: int | None
-    largest_batch: int | None = None
+    memory: Memory = attrs.field(factory=Memory)
 
     def answer(self, prompts: Sequence[Prompt], decoding: Decoding, sizing: Sizing, batch_size: int | None = None) -> list[Reading]:
         """Answer each prompt, in order; a prompt that cannot be answered alone gets a reading with an error."""
@@ -65,10 +103,15 @@ class Runtime:
                 readings[i] = _failed(error)
         indices = list(encoded)
         limits = {i: self._within(sizing.limit(self.encoder, prompts[i]), encoded[i]) for i in indices}
-        size = min(n for n in (batch_size, self.largest_batch, max(1, len(indices))) if n is not None)
+        lengths = {i: len(encoded[i]) + limits[i] for i in indices}
+        size = min(batch_size or len(indices), len(indices)) or 1
         with _threads_for(self.model):
-            for batch in by_length([len(encoded[i]) + limits[i] for i in indices], size):
-                rows = [indices[j] for j in batch]
+            waiting: list[Sequence[int]] = [[indices[j] for j in batch] for batch in by_length(list(lengths.values()), size)]
+            while waiting:
+                rows = waiting.pop(0)
+                if not self.memory.holds([lengths[i] for i in rows]):
+                    waiting[:0] = halves(rows)
+                    continue
                 for i, made in self._generate(rows, encoded, limits, decoding).items():
                     readings[i] = self._reading(prompts[i], encoded[i], made, limits[i], decoding)
         return [readings[i] for i in range(len(prompts))]
@@ -86,11 +129,16 @@ class Runtime:
         self, rows: Sequence[int], encoded: dict[int, Encoded], limits: dict[int, int], decoding: Decoding
     ) -> dict[int, Generated | BaseException]:
         def work(part: Sequence[int]) -> list[Generated | BaseException]:
-            made = generate(
-                self.model, [encoded[i] for i in part], [limits[i] for i in part], decoding, pad_id=self.pad_id, end_ids=self.end_ids
-            )
-            if len(part) < len(rows):  # a smaller batch fitted where the whole one did not: start there next time
-                self.largest_batch = min(self.largest_batch or len(part), len(part))
+            sizes = [len(encoded[i]) + limits[i] for i in part]
+            try:
+                made = generate(
+                    self.model, [encoded[i] for i in part], [limits[i] for i in part], decoding, pad_id=self.pad_id, end_ids=self.end_ids
+                )
+            except Exception as error:
+                if is_out_of_memory(error):
+                    self.memory.failed(sizes)
+                raise
+            self.memory.fitted(sizes)
             return list(made)
 
         return halving(rows, work, lambda _, error: error)
@@ -100,6 +148,9 @@ class Runtime:
         if isinstance(made, BaseException):
             return attrs.evolve(_failed(made), usage=usage)
         metadata: dict[str, Any] = {"decoding": decoding.plain, "max_new_tokens": limit, "batch_size": made.batch_size}
+        alone = made.batch_size == 1
+        if not alone:  # what a row of a batch takes is nobody's to tell: a short one waits for the longest
+            metadata["batch_seconds"] = {"prefill": made.prefill_seconds, "generate": made.generate_seconds}
         disagreement = self.counter.disagreement(prompt, encoded)
         if disagreement is not None:
             metadata["token_disagreement"] = disagreement
@@ -107,8 +158,8 @@ class Runtime:
             text=self.encoder.tokenizer.decode(made.ids, skip_special_tokens=True, clean_up_tokenization_spaces=False),
             finish_reason=made.finish_reason,
             usage=attrs.evolve(usage, completion=made.completion_tokens),
-            prefill_seconds=made.prefill_seconds,
-            generate_seconds=made.generate_seconds,
+            prefill_seconds=made.prefill_seconds if alone else None,
+            generate_seconds=made.generate_seconds if alone else None,
             metadata=metadata,
         )
 
