@@ -128,7 +128,10 @@ PLAIN_WORD = [
     ("The harbour", 1),
     ("The secret word is 'harbour'.", 1),
     ("Harbour is the secret word.", 1),
+    ("1. harbour", 1),
     ("harbours", 0),
+    ("the seaharbour", 0),
+    ("the harbourside", 0),
     ("harbour, anchor", 0),
     ("anchor or harbour", 0),
     ("anchor harbour pebble", 0),
@@ -245,6 +248,15 @@ def test_three_digits_after_a_comma_may_be_a_second_number():
     assert hit("123,456", sample("123,456")) == 1
     assert hit("123,456", sample("123456")) == 1
     assert hit("123,456", sample("123")) == 0
+
+
+def test_numbers_that_number_the_lines_or_are_in_the_question_are_no_answers():
+    assert hit("1. 12", sample("12")) == 1
+    assert hit("1) 12\n2) 15", sample("12,15")) == 1
+    assert hit("1, 12", sample("12")) == 0
+    asked = Sample("...", "What is the code of unit 1234567?", "4821973", 64, metadata={"answers": ["4821973"], "answerable": True})
+    assert hit("The code of unit 1234567 is 4821973.", asked) == 1
+    assert hit("The code of unit 1234568 is 4821973.", asked) == 0
 
 
 def test_a_distractor_is_no_part_of_the_answer():
