@@ -36,6 +36,7 @@ def test_every_distribution_builds_a_wheel(wheels):
             assert any(name.endswith("py.typed") for name in names), wheel.name
 
 
+@pytest.mark.long
 def test_a_few_wheels_alone_give_a_working_command(wheels, tmp_path):
     """The smallest useful installation, with what pip brings for it: ``plugins`` lists it and ``run`` runs what is there."""
     venv.create(tmp_path / "venv", with_pip=True)

@@ -212,6 +212,7 @@ def test_a_code_page_knows_its_bytes_and_how_they_look_printed():
     assert (page.printed[7:] == 255).all()
 
 
+@pytest.mark.long
 def test_the_vision_part_may_train_alone_first():
     """It comes to see in codes what the base sees in print; the language part stands still, and so does the curriculum."""
     model = make_model(MICRO)

@@ -140,6 +140,7 @@ LAUNCHERS = {
 }
 
 
+@pytest.mark.long
 def test_two_processes_train_as_one(training: MakeTraining, toys: Path, tmp_path: Path) -> None:
     """With either launcher, two processes of two passes each see one process's batches of four: its losses, its weights to rounding."""
     one = training("one", accumulation=4, lora={"dropout": 0.0}, evaluate_every=2)

@@ -96,6 +96,7 @@ def test_gradient_checkpointing_changes_memory_and_not_the_loss(training: MakeTr
     assert losses(spared) == pytest.approx(losses(plain), rel=1e-5)
 
 
+@pytest.mark.long
 def test_full_training_learns_to_read_and_its_result_is_a_model(training: MakeTraining, toys: Path, tmp_path: Path) -> None:
     """The thesis in small: grey squares become letters. The score is that of generated answers, and `hf:` reads the result."""
     import ctxbench_transformers
