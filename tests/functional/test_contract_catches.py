@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import os
+import subprocess
+import sys
 import zlib
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 import numpy as np
@@ -13,7 +15,19 @@ import pytest
 from PIL import Image
 
 from ctxbench import Carrier, Codec, DecodeError, EncodeError, require_text
-from ctxbench.testing import HOSTILE, CodecContract
+from ctxbench.testing import (
+    HOSTILE,
+    AugmenterContract,
+    CodecContract,
+    ExecutorContract,
+    MetricContract,
+    ModelContract,
+    TaskContract,
+    TokenCounterContract,
+)
+from ctxbench.testing.checking import RULES as CHECKED
+from ctxbench.testing.checking import check_rules
+from ctxbench.testing.subject import Subject
 
 PLAIN = CodecContract.readable
 
@@ -174,6 +188,137 @@ class Hints(Good):
         return "two\nlines"
 
 
+class RemembersPages(Good):
+    """The text is not in the pixels but in the class: any ratio, and right at any damage that leaves one pixel."""
+
+    seen: ClassVar[dict[tuple[int, ...], str]] = {}
+
+    def encode(self, text):
+        shade = (*zlib.crc32(require_text(text).encode()).to_bytes(4, "big")[:3],)
+        self.seen[shade] = text
+        return Carrier(pages=[Image.new("RGB", (28, 28), shade)])
+
+    def decode(self, carrier):
+        shade = carrier.pages[0].getpixel((14, 14)) if carrier.pages else None
+        if shade not in self.seen:
+            raise DecodeError("never seen")
+        return self.seen[shade]
+
+
+class RemembersTheLast(Good):
+    """Whatever the pages are, the text that was encoded last."""
+
+    last: ClassVar[list[str]] = [""]
+
+    def encode(self, text):
+        carrier = super().encode(text)
+        self.last[0] = text
+        return carrier
+
+    def decode(self, carrier):
+        return self.last[0]
+
+
+class HidesItsOption(Codec):
+    """No attrs class, and no config of its own: two cell sizes look the same."""
+
+    def __init__(self, cell=4):
+        self.cell = cell
+
+    def encode(self, text):
+        return Good().encode(text)
+
+    def decode(self, carrier):
+        return Good().decode(carrier)
+
+
+class ChangesItsConfig(HidesItsOption):
+    def __init__(self, pages=0):
+        self.pages = pages
+
+    @property
+    def config(self):
+        return {"pages": self.pages}
+
+    def encode(self, text):
+        self.pages += 1
+        return super().encode(text)
+
+
+class OneConfigForAll(HidesItsOption):
+    @property
+    def config(self):
+        return {"cell": 4}
+
+
+class TakesAnyOption(HidesItsOption):
+    def __init__(self, **options):
+        super().__init__()
+
+
+class HandsOutItsConfig(HidesItsOption):
+    def __init__(self, cell=4):
+        self.options = {"cell": cell}
+
+    @property
+    def config(self):
+        return self.options
+
+
+class ChangesWhatItWasGiven(HidesItsOption):
+    def __init__(self, words=()):
+        self.words = words
+
+    @property
+    def config(self):
+        return {"words": ["a"]}
+
+    def encode(self, text):
+        if isinstance(self.words, list):
+            self.words.append(text)
+        return super().encode(text)
+
+
+class ConfigIsNoJson(HidesItsOption):
+    @property
+    def config(self):
+        return {"cell": {4}}
+
+
+class ConfigHasTuples(HidesItsOption):
+    @property
+    def config(self):
+        return {"cell": (4, 4)}
+
+
+class Unversioned(Good):
+    version = "1.0"
+
+
+class ReturnsPages(Good):
+    def encode(self, text):
+        return super().encode(text).pages
+
+
+class DrawsByInstance(Good):
+    """Made again from its config, it draws otherwise."""
+
+    made = itertools.count()
+
+    def __init__(self):
+        object.__setattr__(self, "number", next(self.made))
+
+    def encode(self, text):
+        page = super().encode(text).pages[0].copy()
+        page.putpixel((page.width - 1, page.height - 1), (self.number % 256,) * 3)
+        return Carrier(pages=[page])
+
+
+class EndsTheProgram(Good):
+    def decode(self, carrier):
+        raise SystemExit(0)
+
+
 RULES = [
     (LosesSpaces, "test_round_trip", {"name": "spaces"}, AssertionError),
     (DropsQuietly, "test_round_trip", {"name": "chinese"}, AssertionError),
@@ -182,8 +327,8 @@ RULES = [
     (CrashesOnOdd, "test_round_trip", {"name": "astral"}, UnicodeEncodeError),
     (SaltedByHash, "test_encoding_is_the_same_in_another_process", {}, AssertionError),
     (ReadsNothing, "test_an_approximate_codec_reads_plain_text", {}, AssertionError),
-    (TakesSurrogates, "test_lone_surrogates_are_refused", {"text": "\ud800"}, pytest.fail.Exception),
-    (TakesBytes, "test_what_is_no_text_is_refused", {}, pytest.fail.Exception),
+    (TakesSurrogates, "test_lone_surrogates_are_refused", {"text": "\ud800"}, AssertionError),
+    (TakesBytes, "test_what_is_no_text_is_refused", {}, AssertionError),
     (GreyPages, "test_pages_are_rgb_images", {}, AssertionError),
     (EmptyCarrier, "test_a_carrier_holds_something", {}, AssertionError),
     (Counts, "test_encoding_is_deterministic", {}, AssertionError),
@@ -194,6 +339,20 @@ RULES = [
     (Crashes, "test_corrupt_pages_never_give_a_wrong_text", {}, IndexError),
     (LongError, "test_corrupt_pages_never_give_a_wrong_text", {}, AssertionError),
     (Hints, "test_the_hint_is_one_sentence", {"language": "en"}, AssertionError),
+    (RemembersPages, "test_decoding_needs_nothing_but_the_pages", {}, AssertionError),
+    (RemembersTheLast, "test_decoding_needs_nothing_but_the_pages", {}, AssertionError),
+    (ChangesItsConfig, "test_the_config_stays_as_it_is", {}, AssertionError),
+    (HandsOutItsConfig, "test_the_config_stays_as_it_is", {}, AssertionError),
+    (ChangesWhatItWasGiven, "test_the_config_stays_as_it_is", {}, AssertionError),
+    (HidesItsOption, "test_the_config_hides_no_option", {}, AssertionError),
+    (OneConfigForAll, "test_the_config_hides_no_option", {}, AssertionError),
+    (TakesAnyOption, "test_the_config_hides_no_option", {}, AssertionError),
+    (ConfigIsNoJson, "test_config_round_trips", {}, AssertionError),
+    (ConfigHasTuples, "test_config_round_trips", {}, AssertionError),
+    (Unversioned, "test_the_version_is_a_number", {}, AssertionError),
+    (ReturnsPages, "test_a_carrier_holds_something", {}, AssertionError),
+    (DrawsByInstance, "test_equal_configs_make_equal_pages", {}, AssertionError),
+    (EndsTheProgram, "test_round_trip", {"name": "plain"}, SystemExit),
 ]
 
 
@@ -206,6 +365,72 @@ def test_a_wrong_codec_is_caught(codec, rule, arguments, error):
         getattr(contract, rule)(codec(), **arguments)
 
 
+@pytest.mark.parametrize(
+    ("codec", "rule"), [(codec, rule) for codec, rule, *_ in RULES], ids=lambda value: getattr(value, "__name__", None)
+)
+def test_a_wrong_codec_is_caught_by_plugins_check(codec, rule):
+    """``ctxbench plugins check`` runs the very rule, and an author who has no tests sees the same fault on one line."""
+    (result,) = check_rules(Subject("codec", codec()), only=[rule.removeprefix("test_")])
+    assert result.outcome == "FAIL"
+    assert result.text
+    assert "\n" not in result.text
+
+
+def test_the_right_codec_passes_plugins_check():
+    """The codec that the wrong ones are made from breaks no rule there either."""
+    results = list(check_rules(Subject("codec", Good())))
+    assert [result for result in results if result.outcome == "FAIL"] == []
+    assert {result.rule for result in results if result.outcome == "skip"} == {
+        "an_approximate_codec_reads_plain_text",
+        "too_much_is_a_capacity_error",
+    }
+
+
+KINDS = {
+    "augmenter": AugmenterContract,
+    "codec": CodecContract,
+    "executor": ExecutorContract,
+    "metric": MetricContract,
+    "model": ModelContract,
+    "task": TaskContract,
+    "token_counter": TokenCounterContract,
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_contract_and_plugins_check_have_the_same_rules(kind):
+    """A rule that one of them lacks would be a fault that only the other catches."""
+    tests = {name.removeprefix("test_") for name in dir(KINDS[kind]) if name.startswith("test_")}
+    assert {rule.name for rule in CHECKED[kind]} == tests - {"texts_of_your_own"}
+
+
+def test_the_rules_need_no_pytest():
+    """Authors run ``plugins check`` where pytest is not installed, and under ``-O``, where ``assert`` says nothing."""
+    code = (
+        "import sys; sys.modules['pytest'] = None\n"
+        "from ctxbench.registry import load_plugins\n"
+        "from ctxbench.testing.checking import check_rules\n"
+        "from ctxbench.testing.subject import Subject\n"
+        "from ctxbench_text.codec import TextCodec\n"
+        "class Wrong(TextCodec):\n"
+        "    def decode(self, carrier): return 'x'\n"
+        "print(*(r.outcome for r in check_rules(Subject('codec', Wrong()), only=['round_trip', 'lone_surrogates_are_refused'])))"
+    )
+    done = subprocess.run([sys.executable, "-O", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["FAIL", "ok"]
+
+
+def test_texts_of_your_own_go_through():
+    """A text that a subclass adds is tried as ours are."""
+
+    class Mine(CodecContract):
+        texts: ClassVar = {**HOSTILE, "trailing": "x  "}
+
+    Mine().test_texts_of_your_own(Good())
+    with pytest.raises(AssertionError, match="another text"):
+        Mine().test_texts_of_your_own(LosesSpaces())
+
+
 def test_a_codec_without_its_limit_is_caught():
     """A codec that says it has a limit and takes more breaks the capacity rule."""
 
@@ -213,7 +438,7 @@ def test_a_codec_without_its_limit_is_caught():
         def too_much(self, codec):
             return "x" * 1000
 
-    with pytest.raises(pytest.fail.Exception):
+    with pytest.raises(AssertionError):
         Limited().test_too_much_is_a_capacity_error(NoLimit())
 
 

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import sys
+import threading
+import tomllib
+from pathlib import Path
+
+import click
 import pytest
 
 import ctxbench
 from ctxbench import ConfigError, PluginError
-from ctxbench.registry import load_plugins
+from ctxbench.plugin import FIRST_PARTY, plugin_output_to_stderr, plugin_work
+from ctxbench.registry import load_plugins, nearest
+
+ROOT = Path(__file__).parents[2]
 
 GOOD = """
 import attrs, ctxbench
@@ -43,6 +52,8 @@ def test_a_stranger_is_found_like_our_own(fake_distribution):
     [
         ("import no_such_module", "import", "ModuleNotFoundError"),
         ("raise SystemExit(3)", "import", "SystemExit"),
+        ("class Stop(BaseException): pass\nraise Stop('now')", "import", "Stop: now"),
+        ("import ctxbench\n@ctxbench.hookimpl\ndef ctxbench_codecs():\n    raise SystemExit(3)", "ctxbench_codecs", "SystemExit: 3"),
         ("def (:", "import", "SyntaxError"),
         (
             "import ctxbench\n@ctxbench.hookimpl\ndef ctxbench_codecs():\n    return [42]",
@@ -66,7 +77,7 @@ def test_a_stranger_is_found_like_our_own(fake_distribution):
     ],
 )
 def test_a_broken_plugin_stops_no_other(fake_distribution, capsys, source, stage, message):
-    """Whatever is wrong with one plugin, the others load, and one line says what was left out."""
+    """Whatever is wrong with one plugin, the others load, and one line says so when components are first used, and never again."""
     fake_distribution("upper-codec", GOOD)
     fake_distribution("broken-codec", source)
     registry = load_plugins(reload=True)
@@ -76,7 +87,10 @@ def test_a_broken_plugin_stops_no_other(fake_distribution, capsys, source, stage
     assert failure.origin.distribution == "broken-codec"
     assert failure.stage == stage
     assert message in failure.error
-    assert capsys.readouterr().err.count("\n") == 1
+    assert capsys.readouterr().err == ""
+    registry.codec("text")
+    registry.codec("upper")
+    assert capsys.readouterr().err == "ctxbench: 1 plugin is left out, wholly or in part (broken-codec); see: ctxbench plugins\n"
 
 
 def test_a_name_that_is_taken_names_both_distributions(fake_distribution):
@@ -95,11 +109,53 @@ def test_a_stranger_cannot_take_over_a_first_party_name(fake_distribution):
     assert "'text' is offered by both ctxbench-text and aaa" in str(registry.failures[0])
 
 
+def test_a_stranger_named_like_us_cannot_take_over_a_first_party_name(fake_distribution):
+    """``ctxbench-aaa`` sorts before ``ctxbench-text`` and begins with our name; what is ours is a list, not a prefix."""
+    fake_distribution("ctxbench-aaa", GOOD.replace('"upper"', '"text"'))
+    registry = load_plugins(reload=True)
+    assert registry.find("codec", "text").origin.distribution == "ctxbench-text"
+    (failure,) = registry.failures
+    assert failure.origin.distribution == "ctxbench-aaa"
+    assert "'text' is offered by both ctxbench-text and ctxbench-aaa; kept the one of ctxbench-text" in failure.error
+
+
+def test_every_distribution_of_the_project_is_protected():
+    """A new plugin of ours that is missing from the list would load after strangers and could lose its names."""
+    names = {tomllib.loads(path.read_text("utf-8"))["project"]["name"] for path in ROOT.glob("*/pyproject.toml")}
+    names |= {tomllib.loads(path.read_text("utf-8"))["project"]["name"] for path in ROOT.glob("plugins/*/pyproject.toml")}
+    assert "ctxbench-text" in names
+    assert names <= set(FIRST_PARTY)
+    assert len(set(FIRST_PARTY)) == len(FIRST_PARTY)
+
+
+def test_first_party_plugins_load_first_and_in_a_fixed_order(fake_distribution):
+    """The order decides who keeps a name, so neither the file system's order nor a stranger's distribution name may change it."""
+    fake_distribution("aaa", GOOD)
+    fake_distribution("ctxbench-core-extra", GOOD.replace("upper", "other"))
+    loaded = [origin.distribution for origin in load_plugins(reload=True).manager.origins.values()]
+    ours = [name for name in FIRST_PARTY if name in loaded]
+    assert loaded == [*ours, "aaa", "ctxbench-core-extra"]
+
+
 def test_two_plugins_under_one_entry_point_name(fake_distribution):
-    """The second plugin of a name is reported with the distribution that has it already."""
+    """An entry-point name is its distribution's own affair: both plugins load, and each component names its distribution."""
     fake_distribution("one-dist", GOOD, entry_point="same")
     fake_distribution("two-dist", GOOD.replace("upper", "other"), entry_point="same")
-    assert "'same' is taken by one-dist" in failures()[0]
+    registry = load_plugins(reload=True)
+    assert registry.failures == []
+    assert registry.find("codec", "upper").origin.scoped == "one-dist:same"
+    assert registry.find("codec", "other").origin.scoped == "two-dist:same"
+    assert registry.manager.hooks("two-dist:same") == ["ctxbench_codecs"]
+
+
+def test_a_module_that_two_distributions_name(fake_distribution, tmp_path):
+    """One module under two entry points is loaded once; the second says under which name it is there already."""
+    fake_distribution("one-dist", GOOD)
+    fake_distribution("two-dist", "")
+    (tmp_path / "site" / "two_dist-1.0.dist-info" / "entry_points.txt").write_text("[ctxbench]\ntwo = one_dist\n")
+    registry = load_plugins(reload=True)
+    assert "upper" in registry.names("codec")
+    assert [f.error for f in registry.failures] == ["PluginError: one_dist is loaded already, as one-dist:one-dist"]
 
 
 def test_naming_a_missing_component_tells_which_plugin_failed(fake_distribution):
@@ -108,6 +164,8 @@ def test_naming_a_missing_component_tells_which_plugin_failed(fake_distribution)
     registry = load_plugins(reload=True)
     with pytest.raises(ConfigError, match=r"no codec named 'brokn'.*broken-codec 1\.0 left out at import: ModuleNotFoundError"):
         registry.codec("brokn")
+    with pytest.raises(ConfigError, match=r"^no codec named 'broken' \(plugin 'broken-codec' of"):
+        registry.codec("broken")  # no guess at another name: its own plugin is the one that failed
 
 
 def test_a_factory_that_cannot_be_imported_is_told_when_made(fake_distribution):
@@ -127,8 +185,135 @@ def test_a_factory_that_makes_the_wrong_thing(fake_distribution):
     fake_distribution(
         "wrong-codec", "import ctxbench\n@ctxbench.hookimpl\ndef ctxbench_codecs():\n    yield ctxbench.CodecRecord('wrong', 's', dict)"
     )
-    with pytest.raises(ConfigError, match="made dict, which is no Codec"):
+    with pytest.raises(
+        ConfigError, match=r"plugin 'wrong-codec' \(wrong-codec 1\.0\) cannot be made: its factory made dict, which is no Codec"
+    ):
         load_plugins(reload=True).codec("wrong")
+
+
+FACTORY = """
+import ctxbench
+{definition}
+@ctxbench.hookimpl
+def ctxbench_codecs():
+    yield ctxbench.CodecRecord("made", "s", {factory})
+"""
+
+
+@pytest.mark.parametrize(
+    ("definition", "factory", "message"),
+    [
+        ("def make():\n    raise RuntimeError('no\\nlicence')", "make", "cannot be made: RuntimeError: no licence"),
+        ("def make():\n    raise KeyError('x')", "make", "cannot be made: KeyError: 'x'"),
+        ("def make():\n    raise SystemExit(0)", "make", "cannot be made: SystemExit: 0"),
+        ("class Stop(BaseException): pass\ndef make():\n    raise Stop", "make", "cannot be made: Stop"),
+        ("def make():\n    return None + 1", "make", "cannot be made: unsupported operand"),
+        ("class Abstract(ctxbench.Codec): pass", "Abstract", "cannot be made: Can't instantiate abstract class Abstract"),
+        ("", "'exits:Codec'", "cannot be loaded: SystemExit: 5"),
+    ],
+)
+def test_a_factory_that_fails_is_one_clear_error(fake_distribution, tmp_path, definition, factory, message):
+    """Whatever a factory raises, SystemExit included, becomes one error that names component, plugin and distribution."""
+    fake_distribution("made-codec", FACTORY.format(definition=definition, factory=factory))
+    (tmp_path / "site" / "exits.py").write_text("raise SystemExit(5)")
+    registry = load_plugins(reload=True)
+    with pytest.raises(ConfigError) as caught:
+        registry.codec("made")
+    assert str(caught.value).startswith(f"codec 'made' of plugin 'made-codec' (made-codec 1.0) {message}")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_real_interrupt_goes_through(fake_distribution):
+    """Ctrl-C while a component is made ends the program; it is no mistake of the plugin."""
+    fake_distribution("made-codec", FACTORY.format(definition="def make():\n    raise KeyboardInterrupt", factory="make"))
+    with pytest.raises(KeyboardInterrupt):
+        load_plugins(reload=True).codec("made")
+
+
+def test_an_option_without_default_is_asked_for(fake_distribution):
+    """A factory that needs an option is told apart from one that fails."""
+    fake_distribution("made-codec", FACTORY.format(definition="def make(folder):\n    return 1", factory="make"))
+    with pytest.raises(ConfigError, match="codec 'made' needs the option 'folder', which has no default"):
+        load_plugins(reload=True).codec("made")
+
+
+def test_a_name_of_another_kind_is_no_hint_for_itself(fake_distribution):
+    """``did you mean 'upper'?`` for ``upper`` helps nobody: the error says what ``upper`` is."""
+    fake_distribution("upper-codec", GOOD)
+    registry = load_plugins(reload=True)
+    with pytest.raises(ConfigError, match="no model named 'upper'; 'upper' is a codec"):
+        registry.model("upper")
+    assert nearest("upper", ["upper", "lower"]) != "; did you mean 'upper'?"
+
+
+PRINTS = """
+import attrs, ctxbench
+print("import")
+
+@attrs.frozen
+class Loud(ctxbench.Codec):
+    def __attrs_post_init__(self):
+        print("factory")
+    def encode(self, text):
+        print("encode")
+        return ctxbench.Carrier(text=text)
+    def decode(self, carrier):
+        print("decode")
+        return carrier.text
+
+@ctxbench.hookimpl
+def ctxbench_codecs():
+    print("hook")
+    yield ctxbench.CodecRecord("loud", "Prints.", Loud)
+
+@ctxbench.hookimpl
+def ctxbench_commands(cli):
+    print("commands")
+
+@ctxbench.hookimpl
+def ctxbench_trial_finished(result):
+    print("finished")
+"""
+
+
+def test_what_plugins_print_goes_to_stderr(fake_distribution, capsys, monkeypatch):
+    """A ``print`` at import, in a hook or in a factory would spoil whatever a command prints as JSON."""
+    monkeypatch.setenv("CTXBENCH_DISABLE_PLUGINS", "transformers")  # it listens too, and reads the result
+    fake_distribution("loud-codec", PRINTS)
+    registry = load_plugins(reload=True)
+    registry.codec("loud")
+    registry.manager.add_commands(click.Group("ctxbench"))
+    registry.manager.trial_finished(None)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.split() == ["import", "hook", "factory", "commands", "finished"]
+
+
+def test_redirection_survives_threads_and_errors(capsys):
+    """Overlapping threads must not leave stdout redirected, nor may an exception."""
+    inside, leave = threading.Event(), threading.Event()
+
+    def first():
+        with plugin_output_to_stderr():
+            inside.set()
+            leave.wait(60)
+
+    thread = threading.Thread(target=first)
+    before = sys.stdout
+    thread.start()
+    inside.wait(60)
+
+    def second():
+        with plugin_work("codec 'x'"):
+            leave.set()
+            thread.join(60)
+            print("work")
+            _ = 1 / 0
+
+    with pytest.raises(PluginError, match="codec 'x' failed: ZeroDivisionError"):
+        second()
+    assert sys.stdout is before
+    assert capsys.readouterr() == ("", "work\n")
 
 
 def test_options_are_checked_with_the_nearest_name(fake_distribution):
@@ -147,9 +332,9 @@ def test_strict_mode_raises(fake_distribution, monkeypatch):
         load_plugins(reload=True)
 
 
-@pytest.mark.parametrize("name", ["upper-codec", "entry"])
+@pytest.mark.parametrize("name", ["upper-codec", "entry", "upper-codec:entry"])
 def test_disabled_plugins_are_left_out(fake_distribution, monkeypatch, name):
-    """A plugin can be switched off by distribution or entry-point name, and an error then says so."""
+    """A plugin can be switched off by distribution, entry-point or scoped name, and an error then says so."""
     fake_distribution("upper-codec", GOOD, entry_point="entry")
     monkeypatch.setenv("CTXBENCH_DISABLE_PLUGINS", f"nothing, {name}")
     registry = load_plugins(reload=True)

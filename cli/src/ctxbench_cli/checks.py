@@ -1,17 +1,15 @@
-"""Quick checks of one component: does it load, does its config round-trip, does it do its job on a small input?"""
+"""The rules of ``ctxbench.testing`` on a component that is named on the command line, and a quick try of a codec."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import cast
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import attrs
-import numpy as np
-from PIL import Image
 
-from ctxbench import Augmenter, Codec, Metric, Sample, Scores, Task, TokenCounter
-from ctxbench.plugin.manager import describe
-from ctxbench.registry import Registry
+from ctxbench import Codec, CtxbenchError, UsageError
+from ctxbench.config import parse_component
+from ctxbench.registry import Registry, nearest
 
 SAMPLE_TEXT = 'Grüße, 世界!\n{"id": 17, "tags": ["a", "b"], "ok": true}\n' * 6
 
@@ -24,38 +22,53 @@ class Check:
     text: str
 
 
-def _try(label: str, function: Callable[[], str]) -> Check:
-    try:
-        return Check(True, f"{label}: {function()}")
-    except Exception as error:
-        return Check(False, f"{label}: {describe(error)}")
+@attrs.frozen
+class RuleCheck:
+    """What came of one rule on one component; ``outcome`` is ``ok``, ``FAIL`` or ``skip``."""
+
+    kind: str
+    name: str
+    rule: str
+    outcome: str
+    text: str
+    seconds: float
+
+    def __str__(self) -> str:
+        found = f" ({self.text})" if self.text and self.outcome != "FAIL" else f": {self.text}" if self.text else ""
+        return f"{self.outcome:4}  {self.kind} {self.name}: {self.rule.replace('_', ' ')}{found}"
 
 
-def check_component(registry: Registry, kind: str, name: str) -> Iterator[Check]:
-    """All checks of a component with default options. Models are made but not asked to read."""
+def parse_target(text: str) -> tuple[str, dict[str, Any]]:
+    """(name, options) of ``NAME``, ``NAME:option=value,...`` or, for a model, ``NAME:reference``."""
+    parsed = parse_component(text)
+    if isinstance(parsed, str):
+        name, _, reference = parsed.partition(":")
+        return name, {"reference": reference} if reference else {}
+    return str(parsed["name"]), {key: value for key, value in parsed.items() if key != "name"}
+
+
+def check_component(registry: Registry, kind: str, name: str, options: dict[str, Any], only: Sequence[str] = ()) -> Iterator[RuleCheck]:
+    """Every rule of the contract for this kind of component, one after the other, or only those named in ``only``.
+
+    Raises:
+        UsageError: there is no such rule; the message gives the nearest name.
+    """
+    from ctxbench.testing.checking import RULES, check_rules
+    from ctxbench.testing.subject import Subject
+
+    known = [rule.name for rule in RULES[kind]]
+    wanted = [name.strip().replace(" ", "_").removeprefix("test_") for name in only]
+    for rule in wanted:
+        if rule not in known:
+            raise UsageError(f"no rule for a {kind} is named {rule!r}{nearest(rule, known)}")
     try:
-        component = registry.make(kind, name)
-    except Exception as error:
-        yield Check(False, f"makes with default options: {describe(error)}")
+        component = registry.make(kind, name, **options)
+    except CtxbenchError as error:
+        yield RuleCheck(kind, name, "it_is_made", "FAIL", str(error), 0.0)
         return
-    yield Check(True, "makes with default options")
-
-    def round_trip() -> str:
-        again = registry.make(kind, name, **component.config)
-        if again.config != component.config:
-            raise ValueError(f"config changed from {component.config} to {again.config}")
-        return f"{len(component.config)} options"
-
-    yield _try("config round-trips", round_trip)
-    tries: dict[str, Callable[[], str]] = {
-        "codec": lambda: codec_round_trip(cast(Codec, component)),
-        "augmenter": lambda: _augment(cast(Augmenter, component)),
-        "task": lambda: _sample(cast(Task, component)),
-        "metric": lambda: _score(cast(Metric, component)),
-        "token_counter": lambda: _count(cast(TokenCounter, component)),
-    }
-    if kind in tries:
-        yield _try("works", tries[kind])
+    yield RuleCheck(kind, name, "it_is_made", "ok", "with the given options" if options else "with its default options", 0.0)
+    for result in check_rules(Subject(kind, component, name, options), only=wanted):
+        yield RuleCheck(kind, name, result.rule, result.outcome, result.text, result.seconds)
 
 
 def codec_round_trip(codec: Codec, text: str = SAMPLE_TEXT) -> str:
@@ -74,32 +87,3 @@ def codec_round_trip(codec: Codec, text: str = SAMPLE_TEXT) -> str:
     if codec.fidelity == "exact":
         raise ValueError("the decoded text differs, though the codec claims to be exact")
     return f"{len(text)} characters as {sizes}, decoded approximately"
-
-
-def _augment(augmenter: Augmenter) -> str:
-    image = Image.new("RGB", (56, 28), "white")
-    first = augmenter.apply(image, np.random.default_rng(1))
-    if first.tobytes() != augmenter.apply(image, np.random.default_rng(1)).tobytes():
-        raise ValueError("two equal seeds gave two different images")
-    return f"56 x 28 px became {first.width} x {first.height} px, reproducibly"
-
-
-def _sample(task: Task) -> str:
-    sample = task.sample(256, 1)
-    if sample != task.sample(256, 1):
-        raise ValueError("one seed gave two different samples")
-    if task.solve(sample.context, sample.question) != sample.answer:
-        raise ValueError("solve() does not find the sample's own answer")
-    return f"a sample of 256 tokens in {len(sample.context)} characters"
-
-
-def _score(metric: Metric) -> str:
-    sample = Sample('{"a": 1}', "?", '{"a": 1}', 64, metadata={"answers": ['{"a": 1}']})
-    found = metric.score(sample.answer, sample)
-    values = found.values if isinstance(found, Scores) else found
-    return ", ".join(f"{key}={value:g}" for key, value in values.items())
-
-
-def _count(counter: TokenCounter) -> str:
-    found = counter.image(560, 560)
-    return f"560 x 560 px is {found.tokens} visual tokens; {counter.source}"

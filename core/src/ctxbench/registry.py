@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
+import re
 from collections.abc import Callable, Iterable
 from typing import Any, cast
 
@@ -12,12 +13,15 @@ import attrs
 
 from ctxbench.errors import ConfigError, CtxbenchError
 from ctxbench.interfaces import Augmenter, Codec, Component, Executor, Metric, Model, Task, TokenCounter
-from ctxbench.plugin.manager import KINDS, PluginFailure, PluginManager, Registered, describe, from_environment
+from ctxbench.plugin.failures import PluginFailure, describe
+from ctxbench.plugin.kinds import KINDS, Registered
+from ctxbench.plugin.manager import PluginManager, from_environment
+from ctxbench.plugin.output import plugin_output_to_stderr
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """A hint such as ``; did you mean 'render'?``, or the known names if none is near."""
-    names = sorted(known)
+    """A hint such as ``; did you mean 'render'?``, or the known names if none is near. A word is never its own hint."""
+    names = sorted(set(known) - {word})
     close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
     if close:
         return f"; did you mean {close[0]!r}?"
@@ -29,6 +33,26 @@ def _signature(factory: Callable[..., Any]) -> inspect.Signature:
         return inspect.signature(factory)
     except (TypeError, ValueError):  # some built-in types have none; let the call itself tell
         return inspect.Signature([inspect.Parameter("options", inspect.Parameter.VAR_KEYWORD)])
+
+
+def _check_options(what: str, signature: inspect.Signature, options: dict[str, Any]) -> None:
+    parameters = signature.parameters
+    if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        for key in options:
+            if key not in parameters:
+                raise ConfigError(f"{what} has no option {key!r}{nearest(key, parameters)}")
+    for key, p in parameters.items():
+        if p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and key not in options:
+            raise ConfigError(f"{what} needs the option {key!r}, which has no default")
+
+
+def _message(error: Exception) -> str:
+    """What an exception says, on one line. attrs' validators put more than the message into ``args``."""
+    return " ".join(str(error.args[0] if error.args else error).split())
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "", text.lower())
 
 
 @attrs.frozen
@@ -46,6 +70,10 @@ class Registry:
         """The names of all components of a kind (``codec``, ``task``, ...), sorted."""
         return sorted(self.manager.components[kind])
 
+    def kinds(self, name: str) -> list[str]:
+        """The kinds that have a component of this name."""
+        return [kind for kind, table in self.manager.components.items() if name in table]
+
     def find(self, kind: str, name: str) -> Registered:
         """The record of a component and where it comes from.
 
@@ -53,52 +81,84 @@ class Registry:
             ConfigError: there is none; the message gives the nearest name and the plugins that failed.
         """
         table = self.manager.components[kind]
-        if name in table:
-            return table[name]
-        message = f"no {kind} named {name!r}{nearest(name, table)}"
+        if name not in table:
+            raise ConfigError(f"no {kind} named {name!r}{self._hint(name, [kind])}")
+        self.manager.mention_failures()
+        return table[name]
+
+    def find_any(self, name: str) -> list[str]:
+        """The kinds that have a component of this name, at least one.
+
+        Raises:
+            ConfigError: there is none; the message gives the nearest name of any kind and the plugins that failed.
+        """
+        kinds = self.kinds(name)
+        if not kinds:
+            raise ConfigError(f"no component named {name!r}{self._hint(name, list(self.manager.components))}")
+        self.manager.mention_failures()
+        return kinds
+
+    def _hint(self, name: str, kinds: list[str]) -> str:
+        """What may be meant by a name that is missing from ``kinds``: another kind, the plugin that failed to bring it, a near name."""
+        elsewhere = self.kinds(name)
         failed = "; ".join(str(failure) for failure in self.failures)
+        if elsewhere:
+            hint = f"; {name!r} is a {' and a '.join(elsewhere)}"
+        elif any(_plain(name) in _plain(f.origin.scoped) for f in self.failures):
+            hint = ""  # its own plugin failed: another name is not what was meant
+        else:
+            hint = nearest(name, (known for kind in kinds for known in self.manager.components[kind]))
         if failed:
-            message += f" ({failed})"
-        elif self.manager.disabled:
-            message += f" (plugins switched off: {', '.join(self.manager.disabled)})"
-        raise ConfigError(message)
+            return f"{hint} ({failed})"
+        if self.manager.disabled:
+            return f"{hint} (plugins switched off: {', '.join(self.manager.disabled)})"
+        return hint
+
+    def factory(self, kind: str, name: str) -> Callable[..., Any]:
+        """What makes a component, imported if need be.
+
+        Raises:
+            ConfigError: there is no such component, or its module cannot be imported.
+        """
+        entry = self.find(kind, name)
+        try:
+            with plugin_output_to_stderr():
+                return entry.record.load()
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # SystemExit among others: importing a component may not end the program
+            raise ConfigError(f"{entry} cannot be loaded: {describe(error)}") from error
 
     def parameters(self, kind: str, name: str) -> dict[str, inspect.Parameter]:
         """The options that a component's factory takes."""
-        parameters = _signature(self._factory(self.find(kind, name))).parameters
+        parameters = _signature(self.factory(kind, name)).parameters
         return {key: value for key, value in parameters.items() if value.kind in (value.POSITIONAL_OR_KEYWORD, value.KEYWORD_ONLY)}
-
-    @staticmethod
-    def _factory(entry: Registered) -> Any:
-        try:
-            return entry.record.load()
-        except (ImportError, AttributeError) as error:
-            plugin = f"plugin {entry.origin.plugin!r} ({entry.origin.distribution} {entry.origin.version})"
-            raise ConfigError(f"{entry.record.kind} {entry.record.name!r} of {plugin} cannot be loaded: {describe(error)}") from error
 
     def make(self, kind: str, name: str, **options: Any) -> Component:
         """Make a component.
 
         Raises:
-            ConfigError: unknown name or option (with the nearest known one), or a value that the component refuses.
+            ConfigError: unknown name or option (with the nearest known one), a value that the component refuses, or a factory that fails;
+                the message then names plugin and distribution.
         """
         entry = self.find(kind, name)
-        factory = self._factory(entry)
-        signature = _signature(factory)
-        takes_all = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
-        if not takes_all:
-            for key in options:
-                if key not in signature.parameters:
-                    raise ConfigError(f"{kind} {name!r} has no option {key!r}{nearest(key, signature.parameters)}")
-        try:
-            made = factory(**options)
-        except CtxbenchError:
-            raise
-        except (TypeError, ValueError) as error:
-            raise ConfigError(f"{kind} {name!r}: {' '.join(str(error.args[0] if error.args else error).split())}") from error
+        factory = self.factory(kind, name)
+        _check_options(f"{kind} {name!r}", _signature(factory), options)
         wanted = KINDS[kind].interface
-        if not isinstance(made, wanted):
-            raise ConfigError(f"{kind} {name!r}: its factory made {type(made).__name__}, which is no {wanted.__name__}")
+        try:
+            with plugin_output_to_stderr():
+                made = factory(**options)
+                fits = isinstance(made, wanted)
+        except (CtxbenchError, KeyboardInterrupt):
+            raise
+        except ValueError as error:
+            raise ConfigError(f"{kind} {name!r}: {_message(error)}") from error
+        except TypeError as error:  # an option of the wrong type, an abstract class, or a mistake in the factory
+            raise ConfigError(f"{entry} cannot be made: {_message(error)}") from error
+        except BaseException as error:  # SystemExit among others: a factory may not end the program
+            raise ConfigError(f"{entry} cannot be made: {describe(error)}") from error
+        if not fits:
+            raise ConfigError(f"{entry} cannot be made: its factory made {type(made).__name__}, which is no {wanted.__name__}")
         return cast(Component, made)
 
     def codec(self, name: str, **options: Any) -> Codec:

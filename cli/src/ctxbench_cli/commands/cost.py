@@ -7,8 +7,10 @@ from typing import Any
 import click
 
 import ctxbench
-from ctxbench import Carrier, Codec, CtxbenchError, ImageTokens, tokens
-from ctxbench.config import make_config, parse_component
+from ctxbench import Carrier, CtxbenchError, ImageTokens, TokenCounter, tokens
+from ctxbench.config import ComponentConfig, make_config, parse_component
+from ctxbench.plugin import plugin_work
+from ctxbench.registry import Registry
 from ctxbench_cli.files import read_context
 from ctxbench_cli.output import print_json, print_table
 
@@ -30,15 +32,20 @@ def command(file: str, codecs: tuple[str, ...], families: tuple[str, ...], refer
     """
     registry = ctxbench.load_plugins()
     text = read_context(file)
-    reference_tokens = tokens.count_text(text, reference)
+    with plugin_work(f"token counter {reference!r}"):
+        reference_tokens = tokens.count_text(text, reference)
     if not reference_tokens:
         raise CtxbenchError(f"{file}: the context is empty, so there is nothing to compare")
     names = list(codecs) or registry.names("codec")
     config = make_config({"codecs": [parse_component(name) for name in names]}, "--codec")
     wanted = list(families) or registry.names("token_counter")
+    for part in config.codecs if codecs else ():  # what was asked for by name must exist; of all there are, a broken one is a row
+        registry.codec(part.name, **part.options)
+    for family in families:
+        registry.token_counter(family)
     rows = []
     for part in config.codecs:
-        rows += _rows(part.label, registry.codec(part.name, **part.options), text, reference_tokens, wanted, reference)
+        rows += _rows(registry, part, text, reference_tokens, wanted, reference)
     if output == "json":
         size = len(text.encode("utf-8"))
         head = {"file": file, "characters": len(text), "bytes": size, "reference_tokens": reference_tokens, "reference": reference}
@@ -50,14 +57,26 @@ def command(file: str, codecs: tuple[str, ...], families: tuple[str, ...], refer
     print_table(columns, [[_cell(row, name) for name in columns] for row in rows], right=columns[2:3] + columns[4:-1])
 
 
-def _rows(label: str, codec: Codec, text: str, reference_tokens: int, families: list[str], reference: str) -> list[dict[str, Any]]:
+def _rows(
+    registry: Registry, part: ComponentConfig, text: str, reference_tokens: int, families: list[str], reference: str
+) -> list[dict[str, Any]]:
     """A row for each family; one for a carrier without pages, which costs the same under every family's image rule."""
     try:
-        carrier = codec.encode(text)
+        codec = registry.codec(part.name, **part.options)
+        with plugin_work(f"codec {part.name!r}"):
+            carrier = codec.encode(text)
+            base = _carried(part.label, carrier, text, reference)
     except CtxbenchError as error:
-        return [{"codec": label, "family": "", "error": str(error)}]
+        return [{"codec": part.label, "family": "", "error": str(error)}]
+    if not carrier.pages:
+        return [base | {"family": reference} | _cost(base, [], 0, reference_tokens)]
+    return [base | {"family": family} | _family(family, carrier, base, reference_tokens) for family in families]
+
+
+def _carried(label: str, carrier: Carrier, text: str, reference: str) -> dict[str, Any]:
+    """The columns that are the same for every family."""
     size = len(text.encode("utf-8"))
-    base = {
+    return {
         "codec": label,
         "pages": len(carrier.pages),
         "page_sizes": [list(page.size) for page in carrier.pages],
@@ -65,18 +84,23 @@ def _rows(label: str, codec: Codec, text: str, reference_tokens: int, families: 
         "payload_bytes": carrier.payload_bytes,
         "text_factor": size / carrier.payload_bytes if carrier.payload_bytes else None,
     }
-    if not carrier.pages:
-        return [base | {"family": reference} | _cost(base, [], 0, reference_tokens)]
-    return [base | {"family": family} | _family(family, carrier, base, reference_tokens) for family in families]
 
 
 def _family(family: str, carrier: Carrier, base: dict[str, Any], reference_tokens: int) -> dict[str, Any]:
-    counter = tokens.counter(family)
     try:
-        images = [counter.image(*page.size) for page in carrier.pages]
-    except (CtxbenchError, ValueError) as error:
+        with plugin_work(f"token counter {family!r}"):
+            counter = tokens.counter(family)
+            images = _images(counter, carrier)
+            return _cost(base, images, counter.overhead(images), reference_tokens)
+    except CtxbenchError as error:
         return {"error": str(error)}
-    return _cost(base, images, counter.overhead(images), reference_tokens)
+
+
+def _images(counter: TokenCounter, carrier: Carrier) -> list[ImageTokens]:
+    try:
+        return [counter.image(*page.size) for page in carrier.pages]
+    except ValueError as error:  # a size that the family's processor refuses
+        raise CtxbenchError(str(error)) from error
 
 
 def _cost(base: dict[str, Any], images: list[ImageTokens], markers: int, reference_tokens: int) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import ctxbench
 from ctxbench import Carrier, CtxbenchError
 from ctxbench.config import make_config, parse_component
 from ctxbench.images import MAX_PIXELS, open_page
+from ctxbench.plugin import plugin_work
 from ctxbench_cli.files import read_context, write_whole
 from ctxbench_cli.limits import bounded
 
@@ -40,7 +41,13 @@ def command(pages: tuple[str, ...], codec: str, output: Path | None, max_pixels:
     if not made.can_decode:
         raise CtxbenchError(f"codec {part.name!r} has no classical decoder")
     files = _files(pages)
-    data = bounded(lambda: made.decode(_carrier(files, max_pixels)).encode("utf-8"), max_seconds * len(files))
+
+    def work() -> bytes:
+        carrier = _carrier(files, max_pixels)
+        with plugin_work(f"codec {part.name!r}"):
+            return made.decode(carrier).encode("utf-8")
+
+    data = bounded(work, max_seconds * len(files))
     if output is not None:
         write_whole(output, data)
     else:

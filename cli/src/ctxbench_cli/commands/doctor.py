@@ -12,7 +12,8 @@ import click
 
 import ctxbench
 from ctxbench import CtxbenchError, tokens
-from ctxbench.plugin.manager import describe
+from ctxbench.plugin import plugin_work
+from ctxbench.plugin.failures import describe
 from ctxbench.registry import Registry
 from ctxbench_cli.checks import Check, codec_round_trip
 
@@ -42,6 +43,7 @@ def _versions() -> Iterator[str]:
 
 
 def _checks(registry: Registry) -> Iterator[Check]:
+    registry.manager.quiet = True  # what failed is told here in full
     for failure in registry.failures:
         yield Check(False, str(failure))
     yield Check(True, f"{len(registry.manager.origins)} plugins loaded")
@@ -51,7 +53,9 @@ def _checks(registry: Registry) -> Iterator[Check]:
         yield Check(False, f"reference tokenizer: {error}")
     for name in registry.names("codec"):
         try:
-            yield Check(True, f"codec {name}: {codec_round_trip(registry.codec(name))}")
+            with plugin_work(f"codec {name!r}"):
+                found = codec_round_trip(registry.codec(name))
+            yield Check(True, f"codec {name}: {found}")
         except Exception as error:
             yield Check(False, f"codec {name}: {describe(error)}")
     yield _store()

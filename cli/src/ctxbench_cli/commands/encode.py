@@ -12,6 +12,7 @@ import click
 import ctxbench
 from ctxbench import Carrier, CtxbenchError
 from ctxbench.config import make_config, parse_component
+from ctxbench.plugin import plugin_work
 from ctxbench_cli.files import read_context, write_whole
 
 
@@ -24,9 +25,11 @@ def command(file: str, codec: str, output: Path, force: bool) -> None:
     """Put the text of FILE into a carrier: page-001.png, ... or carrier.txt. FILE '-' is stdin."""
     part = make_config({"codecs": [parse_component(codec)]}, "--codec").codecs[0]
     made = ctxbench.load_plugins().codec(part.name, **part.options)
-    carrier = made.encode(read_context(file))
-    files = _files(carrier)
-    manifest = {"codec": part.name, "config": made.config, "files": sorted(files)}
+    text = read_context(file)
+    with plugin_work(f"codec {part.name!r}"):
+        carrier = made.encode(text)
+        files = _files(carrier)
+        manifest = {"codec": part.name, "config": made.config, "files": sorted(files)}
     files["carrier.json"] = (json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode()
     _write(output, files, force)
     visual = _visual_tokens(carrier)

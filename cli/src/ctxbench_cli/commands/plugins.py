@@ -1,16 +1,21 @@
-"""``ctxbench plugins`` and ``ctxbench plugins check NAME``"""
+"""``ctxbench plugins``, ``ctxbench plugins show NAME`` and ``ctxbench plugins check NAME``"""
 
 from __future__ import annotations
 
 from typing import Any
 
+import attrs
 import click
 
 import ctxbench
-from ctxbench import CtxbenchError
-from ctxbench.plugin import KINDS
-from ctxbench.registry import Registry, nearest
+from ctxbench import ConfigError, CtxbenchError
+from ctxbench.plugin import KINDS, Origin
+from ctxbench.registry import Registry
 from ctxbench_cli.output import print_json, print_table
+
+
+def _origin(origin: Origin) -> dict[str, Any]:
+    return attrs.asdict(origin)
 
 
 def _listing(registry: Registry) -> list[dict[str, Any]]:
@@ -18,8 +23,7 @@ def _listing(registry: Registry) -> list[dict[str, Any]]:
     for kind in KINDS:
         for name in registry.names(kind):
             entry = registry.find(kind, name)
-            origin = {"plugin": entry.origin.plugin, "distribution": entry.origin.distribution, "version": entry.origin.version}
-            found.append({"kind": kind, "name": name, "summary": entry.record.summary, **origin})
+            found.append({"kind": kind, "name": name, "summary": entry.record.summary, **_origin(entry.origin)})
     return found
 
 
@@ -32,14 +36,9 @@ def command(context: click.Context, as_json: bool) -> None:
         return
     registry = ctxbench.load_plugins()
     manager = registry.manager
-    plugins = [
-        {"plugin": o.plugin, "distribution": o.distribution, "version": o.version, "hooks": manager.hooks(o.plugin)}
-        for o in manager.origins.values()
-    ]
-    failures = [
-        {"plugin": f.origin.plugin, "distribution": f.origin.distribution, "version": f.origin.version, "stage": f.stage, "error": f.error}
-        for f in registry.failures
-    ]
+    manager.quiet = True  # what failed is listed here in full
+    plugins = [{**_origin(origin), "hooks": manager.hooks(scoped)} for scoped, origin in manager.origins.items()]
+    failures = [{**_origin(f.origin), "stage": f.stage, "error": f.error} for f in registry.failures]
     listing = _listing(registry)
     if as_json:
         print_json({"plugins": plugins, "components": listing, "failures": failures, "disabled": manager.disabled})
@@ -48,34 +47,95 @@ def command(context: click.Context, as_json: bool) -> None:
         ["kind", "name", "distribution", "version", "summary"],
         [[item[key] for key in ("kind", "name", "distribution", "version", "summary")] for item in listing],
     )
-    silent = [p for p in plugins if not any(item["plugin"] == p["plugin"] for item in listing)]
-    for plugin in silent:
-        click.echo(f"{plugin['distribution']} {plugin['version']}: {', '.join(plugin['hooks']) or 'no hook'}")
-    for failure in failures:
-        click.echo(
-            f"left out: {failure['plugin']} ({failure['distribution']} {failure['version']}) at {failure['stage']}: {failure['error']}"
-        )
+    offering = {(item["distribution"], item["plugin"]) for item in listing}
+    for plugin in plugins:
+        if (plugin["distribution"], plugin["plugin"]) not in offering:
+            click.echo(f"{plugin['distribution']} {plugin['version']}: {', '.join(plugin['hooks']) or 'no hook'}")
+    for failure in registry.failures:
+        origin = failure.origin
+        click.echo(f"left out: {origin.plugin} ({origin.distribution} {origin.version}) at {failure.stage}: {failure.error}")
     if manager.disabled:
         click.echo(f"switched off: {', '.join(manager.disabled)}")
 
 
-@command.command("check")
+def _kinds(registry: Registry, name: str, kind: str | None) -> list[str]:
+    """The kinds meant by NAME: the one that was asked for, or all that have it."""
+    try:
+        if kind is None:
+            return registry.find_any(name)
+        registry.find(kind, name)
+    except ConfigError as error:
+        raise CtxbenchError(str(error)) from error
+    return [kind]
+
+
+@command.command("show")
 @click.argument("name")
 @click.option("--kind", type=click.Choice(list(KINDS)), help="Which component, if several kinds have this name.")
-def check(name: str, kind: str | None) -> None:
-    """Make the component NAME with its default options and try it on a small input."""
-    from ctxbench_cli.checks import check_component
+@click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
+def show(name: str, kind: str | None, as_json: bool) -> None:
+    """Show where the component NAME comes from, and its options with types, defaults and meanings."""
+    from ctxbench.plugin.options import options_of
 
     registry = ctxbench.load_plugins()
-    kinds = [k for k in KINDS if name in registry.names(k) and kind in (None, k)]
-    if not kinds:
-        known = [n for k in KINDS for n in registry.names(k)]
-        failed = "".join(f"; {failure}" for failure in registry.failures)
-        raise CtxbenchError(f"no component named {name!r}{nearest(name, known)}{failed}")
-    failures = 0
-    for found in kinds:
-        for result in check_component(registry, found, name):
-            failures += not result.ok
-            click.echo(f"{'ok  ' if result.ok else 'FAIL'}  {found} {name}: {result.text}")
-    if failures:
-        raise CtxbenchError(f"{failures} of the checks of {name!r} failed")
+    shown = []
+    for found in _kinds(registry, name, kind):
+        entry = registry.find(found, name)
+        options = [attrs.asdict(option) for option in options_of(registry.factory(found, name))]
+        shown.append({"kind": found, "name": name, "summary": entry.record.summary, **_origin(entry.origin), "options": options})
+    if as_json:
+        print_json(shown)
+        return
+    for i, item in enumerate(shown):
+        if i:
+            click.echo()
+        click.echo(f"{item['kind']} {name}: {item['summary']}")
+        click.echo(f"from {item['distribution']} {item['version']}, plugin {item['plugin']}")
+        _print_options(item["options"])
+
+
+def _print_options(options: list[dict[str, Any]]) -> None:
+    if not options:
+        click.echo("no options")
+        return
+    click.echo()
+    rows = [
+        [o["name"], o["type"], "(required)" if o["required"] else _value(o["default"]), o["meaning"].replace("``", "")] for o in options
+    ]
+    print_table(["option", "type", "default", "meaning"], rows)
+
+
+def _value(value: object) -> str:
+    """A default as a config would write it."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, tuple):
+        value = list(value)
+    return str(value) if not isinstance(value, str) else value or "''"
+
+
+@command.command("check")
+@click.argument("name", metavar="NAME[:OPTION=VALUE,...]")
+@click.option("--kind", type=click.Choice(list(KINDS)), help="Which component, if several kinds have this name.")
+@click.option("--rule", "rules", multiple=True, help="Only this rule; the default is all of the kind's. Repeatable.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
+def check(name: str, kind: str | None, rules: tuple[str, ...], as_json: bool) -> None:
+    """Hold the component NAME to the rules of ctxbench.testing.
+
+    One line for each rule: ok, FAIL, or skip where the rule says nothing about this component. The exit code is 1 if any rule is broken.
+    """
+    from ctxbench_cli.checks import check_component, parse_target
+
+    registry = ctxbench.load_plugins()
+    base, options = parse_target(name)
+    results = []
+    for found in _kinds(registry, base, kind):
+        for result in check_component(registry, found, base, options, rules):
+            results.append(result)
+            if not as_json:
+                click.echo(str(result))
+    failed = sum(result.outcome == "FAIL" for result in results)
+    if as_json:
+        print_json({"component": name, "failed": failed, "rules": [attrs.asdict(result) for result in results]})
+    if failed:
+        raise CtxbenchError(f"{name} breaks {failed} of {len(results)} rules")

@@ -11,6 +11,7 @@ import click
 
 from ctxbench import CtxbenchError, UsageError, load_plugins
 from ctxbench.config import ExperimentConfig, apply_overrides, make_config, parse_component, read_text, read_yaml
+from ctxbench.plugin import plugin_output_to_stderr
 from ctxbench_cli import signals
 from ctxbench_cli.configs import read_example
 
@@ -122,7 +123,9 @@ def command(config: str | None, sets: tuple[str, ...], yes: bool, dry_run: bool,
     report = RunReport()
     line = "ctxbench " + shlex.join(sys.argv[1:])
     try:
-        with run(experiment, progress=make_progress(), command=line, report=report) as store:
+        with plugin_output_to_stderr():
+            finished = run(experiment, progress=make_progress(), command=line, report=report)
+        with finished as store:
             for note in report.notes:
                 click.echo(f"note: {note}", err=True)
             print_summary(store, report, experiment, output)
@@ -148,7 +151,8 @@ def _dry_run(experiment: ExperimentConfig, output: str) -> None:
 
     from ctxbench.engine import preview
 
-    plan = preview(experiment)
+    with plugin_output_to_stderr():
+        plan = preview(experiment)
     if output == "json":
         click.echo(json.dumps(plan, indent=2, ensure_ascii=False))
         return

@@ -1,6 +1,11 @@
 """Hook specifications, the records that hooks return, and the manager that finds plugins."""
 
-from ctxbench.plugin.manager import KINDS, Kind, Origin, PluginFailure, PluginManager, Registered
+from ctxbench.plugin.failures import PluginFailure
+from ctxbench.plugin.guard import plugin_work
+from ctxbench.plugin.kinds import KINDS, Kind, Registered
+from ctxbench.plugin.manager import PluginManager
+from ctxbench.plugin.origins import FIRST_PARTY, Origin
+from ctxbench.plugin.output import plugin_output_to_stderr
 from ctxbench.plugin.records import (
     AugmenterRecord,
     CodecRecord,
@@ -14,6 +19,7 @@ from ctxbench.plugin.records import (
 from ctxbench.plugin.spec import hookimpl
 
 __all__ = [
+    "FIRST_PARTY",
     "KINDS",
     "AugmenterRecord",
     "CodecRecord",
@@ -29,4 +35,6 @@ __all__ = [
     "TaskRecord",
     "TokenCounterRecord",
     "hookimpl",
+    "plugin_output_to_stderr",
+    "plugin_work",
 ]

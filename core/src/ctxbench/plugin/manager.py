@@ -2,97 +2,46 @@
 
 from __future__ import annotations
 
-import importlib.metadata
+import multiprocessing
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from importlib.metadata import EntryPoint
 from typing import Any
 
 import attrs
 import pluggy
 
 from ctxbench.errors import PluginError
-from ctxbench.interfaces import Augmenter, Codec, Executor, Metric, Model, Task, TokenCounter
-from ctxbench.plugin import records, spec
+from ctxbench.plugin import spec
+from ctxbench.plugin.failures import PluginFailure, describe, in_short
+from ctxbench.plugin.kinds import KINDS, Kind, Registered
+from ctxbench.plugin.origins import GROUP, Origin, entry_points
+from ctxbench.plugin.output import plugin_output_to_stderr
 
-GROUP = "ctxbench"
 STRICT = "CTXBENCH_STRICT_PLUGINS"
 DISABLE = "CTXBENCH_DISABLE_PLUGINS"
 
 
-@attrs.frozen
-class Kind:
-    """One kind of component: the hook that registers it, the record the hook yields, the interface the factory makes."""
-
-    name: str
-    hook: str
-    record: type[records.ComponentRecord]
-    interface: type[Any]
-
-
-KINDS: dict[str, Kind] = {
-    kind.name: kind
-    for kind in (
-        Kind("codec", "ctxbench_codecs", records.CodecRecord, Codec),
-        Kind("augmenter", "ctxbench_augmenters", records.AugmenterRecord, Augmenter),
-        Kind("task", "ctxbench_tasks", records.TaskRecord, Task),
-        Kind("metric", "ctxbench_metrics", records.MetricRecord, Metric),
-        Kind("model", "ctxbench_models", records.ModelRecord, Model),
-        Kind("token_counter", "ctxbench_token_counters", records.TokenCounterRecord, TokenCounter),
-        Kind("executor", "ctxbench_executors", records.ExecutorRecord, Executor),
-    )
-}
-
-
-@attrs.frozen
-class Origin:
-    """Where a plugin comes from: its entry-point name, its distribution and that distribution's version."""
-
-    plugin: str
-    distribution: str
-    version: str
-
-
-@attrs.frozen
-class Registered:
-    """A component's record and where it comes from."""
-
-    record: records.ComponentRecord
-    origin: Origin
-
-
-@attrs.frozen
-class PluginFailure:
-    """Why a plugin, or one thing it registers, was left out."""
-
-    origin: Origin
-    stage: str
-    error: str
-
-    def __str__(self) -> str:
-        o = self.origin
-        return f"plugin {o.plugin!r} of {o.distribution} {o.version} left out at {self.stage}: {self.error}"
-
-
-def describe(error: BaseException) -> str:
-    """``Type: message`` on one line."""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-def _load_order(origin: Origin) -> tuple[bool, str, str]:
-    return (not origin.distribution.startswith("ctxbench"), origin.distribution, origin.plugin)
-
-
 @attrs.define
 class PluginManager:
-    """pluggy's manager, with every plugin's failures kept apart from the others'."""
+    """pluggy's manager, with every plugin's failures kept apart from the others'.
+
+    Attributes:
+        strict: raise the first failure.
+        failures: what was left out, and why.
+        origins: every loaded plugin, by its scoped name (``distribution:entry point``).
+        components: what the plugins offer, by kind and name.
+        disabled: entry-point names of the plugins that were switched off.
+        quiet: nobody needs to be told of failures (any more). True from the start in worker processes: their parent has said it.
+    """
 
     strict: bool = False
     failures: list[PluginFailure] = attrs.field(factory=list)
     origins: dict[str, Origin] = attrs.field(factory=dict)
     components: dict[str, dict[str, Registered]] = attrs.field(factory=lambda: {kind: {} for kind in KINDS})
     disabled: list[str] = attrs.field(factory=list)
+    quiet: bool = attrs.field(factory=lambda: multiprocessing.parent_process() is not None)
     _pm: pluggy.PluginManager = attrs.field(factory=lambda: pluggy.PluginManager(spec.PROJECT), repr=False)
     _raised: set[str] = attrs.field(factory=set, repr=False)
 
@@ -100,33 +49,22 @@ class PluginManager:
         self._pm.add_hookspecs(spec)
 
     def load(self, disable: Iterable[str] = ()) -> None:
-        """Load every entry point of the group, sorted so that the winner of a name clash does not depend on the machine."""
+        """Load every entry point of the group. What plugins print meanwhile goes to stderr."""
         blocked = set(disable)
-        for point, origin in sorted(self._entry_points(), key=lambda found: _load_order(found[1])):
-            if {origin.plugin, origin.distribution} & blocked:
-                self.disabled.append(origin.plugin)
-                continue
-            self._load_entry_point(point, origin)
-        self._collect()
+        with plugin_output_to_stderr():
+            for point, origin in entry_points():
+                if origin.names & blocked:
+                    self.disabled.append(origin.plugin)
+                else:
+                    self._load_entry_point(point, origin)
+            self._collect()
 
-    @staticmethod
-    def _entry_points() -> Iterator[tuple[importlib.metadata.EntryPoint, Origin]]:
-        seen: set[tuple[str, str]] = set()
-        for point in importlib.metadata.entry_points(group=GROUP):
-            dist = point.dist
-            origin = Origin(point.name, dist.name if dist else "unknown", dist.version if dist else "0")
-            if (origin.distribution, point.name) not in seen:  # the same distribution twice on sys.path
-                seen.add((origin.distribution, point.name))
-                yield point, origin
-
-    def _load_entry_point(self, point: importlib.metadata.EntryPoint, origin: Origin) -> None:
-        if origin.plugin in self.origins:
-            other = self.origins[origin.plugin].distribution
-            self._fail(origin, "loading", PluginError(f"the plugin name {origin.plugin!r} is taken by {other}"))
-            return
+    def _load_entry_point(self, point: EntryPoint, origin: Origin) -> None:
         try:
             module = point.load()
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # SystemExit among others: a plugin may not end the program
             self._fail(origin, "import", error)
             return
         self.register(module, origin)
@@ -134,36 +72,39 @@ class PluginManager:
     def register(self, module: object, origin: Origin) -> None:
         """Register one plugin object (a module, as a rule) without reading its components yet."""
         try:
-            self._pm.register(module, name=origin.plugin)
-            unknown = self._unknown_hooks(origin.plugin)
+            other = self._pm.get_name(module)
+            if other is not None:
+                raise PluginError(f"{getattr(module, '__name__', module)} is loaded already, as {other}")
+            self._pm.register(module, name=origin.scoped)
+            unknown = self._unknown_hooks(origin.scoped)
             if unknown:
-                self._pm.unregister(name=origin.plugin)
                 raise PluginError(f"no such hook: {', '.join(unknown)}")
         except Exception as error:
-            if self._pm.has_plugin(origin.plugin):
-                self._pm.unregister(name=origin.plugin)
+            if self._pm.has_plugin(origin.scoped):
+                self._pm.unregister(name=origin.scoped)
             self._fail(origin, "registration", error)
             return
-        self.origins[origin.plugin] = origin
+        self.origins[origin.scoped] = origin
 
-    def _unknown_hooks(self, plugin: str) -> list[str]:
-        module = self._pm.get_plugin(plugin)
-        callers = self._pm.get_hookcallers(module) or []
+    def _unknown_hooks(self, scoped: str) -> list[str]:
+        callers = self._pm.get_hookcallers(self._pm.get_plugin(scoped)) or []
         return sorted(caller.name for caller in callers if not caller.has_spec())
 
     def _implementations(self, hook: str) -> Iterator[tuple[Origin, Callable[..., Any]]]:
         """Implementations by themselves: calling the hook as a whole would let one that raises stop the others."""
         implementations = {impl.plugin_name: impl.function for impl in getattr(self._pm.hook, hook).get_hookimpls()}
-        for name, origin in self.origins.items():
-            if name in implementations:
-                yield origin, implementations[name]
+        for scoped, origin in self.origins.items():
+            if scoped in implementations:
+                yield origin, implementations[scoped]
 
     def _collect(self) -> None:
         for kind in KINDS.values():
             for origin, function in list(self._implementations(kind.hook)):
                 try:
                     offered = list(function())
-                except Exception as error:
+                except KeyboardInterrupt:
+                    raise
+                except BaseException as error:
                     self._fail(origin, kind.hook, error)
                     continue
                 for record in offered:
@@ -183,9 +124,9 @@ class PluginManager:
             return
         table[record.name] = Registered(record, origin)
 
-    def hooks(self, plugin: str) -> list[str]:
-        """The names of the hooks that a loaded plugin implements."""
-        callers = self._pm.get_hookcallers(self._pm.get_plugin(plugin)) or []
+    def hooks(self, scoped: str) -> list[str]:
+        """The names of the hooks that a loaded plugin (``distribution:entry point``) implements."""
+        callers = self._pm.get_hookcallers(self._pm.get_plugin(scoped)) or []
         return sorted(caller.name for caller in callers)
 
     def add_commands(self, cli: Any) -> None:
@@ -193,8 +134,11 @@ class PluginManager:
         for origin, function in self._implementations("ctxbench_commands"):
             before = dict(cli.commands)
             try:
-                function(cli=cli)
-            except Exception as error:
+                with plugin_output_to_stderr():
+                    function(cli=cli)
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
                 cli.commands.clear()
                 cli.commands.update(before)
                 self._fail(origin, "ctxbench_commands", error)
@@ -205,21 +149,30 @@ class PluginManager:
                     self._fail(origin, "ctxbench_commands", PluginError(f"command {name!r} is taken"))
 
     def trial_finished(self, result: Any) -> None:
-        """Tell every plugin of a stored trial; a plugin that raises is reported once."""
+        """Tell every plugin of a stored trial; a plugin that raises is reported once, at that moment."""
         for origin, function in self._implementations("ctxbench_trial_finished"):
             try:
-                function(result=result)
-            except Exception as error:
-                if origin.plugin not in self._raised:
-                    self._raised.add(origin.plugin)
+                with plugin_output_to_stderr():
+                    function(result=result)
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
+                if origin.scoped not in self._raised:
+                    self._raised.add(origin.scoped)
                     self._fail(origin, "ctxbench_trial_finished", error)
+                    print(f"ctxbench: {self.failures[-1]}", file=sys.stderr)
 
     def _fail(self, origin: Origin, stage: str, error: BaseException) -> None:
         failure = PluginFailure(origin, stage, describe(error))
         if self.strict:
             raise PluginError(f"{failure} ({STRICT}=1)") from error
         self.failures.append(failure)
-        print(f"ctxbench: {failure}", file=sys.stderr)
+
+    def mention_failures(self) -> None:
+        """One line on stderr that something was left out, the first time that components are used; afterwards nothing."""
+        if self.failures and not self.quiet:
+            print(f"ctxbench: {in_short(self.failures)}", file=sys.stderr)
+        self.quiet = True
 
 
 def from_environment() -> tuple[bool, list[str]]:
@@ -227,3 +180,18 @@ def from_environment() -> tuple[bool, list[str]]:
     strict = os.environ.get(STRICT, "").strip().lower() in {"1", "true", "yes", "on"}
     disable = [name.strip() for name in os.environ.get(DISABLE, "").split(",") if name.strip()]
     return strict, disable
+
+
+__all__ = [
+    "DISABLE",
+    "GROUP",
+    "KINDS",
+    "STRICT",
+    "Kind",
+    "Origin",
+    "PluginFailure",
+    "PluginManager",
+    "Registered",
+    "describe",
+    "from_environment",
+]

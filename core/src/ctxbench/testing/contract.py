@@ -1,8 +1,16 @@
-"""What every contract class shares: a rule that a subclass may not switch off silently."""
+"""What every contract class shares: the rules for all components, and a rule that a subclass may not switch off silently."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import pytest
+
+from ctxbench.interfaces import Component
+from ctxbench.testing import component_rules as common
+from ctxbench.testing.rule import NotApplicable
+from ctxbench.testing.subject import Subject
 
 
 class Contract:
@@ -12,6 +20,9 @@ class Contract:
     ``@pytest.mark.xfail(reason="...", strict=True)``.
     """
 
+    kind: ClassVar[str] = ""
+    """The kind of component that the contract is for."""
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         for name, own in list(vars(cls).items()):
@@ -20,6 +31,38 @@ class Contract:
                     f"{cls.__name__} overrides the contract's {name} without saying why; mark it "
                     "@pytest.mark.xfail(reason='...', strict=True) and call super(), or leave it"
                 )
+
+    def given(self) -> Any:
+        """What the rules try the component with."""
+        raise NotImplementedError
+
+    def hold(self, rule: Callable[..., str | None], component: Component, *case: Any) -> None:
+        """Check one rule; one that says nothing about this component holds."""
+        try:
+            rule(Subject(self.kind, component), self.given(), *case)
+        except NotApplicable:
+            return
+
+    @pytest.fixture
+    def component(self) -> Component:
+        """The component under test: the contract's own fixture (``codec``, ``task``, ...)."""
+        raise NotImplementedError
+
+    def test_config_round_trips(self, component: Component) -> None:
+        """``config`` is JSON, and makes an equal component."""
+        self.hold(common.config_round_trips, component)
+
+    def test_the_config_stays_as_it_is(self, component: Component) -> None:
+        """Work changes neither ``config`` nor the options that the component was made with."""
+        self.hold(common.the_config_stays_as_it_is, component)
+
+    def test_the_config_hides_no_option(self, component: Component) -> None:
+        """Two components made with different options have different configs."""
+        self.hold(common.the_config_hides_no_option, component)
+
+    def test_the_version_is_a_number(self, component: Component) -> None:
+        """``version`` is a whole number from 1."""
+        self.hold(common.the_version_is_a_number, component)
 
 
 def _is_rule(cls: type, name: str) -> bool:

@@ -1,66 +1,63 @@
-"""The same component in other processes, with other hash seeds."""
+"""A fresh process with another hash seed, in which a component is made anew and asked."""
 
 from __future__ import annotations
 
-import inspect
+import base64
+import io
 import json
 import os
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 from typing import Any
 
-from ctxbench.interfaces import Component
-from ctxbench.plugin.manager import KINDS
-from ctxbench.registry import load_plugins
+from PIL import Image
 
-_CHILD = """
-import importlib, importlib.util, json, sys
-from ctxbench.images import page_sha256
-from ctxbench.registry import load_plugins
-kind, name, source, options, argument, sys.path = json.load(sys.stdin)
-if name is not None:
-    component = load_plugins().make(kind, name, **options)
-else:
-    module, file, attribute = source
-    try:
-        home = importlib.import_module(module)
-    except ImportError:
-        spec = importlib.util.spec_from_file_location("component_under_test", file)
-        home = sys.modules["component_under_test"] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(home)
-    component = getattr(home, attribute)(**options)
-"""
+from ctxbench.records import Carrier
+from ctxbench.testing.rule import require
+
+_START = (
+    "import json, sys; request = json.load(sys.stdin); sys.path = request['path']; from ctxbench.testing import child; child.main(request)"
+)
 
 
-def registered_name(kind: str, component: Component) -> str | None:
-    """The name under which an installed plugin offers this component's class."""
-    registry = load_plugins()
-    for name in registry.names(KINDS[kind].name):
-        try:
-            if type(registry.make(kind, name)) is type(component):
-                return name
-        except Exception:  # another plugin's component that cannot be made is not this one's fault
-            continue
-    return None
+def ask(request: dict[str, Any], seed: str) -> list[Any]:
+    """The answers of :func:`ctxbench.testing.child.main` to ``request``, from a process of this hash seed.
 
-
-def elsewhere(kind: str, component: Component, code: str, argument: Any) -> list[Any]:
-    """What ``code`` prints as JSON in two fresh interpreters of different hash seeds; it sees ``component`` and ``argument``.
-
-    A component that no plugin offers is made again from the module or file of its class.
+    Raises:
+        AssertionError: the component cannot be made there, or failed.
     """
-    cls = type(component)
-    name = registered_name(kind, component)
-    source = [cls.__module__, inspect.getfile(cls), cls.__qualname__]
-    said = []
-    for seed in ("1", "2"):
+    with tempfile.TemporaryDirectory() as folder:
+        answer = Path(folder) / "answer.json"  # a file: whatever the plugin prints does not get into it
         done = subprocess.run(
-            [sys.executable, "-c", _CHILD + code],
-            input=json.dumps([kind, name, source, component.config, argument, sys.path]),
+            [sys.executable, "-c", _START],
+            input=json.dumps({**request, "answer": str(answer)}),
             env={**os.environ, "PYTHONHASHSEED": seed},
             capture_output=True,
             text=True,
+            check=False,
         )
-        assert done.returncode == 0, f"another process could not make {kind} {name or cls.__name__}: {done.stderr.strip()[-500:]}"
-        said.append(json.loads(done.stdout))
-    return said
+        said = done.stderr.strip().splitlines()
+        require(done.returncode == 0 and answer.exists(), f"failed in another process: {said[-1] if said else f'exit {done.returncode}'}")
+        found: list[Any] = json.loads(answer.read_text("utf-8"))
+        return found
+
+
+def pack_page(page: Image.Image) -> str:
+    """A page as text, losslessly."""
+    buffer = io.BytesIO()
+    page.save(buffer, "PNG")
+    return base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def unpack_page(text: str) -> Image.Image:
+    """The page of :func:`pack_page`, which knows nothing of the process that made it."""
+    with Image.open(io.BytesIO(base64.b64decode(text))) as image:
+        image.load()
+        return image.copy()
+
+
+def pack_carrier(carrier: Carrier) -> list[Any]:
+    """A carrier as JSON."""
+    return [carrier.text, [pack_page(page) for page in carrier.pages]]

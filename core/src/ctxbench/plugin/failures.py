@@ -1,0 +1,36 @@
+"""What went wrong with a plugin, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import attrs
+
+from ctxbench.plugin.origins import Origin
+
+
+@attrs.frozen
+class PluginFailure:
+    """Why a plugin, or one thing it registers, was left out."""
+
+    origin: Origin
+    stage: str
+    error: str
+
+    def __str__(self) -> str:
+        o = self.origin
+        return f"plugin {o.plugin!r} of {o.distribution} {o.version} left out at {self.stage}: {self.error}"
+
+
+def describe(error: BaseException) -> str:
+    """``Type: message`` on one line."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def in_short(failures: Sequence[PluginFailure]) -> str:
+    """All failures in one short line."""
+    names = sorted({failure.origin.distribution for failure in failures})
+    plugins = "1 plugin is" if len(names) == 1 else f"{len(names)} plugins are"
+    shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+    return f"{plugins} left out, wholly or in part ({shown}); see: ctxbench plugins"
