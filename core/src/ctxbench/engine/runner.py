@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 
@@ -27,7 +26,7 @@ from ctxbench.errors import CtxbenchError
 from ctxbench.executors import after_interrupt, run_jobs
 from ctxbench.interfaces import Lost
 from ctxbench.plan import Experiment, Group, Trial, resolve
-from ctxbench.plugin import ComponentRecord
+from ctxbench.plugin import ComponentRecord, plugin_output_to_stderr
 from ctxbench.registry import Registry
 from ctxbench.results import TrialResult
 from ctxbench.session import Session
@@ -69,7 +68,7 @@ def run(
     session = Session.of(registry, components)
     report = report if report is not None else RunReport()
     report.clear()
-    with contextlib.redirect_stdout(sys.stderr), session.active():  # whatever a plugin prints, results alone go to stdout
+    with plugin_output_to_stderr(), session.active():
         experiment = resolve(config, session)
         opened = store is None
         try:
