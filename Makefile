@@ -16,7 +16,9 @@ TOOLS_STAMP := $(VENV)/.tools-installed
 # One file stays in one process, which shares its fixtures; the files of slow tests come first, so that none is left for the end.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-# Modules are compiled when they are first imported: most of torch never is.
+# Modules are compiled when they are first imported: most of torch never is. It must be possible to keep what was compiled, or every process
+# compiles hundreds of modules again.
+unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-build-isolation -c pins.txt
 
 .PHONY: run test test-long test-all check bench pins install clean
