@@ -26,8 +26,8 @@ def faulty(tmp_path: Path) -> Faulty:
     ],
 )
 def test_a_codec_that_ends_its_process(faulty, ctxbench, fault, type_, tries, message):
-    """Every fifth text or so: one row with the reason each, tried twice if the process died; all other trials are right."""
-    done = ctxbench(*RUN, "--format", "json", env={**faulty.environment, "FAULT": f"{fault}:5"})
+    """Every ninth text or so: one row with the reason each, tried twice if the process died; all other trials are right."""
+    done = ctxbench(*RUN, "--format", "json", env={**faulty.environment, "FAULT": f"{fault}:9"})
     tried = Counter(faulty.notes("ends"))
     assert len(tried) > 1
     assert set(tried.values()) == {tries}

@@ -74,27 +74,38 @@ def test_a_stopped_run_goes_on(faulty, ctxbench, tmp_path, stop, code):
     ctxbench("store", "verify")
 
 
-MOMENTS = (0.0, 0.1, 0.3, 0.7, 1.5)
-"""Seconds after the program has taken over the signals: in its imports, while plugins load, while workers start, while they work."""
+MOMENTS = {
+    "imports": (lambda faulty: True, 0.0),
+    "more imports": (lambda faulty: True, 0.1),
+    "plugins": (lambda faulty: True, 0.3),
+    "store": (lambda faulty: (faulty.folder / "ctxbench.duckdb").exists(), 0.0),
+    "tracker": (lambda faulty: len(faulty.processes()) > 1, 0.0),
+    "worker": (lambda faulty: len(faulty.processes()) > 2, 0.0),
+    "workers": (lambda faulty: len(faulty.processes()) > 3, 0.3),
+    "jobs": (lambda faulty: faulty.notes("encoded"), 0.0),
+    "scores": (lambda faulty: faulty.notes("scored"), 0.0),
+}
+"""When to stop the run, once the program has taken over the signals: a condition, and seconds after that."""
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
 def test_no_moment_is_wrong(faulty, number):
     """No traceback, by the program or by a worker that has just started, the exit code that shells expect, and nothing left running."""
-    for moment in MOMENTS:
-        with faulty.start(*RUN, fault="hang:10") as process:
-            until(lambda p=process: handles_signals(p))
-            time.sleep(moment)
+    for name, (condition, seconds) in MOMENTS.items():
+        with faulty.start(*RUN, "--store", f"{name}.duckdb" if name != "store" else "ctxbench.duckdb", fault="hang:10") as process:
+            until(lambda p=process, c=condition: handles_signals(p) and c(faulty))
+            time.sleep(seconds)
             if number is signal.SIGKILL:
                 process.kill()
             else:
                 os.killpg(process.pid, number)
             _, err = process.communicate(timeout=180)
             until(lambda: not faulty.processes())
+        (faulty.folder / "log").unlink(missing_ok=True)
         if number is not signal.SIGKILL:
-            assert process.returncode == 128 + number, err
-            assert err.startswith("interrupted"), err
-            assert len(err.splitlines()) == 1, err
+            assert process.returncode == 128 + number, (name, err)
+            assert err.startswith("interrupted"), (name, err)
+            assert len(err.splitlines()) == 1, (name, err)
 
 
 def test_a_model_that_ends_the_process(faulty, ctxbench):
