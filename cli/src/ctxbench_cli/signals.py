@@ -74,7 +74,7 @@ def _raise(number: int, frame: Any) -> None:
         raise KeyboardInterrupt
     if now - _received[1] > SAME:
         _say("stopped at once; what was stored before is kept")
-        os._exit(128 + number)
+        os._exit(128 + _received[0])
 
 
 def _say(text: str) -> None:

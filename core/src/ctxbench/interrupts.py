@@ -30,5 +30,5 @@ def interrupts_wait() -> Iterator[None]:
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-        for number, frame in arrived:
+        for number, frame in arrived[:1]:  # pressed several times during one block, it means no more
             handlers[signal.Signals(number)](number, frame)

@@ -18,8 +18,11 @@ class TimeLimit(CtxbenchError):  # noqa: N818 - the name is what the row of such
     """Something took longer than its time limit."""
 
 
-class _Ring(BaseException):
-    """Raised where the work is; no ``Exception``, since components catch those."""
+class TimeUp(BaseException):
+    """Raised where the work is; :func:`time_limit` makes a :class:`TimeLimit` of it.
+
+    No ``Exception``, since components catch those. Whoever catches ``BaseException`` inside a limited block lets it pass.
+    """
 
 
 @contextlib.contextmanager
@@ -54,7 +57,7 @@ def alarm_clock() -> Iterator[Callable[[float | None, str], None]]:
 
     def ring(*_: object) -> None:
         if armed[0]:
-            raise _Ring
+            raise TimeUp
 
     def set_alarm(seconds: float | None, message: str) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -70,7 +73,7 @@ def alarm_clock() -> Iterator[Callable[[float | None, str], None]]:
             yield set_alarm
         finally:
             armed[0] = False
-    except _Ring:
+    except TimeUp:
         raise TimeLimit(said[0]) from None
     finally:
         armed[0] = False

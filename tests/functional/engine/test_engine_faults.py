@@ -56,6 +56,18 @@ def test_a_codec_that_ends_or_hangs_its_process_costs_its_own_trials(parts, bad_
         assert message in row[4]
 
 
+def test_a_codec_that_hangs_in_this_process(parts, bad_parts, tmp_path):
+    """Without workers the alarm reaches the codec through every boundary that catches what components raise."""
+    bad_parts(DEADLY)
+    codecs = ["text", {"name": "bad", "how": "hang"}]
+    with run(config(tmp_path, codecs=codecs, samples=1, augmentations=["clean"], run={"limits": {"encode": 5}})) as store:
+        found = rows(store, "codec, status, error_stage, error_type, error_message", "codec")
+    assert found == [
+        ("bad", "error", "encode", "TimeLimit", "encode took longer than 5 s (run.limits.encode)"),
+        ("text", "ok", None, None, None),
+    ]
+
+
 def test_a_model_that_hangs_is_stopped_by_its_limit(parts, bad_parts, tmp_path):
     """Off by default; with ``run.limits.read`` its trials are errors and the other model's are right."""
     bad_parts("""

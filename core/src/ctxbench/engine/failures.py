@@ -13,7 +13,7 @@ from ctxbench.config import LimitConfig
 from ctxbench.errors import message_of
 from ctxbench.executors import report_stage
 from ctxbench.results import Stage
-from ctxbench.time_limit import time_limit
+from ctxbench.time_limit import TimeUp, time_limit
 
 T = TypeVar("T")
 
@@ -44,13 +44,13 @@ def staged(stage: Stage, function: Callable[[], T]) -> tuple[T, float]:
     """The value of ``function`` and its wall time in seconds.
 
     Raises:
-        StageError: it raised, or tried to end the program; only a KeyboardInterrupt passes.
+        StageError: it raised, or tried to end the program; only a KeyboardInterrupt and the alarm of a time limit pass.
     """
     report_stage(stage)
     start = time.perf_counter()
     try:
         return function(), time.perf_counter() - start
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, TimeUp):
         raise
     except BaseException as error:
         raise StageError(Failure.of(stage, error)) from error
