@@ -27,9 +27,9 @@ Certain = tuple[Symbols, npt.NDArray[np.bool_]]
 
 CRC_BYTES = 4
 MOST_HEADERS = 1500
-MOST_DECISIONS = 1 << 24
-"""Views searched for a header, and decisions on cells made, in one picture. A picture of one page of 980 px needs fewer than 100 and, unless
-its cells are of 1 px, 10 million; what they allow takes a few seconds."""
+MOST_DECISIONS = 12_000_000
+"""Views that are searched for a header in one picture, and decisions on cells after which no further attempt is made. A page of 980 px
+with cells of 2 px has 230,000; what is allowed takes a few seconds."""
 
 _MARGIN = 2  # cells sampled around the grid, for the equaliser
 _STRIP = 1 << 20  # samples taken at once
@@ -125,9 +125,9 @@ class _Reader:
         tries = attempts(picture, view, layout)
         certain: Certain | None = None
         while True:
-            self.cells -= layout.rows * layout.columns
-            if self.cells < 0:
+            if self.cells <= 0:
                 break
+            self.cells -= layout.rows * layout.columns
             try:
                 symbols = tries.send(certain)
             except StopIteration:
