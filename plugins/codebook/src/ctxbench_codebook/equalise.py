@@ -37,7 +37,7 @@ class Windows:
     @property
     def width(self) -> int:
         """Features of a cell, the constant included."""
-        return (2 * self.radius + 1) ** 2 * self.cells.shape[2] + 1
+        return int((2 * self.radius + 1) ** 2 * self.cells.shape[2] + 1)
 
     def __len__(self) -> int:
         rows, columns = self.shape
