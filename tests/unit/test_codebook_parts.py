@@ -220,6 +220,17 @@ def test_zstd_that_hides_its_size_is_bounded(monkeypatch):
         document.unpack(hidden, 2)
 
 
+def test_a_small_payload_unpacks_to_less_than_a_large_one(monkeypatch):
+    """Memory follows what is on the pages; the encoder keeps to it, too: ``auto`` takes a compression whose payload is large enough."""
+    monkeypatch.setattr(document, "MAX_SURE", 100_000)
+    with pytest.raises(DecodeError, match="unpack to more than 100,000 bytes"):
+        document.unpack(BOMBS[1], 1)
+    assert document.largest(b"x" * 20_000) == 160_000
+    assert document.compress(BOMB.decode(), "auto") == (BOMB, 0)
+    with pytest.raises(CapacityError, match="2,000,000 bytes, too many for what brotli makes of them"):
+        document.compress(BOMB.decode(), "brotli")
+
+
 def test_bytes_that_are_no_text_are_refused():
     """Raw payloads must be UTF-8."""
     with pytest.raises(DecodeError, match="do not hold a text"):

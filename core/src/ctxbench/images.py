@@ -82,7 +82,9 @@ def _check(path: Path, image: Image.Image, max_pixels: int) -> None:
     if width * height > max_pixels:
         raise DecodeError(f"{path}: {width} x {height} px is more than {max_pixels:,} pixels; scale it down first")
     if max(width, height) > max_side(max_pixels):
-        raise DecodeError(f"{path}: {width} x {height} px has a side of more than {max_side(max_pixels):,} px; cut it or scale it down first")
+        raise DecodeError(
+            f"{path}: {width} x {height} px has a side of more than {max_side(max_pixels):,} px; cut it or scale it down first"
+        )
     if image.format in ("JPEG", "MPO"):
         scans = len(re.findall(rb"\xff\xda", path.read_bytes()))
         if scans > MAX_SCANS:

@@ -63,8 +63,15 @@ def _coder() -> Any:
     return reedsolo.RSCodec(HEADER_BYTES - _SIZE)
 
 
+def header_rows(columns: int) -> int:
+    """Rows of squares, from the page's end, that hold the header of any page of so many columns."""
+    return -(
+        -max(-(-Modulation(cell, colors).header_cells // Modulation(cell, colors).cells) for cell in CELLS for colors in COLORS) // columns
+    )
+
+
 def read_header(pixels: Pixels) -> Header | None:
-    """The header of an aligned page, (height, width, 3), as it was made; ``None`` if it has none."""
+    """The header of an aligned page as it was made, (height, width, 3), or of its last rows; ``None`` if it has none."""
     import reedsolo
 
     height, width = pixels.shape[:2]

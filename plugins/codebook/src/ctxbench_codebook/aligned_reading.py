@@ -6,12 +6,14 @@ import zlib
 from collections.abc import Sequence
 
 import numpy as np
+from PIL import Image
 
 from ctxbench import Carrier, DecodeError
 from ctxbench_codebook import aligned_locate, symbols
-from ctxbench_codebook.aligned_header import Header, read_header
+from ctxbench_codebook.aligned_header import Header, header_rows, read_header
 from ctxbench_codebook.aligned_layout import SQUARE, Pixels, look, shares
 from ctxbench_codebook.aligned_parity import repaired
+from ctxbench_codebook.layout import LARGEST
 from ctxbench_codebook.symbol_bits import unpack
 from ctxbench_codebook.symbols import WIDTHS, Codes
 
@@ -40,15 +42,17 @@ def read_codes(pixels: Pixels, head: Header) -> Codes:
     return bits.reshape(-1, width)[: head.length].astype(np.int64) @ (1 << np.arange(width - 1, -1, -1))
 
 
-def _found(pixels: Pixels, search: bool) -> tuple[Header, Pixels] | None:
+def _found(page: Image.Image, search: bool) -> tuple[Header, Pixels] | None:
     """The header and the page as it was made; ``search`` looks for a page that was turned or scaled a little, too."""
-    head = read_header(pixels)
-    if head is not None:
-        return head, pixels
-    for page in aligned_locate.upright(pixels) if search else ():
-        head = read_header(page)
+    if max(page.size) <= LARGEST:
+        pixels = np.asarray(page.convert("RGB"))
+        head = read_header(pixels)
         if head is not None:
-            return head, page
+            return head, pixels
+    for seen in aligned_locate.upright(page) if search else ():
+        head = read_header(seen.last(min(seen.rows, header_rows(seen.columns))))
+        if head is not None:
+            return head, seen.last(seen.rows)
     return None
 
 
@@ -64,7 +68,7 @@ def decode(carrier: Carrier, search: bool) -> str | None:
     parts: dict[int, Codes] = {}
     reasons: list[str] = []
     for i, page in enumerate(carrier.pages):
-        seen = _found(np.asarray(page.convert("RGB")), search)
+        seen = _found(page, search)
         if seen is None:
             reasons.append(f"picture {i + 1}: no header of an aligned page")
             continue

@@ -12,23 +12,31 @@ from ctxbench_codebook import parity_page
 from ctxbench_codebook.header import Header
 
 COMPRESSIONS = ("raw", "zlib", "zstd", "brotli")
-MAX_TEXT = 256 * 1024 * 1024  # bytes; a small page must not unpack to more than this
+MAX_TEXT = 256 * 1024 * 1024  # bytes
+MAX_SURE = 64 * 1024 * 1024  # bytes; what every payload may unpack to, however small it is
+MAX_RATIO = 8  # bytes of a text beyond that for each byte of payload; a page of a few bytes must not fill the memory
 MAX_WINDOW = 16 * 1024 * 1024  # bytes zstd may keep while unpacking; level 19 uses 8 MiB
 
 
+def largest(payload: bytes) -> int:
+    """Bytes of text that a payload may hold."""
+    return min(MAX_TEXT, max(MAX_SURE, MAX_RATIO * len(payload)))
+
+
 def compress(text: str, how: str) -> tuple[bytes, int]:
-    """(payload, number of the compression); ``auto`` takes the smallest.
+    """(payload, number of the compression); ``auto`` takes the smallest that a decoder unpacks.
 
     Raises:
-        CapacityError: the text is larger than a decoder unpacks.
+        CapacityError: the text is larger than a decoder unpacks, at all or from so few bytes.
     """
     raw = text.encode("utf-8")
     if len(raw) > MAX_TEXT:
         raise CapacityError(f"the text has {len(raw):,} bytes, and {MAX_TEXT:,} is the most that a document holds; split it")
-    if how == "auto":
-        made = [(_pack(raw, name), i) for i, name in enumerate(COMPRESSIONS)]
-        return min(made, key=lambda item: (len(item[0]), item[1]))
-    return _pack(raw, how), COMPRESSIONS.index(how)
+    names = COMPRESSIONS if how == "auto" else (how,)
+    made = [(payload, COMPRESSIONS.index(name)) for name in names if len(raw) <= largest(payload := _pack(raw, name))]
+    if not made:
+        raise CapacityError(f"the text has {len(raw):,} bytes, too many for what {how} makes of them; use compression=auto, or split it")
+    return min(made, key=lambda item: (len(item[0]), item[1]))
 
 
 def _pack(raw: bytes, how: str) -> bytes:
@@ -61,25 +69,25 @@ def unpack(payload: bytes, compression: int) -> str:
 
 
 def _expand(payload: bytes, how: str) -> bytes:
-    """The bytes of one whole stream. Not much more than ``MAX_TEXT`` is ever made, whatever size the stream declares."""
+    """The bytes of one whole stream. Not much more than ``largest`` is ever made, whatever size the stream declares."""
     import brotli
     import zstandard
 
-    raw, whole = payload, True
+    raw, whole, most = payload, True, largest(payload)
     if how == "zlib":
         inflate = zlib.decompressobj()
-        raw = inflate.decompress(payload, MAX_TEXT + 1)
+        raw = inflate.decompress(payload, most + 1)
         whole = inflate.eof and not inflate.unused_data
     elif how == "zstd":
         with zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW).stream_reader(payload) as reader:
-            raw = reader.read(min(MAX_TEXT, max(0, zstandard.frame_content_size(payload))) + 1)
+            raw = reader.read(min(most, max(0, zstandard.frame_content_size(payload))) + 1)
         whole = len(raw) == zstandard.frame_content_size(payload)
     elif how == "brotli":
         decompressor = brotli.Decompressor()
-        raw = decompressor.process(payload, output_buffer_limit=MAX_TEXT + 1)
+        raw = decompressor.process(payload, output_buffer_limit=most + 1)
         whole = decompressor.is_finished()
-    if len(raw) > MAX_TEXT:
-        raise DecodeError(f"the pages were read, but unpack to more than {MAX_TEXT:,} bytes, the most that is read")
+    if len(raw) > most:
+        raise DecodeError(f"the pages were read, but unpack to more than {most:,} bytes, the most that is read")
     if not whole:
         raise DecodeError(f"the pages were read, but their {how} stream is not whole")
     return raw

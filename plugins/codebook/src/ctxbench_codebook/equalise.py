@@ -8,22 +8,19 @@ the cell again through a whitened matched filter (section 9.5).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import attrs
 import numpy as np
 import numpy.typing as npt
 
 Samples = npt.NDArray[np.float32]
 _ENOUGH = 400  # equations for each unknown, after which more make no difference that can be measured
-_BLOCK = 8192  # cells whose features are made at once
 
 
 @attrs.frozen(eq=False)
 class Windows:
     """The neighbourhood of (2 radius + 1)^2 cells around each cell of a grid, and a constant: its *features*.
 
-    They are made where they are needed, for a few thousand cells at once: all of a large page's would take gigabytes.
+    They are made where they are needed, for some cells: all of a large page's would take gigabytes.
 
     Attributes:
         cells: (rows + 2 radius, columns + 2 radius, channels).
@@ -40,10 +37,11 @@ class Windows:
     @property
     def width(self) -> int:
         """Features of a cell, the constant included."""
-        return (2 * self.radius + 1) ** 2 * self.cells.shape[2] + 1
+        return int((2 * self.radius + 1) ** 2 * self.cells.shape[2] + 1)
 
     def __len__(self) -> int:
-        return int(np.prod(self.shape))
+        rows, columns = self.shape
+        return rows * columns
 
     def at(self, places: npt.NDArray[np.intp]) -> Samples:
         """Features of the cells with these numbers in row-major order, (places, width)."""
@@ -51,23 +49,20 @@ class Windows:
         side = range(2 * self.radius + 1)
         return np.concatenate([*(self.cells[y + dy, x + dx] for dy in side for dx in side), np.ones((len(places), 1), np.float32)], 1)
 
-    def blocks(self) -> Iterator[tuple[slice, Samples]]:
-        """(which cells, their features), rows of the grid at a time."""
-        rows, columns = self.shape
-        step = max(1, _BLOCK // max(1, columns))
-        side = range(2 * self.radius + 1)
-        for top in range(0, rows, step):
-            count = min(step, rows - top)
-            parts = [self.cells[top + dy : top + dy + count, dx : dx + columns].reshape(count * columns, -1) for dy in side for dx in side]
-            ones = np.ones((count * columns, 1), np.float32)
-            yield slice(top * columns, (top + count) * columns), np.concatenate([*parts, ones], 1)
-
     def times(self, weights: Samples) -> Samples:
-        """Features times weights, (cells, weights' columns)."""
-        made = np.empty((len(self), weights.shape[1]), np.float32)
-        for place, features in self.blocks():
-            made[place] = features @ weights
-        return made
+        """Features times weights, (cells, weights' columns): a sum of correlations, one for each channel, of which no feature is made."""
+        import cv2
+
+        channels, side = self.cells.shape[2], 2 * self.radius + 1
+        inner = slice(self.radius, self.radius + self.shape[0]), slice(self.radius, self.radius + self.shape[1])
+        made = np.empty((*self.shape, weights.shape[1]), np.float32)
+        made[:] = weights[-1]
+        for channel in range(channels):
+            plane = np.ascontiguousarray(self.cells[:, :, channel])
+            for column in range(weights.shape[1]):
+                kernel = np.ascontiguousarray(weights[channel:-1:channels, column]).reshape(side, side)
+                made[:, :, column] += cv2.filter2D(plane, cv2.CV_32F, kernel)[inner]
+        return made.reshape(len(self), -1)
 
 
 def least_squares(windows: Windows, places: npt.NDArray[np.intp], targets: Samples, ridge: float) -> Samples:
@@ -114,10 +109,9 @@ def cancel_interference(seen: Windows, colors: Samples) -> Samples:
     matched = np.linalg.solve(noise, own.T.astype(np.float64))
     information = own.astype(np.float64) @ matched
     weights = (matched @ np.linalg.pinv(information, rcond=1e-4)).astype(np.float32)
-    made = neighbours.times(response @ weights)
-    np.subtract(colors, made, out=made)
-    for place, features in seen.blocks():
-        made[place] += features[:, :-1] @ weights  # the residual's product, without making the residual
+    made = seen.times(np.vstack([weights, np.zeros((1, channels), np.float32)]))  # the residual's product, without making the residual
+    made -= neighbours.times(response @ weights)
+    made += colors
     return made
 
 

@@ -8,6 +8,9 @@ bytes follows them in the payload.
 
 from __future__ import annotations
 
+import functools
+from typing import Any
+
 import attrs
 import numpy as np
 
@@ -46,10 +49,16 @@ class Header:
 
 def to_bits(header: Header) -> Symbols:
     """The header with its parity, one bit an entry."""
+    coded = bytes(_coder().encode(header.pack()))
+    return np.unpackbits(np.frombuffer(coded, np.uint8))
+
+
+@functools.lru_cache(maxsize=1)
+def _coder() -> Any:
+    """Its tables take longer to make than a header takes to decode."""
     import reedsolo
 
-    coded = bytes(reedsolo.RSCodec(HEADER_BYTES - SIZE).encode(header.pack()))
-    return np.unpackbits(np.frombuffer(coded, np.uint8))
+    return reedsolo.RSCodec(HEADER_BYTES - SIZE)
 
 
 def from_bits(bits: Symbols) -> Header | None:
@@ -58,7 +67,7 @@ def from_bits(bits: Symbols) -> Header | None:
 
     coded = np.packbits(bits[: HEADER_BYTES * 8]).tobytes()
     try:
-        data = bytes(reedsolo.RSCodec(HEADER_BYTES - SIZE).decode(coded)[0])
+        data = bytes(_coder().decode(coded)[0])
     except reedsolo.ReedSolomonError:
         return None
     if len(data) != SIZE or data[0] != MAGIC or data[1] != VERSION:

@@ -1,7 +1,7 @@
 """Finding the page's black frame in a picture, to a fraction of a pixel.
 
-The frame's outline is one of the largest dark quadrilaterals; each of its sides is then refined by looking for the half-way crossing between paper
-and ink along many short normals, and fitting a line through the crossings (total least squares, outliers left out).
+The frame's outline is one of the largest dark quadrilaterals; each of its sides is then refined by looking for the half-way crossing
+between paper and ink along many short normals, and fitting a line through the crossings (total least squares, outliers left out).
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def _quadrilateral(outline: npt.NDArray[np.int32]) -> Corners | None:
 
 
 def _refine(grey: Grey, rough: Corners, level: float) -> Corners | None:
-    """Corners where the fitted sides meet, in px from the picture's edge (pixel centres are at .5). A side is where ``level`` is crossed."""
+    """Corners where the fitted sides meet, in px from the picture's edge (pixel centres are at .5); sides are where ``level`` is."""
     sides = [_fit_side(grey, rough[k], rough[(k + 1) % 4], rough.mean(0), level) for k in range(4)]
     if any(side is None for side in sides):
         return None

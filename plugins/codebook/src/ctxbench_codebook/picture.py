@@ -58,7 +58,6 @@ def levels(image: Image.Image) -> Iterator[tuple[int, Picture]]:
         level, factor = level.reduce(2), factor * 2
 
 
-
 def crops(image: Image.Image, frames: Sequence[npt.NDArray[np.float64]]) -> Iterator[Picture]:
     """What is around each of the frames, whose corners are (4, 2) x and y in px, as large as it is in the image.
 

@@ -26,10 +26,11 @@ Certain = tuple[Symbols, npt.NDArray[np.bool_]]
 """Symbols of all grid cells, and which of them are certain."""
 
 CRC_BYTES = 4
-MOST_HEADERS = 1500
-MOST_DECISIONS = 1 << 24
-"""Views searched for a header, and decisions on cells made, in one picture. A picture of one page of 980 px needs fewer than 100 and, unless
-its cells are of 1 px, 10 million; what they allow takes a few seconds."""
+MOST_HEADERS = 800
+MOST_DECISIONS = 8_000_000
+"""Views that are searched for a header in one picture, and decisions on cells after which a further attempt is made only if the last one
+corrected more blocks than the one before, and at least half. A page of 980 px with cells of 2 px has 230,000 cells; what is allowed takes
+a few seconds."""
 
 _MARGIN = 2  # cells sampled around the grid, for the equaliser
 _STRIP = 1 << 20  # samples taken at once
@@ -124,15 +125,16 @@ class _Reader:
         payload_cells = ~pilots(layout)[0].ravel()
         tries = attempts(picture, view, layout)
         certain: Certain | None = None
-        while True:
-            self.cells -= layout.rows * layout.columns
-            if self.cells < 0:
-                break
+        mended, promising = 0, False
+        while self.cells > 0 or promising:
+            self.cells -= _cost(layout)
             try:
                 symbols = tries.send(certain)
             except StopIteration:
                 break
             words, good = correct.mend(to_bytes(symbols[payload_cells], layout.bits), blocks)
+            before, mended = mended, int(np.count_nonzero(good))
+            promising = mended > before and 2 * mended >= len(good)
             certain = None
             try:
                 data = correct.data_of(words, good, blocks)
@@ -165,6 +167,12 @@ def read_header(grey: Samples, view: View) -> Header | None:
         if found is not None:
             return found
     return None
+
+
+def _cost(layout: Layout) -> int:
+    """An attempt's cost in decisions on cells: small pages cost more a cell, since an equaliser is trained for each."""
+    cells = layout.rows * layout.columns
+    return max(cells, min(8 * cells, 800_000))
 
 
 def certain_symbols(words: Symbols, good: npt.NDArray[np.bool_], layout: Layout) -> Certain:

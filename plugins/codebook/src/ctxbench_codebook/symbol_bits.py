@@ -12,9 +12,12 @@ def pack(bits: Symbols, width: int) -> Symbols:
     """Bits (n) as symbols (ceil(n / width)), the last filled up with zeros."""
     padded = np.zeros(-(-len(bits) // width) * width, np.uint8)
     padded[: len(bits)] = bits
-    return np.asarray(padded.reshape(-1, width) @ (1 << np.arange(width - 1, -1, -1)), np.uint8)
+    made = np.zeros(len(padded) // width, np.uint8)
+    for place in range(width):  # bytes throughout: a matrix product would take eight times the memory
+        made |= padded[place::width] << np.uint8(width - 1 - place)
+    return made
 
 
 def unpack(symbols: Symbols, width: int) -> Symbols:
     """The bits of symbols (n), as (n * width)."""
-    return np.asarray((symbols[:, None] >> np.arange(width - 1, -1, -1)) & 1, np.uint8).ravel()
+    return np.asarray((symbols[:, None] >> np.arange(width - 1, -1, -1, dtype=np.uint8)) & np.uint8(1), np.uint8).ravel()
