@@ -20,6 +20,9 @@ Grey = npt.NDArray[np.uint8]
 TIERS = ("ascii", "narrow", "wide", "marked", "rest", "rest-wide")
 """Where cells are looked up, one after the other while there are unknown ones: drawing all 50,000 characters takes seconds."""
 
+RARE = 0.05
+"""Share of cells up to which the rest of the repertoire is searched."""
+
 
 def read_exactly(page: Image.Image, codec: RenderCodec) -> list[tuple[str, bool]] | None:
     """(text, whether the next line goes on with it) of every line that fits a page; ``None`` unless the codec draws this very page."""
@@ -59,7 +62,7 @@ def _look_up(cells: Grey, codec: RenderCodec) -> list[str] | None:
     keys = {(int(r), int(c)): cells[r, c].tobytes() for r, c in zip(*np.nonzero(inked), strict=True)}
     unknown = list(keys)
     for tier in TIERS:
-        if not unknown:
+        if not unknown or (tier.startswith("rest") and len(unknown) > RARE * len(keys)):
             break
         known = _by_ink(codec, tier)
         if "wide" in tier:

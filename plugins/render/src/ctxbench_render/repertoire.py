@@ -30,6 +30,9 @@ COMMON_NARROW = (
 """Unicode blocks that texts with other characters than ASCII's take them from, as a rule: Latin-1 and Latin Extended-A, Greek, Cyrillic,
 punctuation, currencies, letterlike symbols, arrows, operators, boxes, blocks and dingbats."""
 
+LETTERS_END = "\u2200"
+"""Of these, letters, punctuation and arrows; operators, boxes and dingbats are left out where a wrong guess is likely."""
+
 FREQUENT = "\u2014\u2013\u2018\u2019\u201c\u201d\u2022\u2026"
 """Punctuation that goes before its look-alikes, as the em dash before the horizontal bar."""
 
@@ -49,7 +52,7 @@ class Bank:
 
 @functools.lru_cache(maxsize=16)
 def bank(codec: RenderCodec, tier: str) -> Bank:
-    """The inks of one tier: ``ascii``, ``narrow`` (common), ``wide`` (common), ``marked`` (letters with a mark), ``rest``, ``rest-wide``."""
+    """The inks of one tier: ``ascii``, ``letters`` (common), ``narrow`` (those and common symbols), ``wide`` (common), ``marked`` (letters with a mark), ``rest``, ``rest-wide``."""
     found: dict[bytes, str] = {}
     inks = []
     for character in _tier(codec, tier):
@@ -69,6 +72,8 @@ def _tier(codec: RenderCodec, tier: str) -> list[str]:
     every = drawable(codec.font)
     if tier == "ascii":
         return [c for c in every if c <= "~"]
+    if tier == "letters":
+        return [c for c in _tier(codec, "narrow") if c < LETTERS_END]
     if tier == "narrow":
         common = [c for c in every if width(c) == 1 and c > "~" and any(ord(c) in block for block in COMMON_NARROW)]
         return sorted(common, key=lambda c: c not in FREQUENT)

@@ -1,4 +1,8 @@
-"""The characters that a page is searched for, as states of its cells."""
+"""The characters that a damaged page is searched for, as states of its cells.
+
+It starts with ASCII. A page is not searched for every character of Unicode: the cells that ASCII leaves unexplained name those that fit
+there, and these join.
+"""
 
 from __future__ import annotations
 
@@ -8,34 +12,37 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from ctxbench_render.chain import States
 from ctxbench_render.region import Floats
-from ctxbench_render.repertoire import Bank, bank
+from ctxbench_render.repertoire import bank
 
 if TYPE_CHECKING:
     from ctxbench_render.codec import RenderCodec
 
 Ints = npt.NDArray[np.intp]
 
+PENALTY = 12.0
+"""How much more probable (its logarithm) than any character of the vocabulary one must make a cell in order to join."""
+
+MOST = 60
+"""Characters that join; the time of a pass grows with the square of the vocabulary."""
+
 
 @attrs.frozen(eq=False)
 class Vocabulary:
-    """States with their characters: 0 is a space, then narrow characters, then left halves of wide ones (which bear the character), then
-    their right halves (which bear none). ``prior`` holds the logarithms of their probabilities."""
+    """What a cell can hold: state 0 is blank, the others are characters of one cell.
 
-    states: States
+    Attributes:
+        characters: by state.
+        inks: (states, px of a cell), 0 to 1.
+        prior: (states), logarithms of their probabilities, but for a constant.
+    """
+
     characters: tuple[str, ...]
+    inks: Floats
     prior: Floats
 
-    @property
-    def is_ink(self) -> npt.NDArray[np.bool_]:
-        """Which states are not blank."""
-        found = np.ones(len(self.characters), np.bool_)
-        found[0] = False
-        return found
-
     def lines(self, best: Ints) -> list[str]:
-        """The text of each line, without spaces at its end."""
+        """The text of each line of (rows, columns) states, without spaces at its end."""
         return ["".join(self.characters[state] for state in row).rstrip() for row in best]
 
     def with_counts(self, best: Ints, probability: Floats, extra: float) -> Vocabulary:
@@ -43,22 +50,42 @@ class Vocabulary:
         counts = np.bincount(best.ravel(), probability.ravel().astype(np.float64), len(self.characters)) + extra
         return attrs.evolve(self, prior=np.log(counts / counts.sum()).astype(np.float32))
 
-
-def build(codec: RenderCodec, narrow: list[Bank], wide: list[Bank]) -> Vocabulary:
-    """A vocabulary of these characters."""
-    pitch, cell = codec.pitch, codec.cell
-    thin = [np.zeros((1, pitch * cell), np.uint8), *(some.inks for some in narrow)]
-    both = np.concatenate([np.zeros((0, 2 * pitch * cell), np.uint8), *(some.inks for some in wide)]).reshape(-1, pitch, 2, cell)
-    halves = [np.ascontiguousarray(both[:, :, side]).reshape(-1, pitch * cell) for side in (0, 1)]
-    start, count = sum(map(len, thin)), len(both)
-    places = np.stack([start + np.arange(count), start + count + np.arange(count)], 1).astype(np.intp)
-    inks = np.concatenate([*thin, *halves]).astype(np.float32) / 255
-    characters = (" ", *(c for some in narrow for c in some.characters), *(c for some in wide for c in some.characters), *[""] * count)
-    prior = np.zeros(len(inks), np.float32)
-    prior[0] = 1
-    return Vocabulary(States(inks, places), characters, prior)
+    def joined_by(self, characters: list[str], inks: Floats) -> Vocabulary:
+        """The same with more characters, each as probable as the least probable so far."""
+        prior = np.concatenate([self.prior, np.full(len(characters), self.prior.min(), np.float32)])
+        return Vocabulary((*self.characters, *characters), np.concatenate([self.inks, inks]), prior)
 
 
 def ascii_only(codec: RenderCodec) -> Vocabulary:
-    """Printable ASCII."""
-    return build(codec, [bank(codec, "ascii")], [])
+    """Blank and printable ASCII, blank a little more probable."""
+    some = bank(codec, "ascii")
+    inks = np.concatenate([np.zeros((1, some.inks.shape[1]), np.float32), some.inks.astype(np.float32) / 255])
+    prior = np.zeros(len(inks), np.float32)
+    prior[0] = 1
+    return Vocabulary((" ", *some.characters), inks, prior)
+
+
+def best_of(codec: RenderCodec, words: Vocabulary, seen: Floats, metric: Floats, precision: float) -> tuple[list[str], Floats]:
+    """(characters, their inks) of other alphabets that fit cells better than the vocabulary does.
+
+    Args:
+        codec: whose glyphs they are.
+        words: the vocabulary so far.
+        seen: (cells, px), z of :mod:`ctxbench_render.chain` with the ink of other cells taken away.
+        metric: (px, px), M of that module for one cell.
+        precision: one over the variance of the noise.
+    """
+    some = bank(codec, "letters")
+    inks = some.inks.astype(np.float32) / 255
+
+    def scores(of: Floats) -> Floats:
+        return np.asarray(seen @ of.T - 0.5 * ((of @ metric) * of).sum(1))
+
+    limit = scores(words.inks).max(1)
+    found = scores(inks)
+    best = found.argmax(1)
+    gain = (found[np.arange(len(best)), best] - limit) * precision
+    counts = np.bincount(best[gain > PENALTY], minlength=len(inks))
+    known = set(words.characters)
+    chosen = [int(i) for i in np.argsort(-counts, kind="stable") if counts[i] and some.characters[i] not in known][:MOST]
+    return [some.characters[i] for i in chosen], inks[chosen]
