@@ -51,18 +51,19 @@ class Couplings:
         kernel = psf(channel.sigma)
         both = np.asarray(np.convolve(kernel, kernel), np.float32)
         cell = region.codec.cell
-        return cls(
-            region, overlap(both, region.codec.pitch), overlap(both, cell), overlap(both, cell, cell), both, np.float32(channel.gain**2)
-        )
+        return cls(region, overlap(both, region.codec.pitch), overlap(both, cell), overlap(both, cell, cell), both, channel.gain**2)
 
     def apply(self, inks: Floats, across: Floats) -> Floats:
-        """The product with M, cell by cell; ``across`` is ``own``, ``following`` (the result belongs to the cell before) or its transpose."""
+        """The product with M, cell by cell.
+
+        ``across`` is ``own``, or ``following`` if the result belongs to the cell before, or its transpose if to the cell after.
+        """
         cells = inks.reshape(-1, self.region.codec.pitch, self.region.codec.cell)
-        return np.asarray(self.power * (self.down @ cells @ across.T), np.float32).reshape(inks.shape)
+        return np.asarray(np.float32(self.power) * (self.down @ cells @ across.T), np.float32).reshape(inks.shape)
 
     def interference(self, expected: Floats, linked: bool) -> Floats:
         """What other cells add to each cell's z, given their expected ink; without the neighbours of the line if they are ``linked``."""
-        total = self.power * self.region.cells(blurred(self.region.image(expected), self.wide_kernel))
+        total = np.float32(self.power) * self.region.cells(blurred(self.region.image(expected), self.wide_kernel))
         total = total - self.apply(expected, self.own)
         if not linked:
             return np.asarray(total, np.float32)

@@ -46,7 +46,8 @@ STRONG = 0.25
 """Ink, as a share of what a dark cell holds, from which a cell is asked for what explains it."""
 
 ENOUGH = 60
-"""Inked cells from which the pose is refined as an affine map; a few would be bent into other characters."""
+"""Inked cells from which the pose is refined as an affine map, and other characters than ASCII are looked for: a few cells would be bent
+into whatever fits."""
 
 MANY = 0.5
 """Share of unexplained cells from which a page is not one of text in this codec's font and an alphabet."""
@@ -113,8 +114,8 @@ class _Search:
 
     def discover(self) -> None:
         """Let the cells that no character of the vocabulary explains name others."""
-        cells = self.unexplained()
-        if not 0 < cells.sum() <= MANY * self.strong().sum():
+        cells, inked = self.unexplained(), int(self.strong().sum())
+        if inked < ENOUGH or not 0 < cells.sum() <= MANY * inked:
             return
         near = cells.copy()
         near[:, 1:] |= cells[:, :-1]
@@ -133,8 +134,9 @@ class _Search:
         strong = self.strong()
         rest = self.dark - self.model()
         noise, slow = ((self.region.cells(x) ** 2).mean(2) for x in (rest, _slow(rest)))
+        least = EXPLAINED if self.channel.sigma >= LINKED else EXPLAINED_SHARP
         usual = float(np.median(noise[strong])) if strong.any() else 0.0
-        return np.asarray(strong & ((self.agreement() < (EXPLAINED if self.channel.sigma >= LINKED else EXPLAINED_SHARP)) | (slow > MISFIT * usual)))
+        return np.asarray(strong & ((self.agreement() < least) | (slow > MISFIT * usual)))
 
     def strong(self) -> Cells:
         """(rows, columns): cells with much ink."""
@@ -169,7 +171,8 @@ class _Search:
         drawn = self.drawn()
         fits = [_fit(self.dark, drawn, self.channel.sigma * step) for step in NEIGHBOURS]
         _, self.channel, model = min(fits, key=lambda fit: fit[0])
-        self.matrix = self.matrix @ np.linalg.inv(_displacement(self.dark, model, self.region.codec.margin - PAD, int(self.strong().sum()) >= ENOUGH))
+        affine = int(self.strong().sum()) >= ENOUGH
+        self.matrix = self.matrix @ np.linalg.inv(_displacement(self.dark, model, self.region.codec.margin - PAD, affine))
         self.dark = self.region.cut(self.image, self.matrix)
         self.channel = attrs.evolve(self.channel, variance=max(LEAST_VARIANCE, float((_slow(self.dark - model) ** 2).mean())))
         assert self.beliefs is not None
@@ -251,7 +254,7 @@ def _displacement(dark: Floats, model: Floats, start: int, affine: bool) -> Matr
 
     It is affine, or only a shift.
     """
-    down, across = np.gradient(model)
+    down, across = (np.asarray(slope, np.float32) for slope in np.gradient(model))
     square, right = np.zeros((6, 6)), np.zeros(6)
     x = ((np.arange(dark.shape[1], dtype=np.float32) + 0.5 + start) / UNITS)[None, :]
     for top in range(0, len(dark), BAND):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Grey = npt.NDArray[np.uint8]
 
-TIERS = ("ascii", "narrow", "wide", "marked", "rest", "rest-wide")
+TIERS = ("ascii", "narrow", "wide", "hangul-wide", "marked", "rest", "rest-wide")
 """Where cells are looked up, one after the other while there are unknown ones: drawing all 50,000 characters takes seconds."""
 
 RARE = 0.05
@@ -52,7 +52,8 @@ def _bars(beside: Grey, codec: RenderCodec, columns: int) -> npt.NDArray[np.bool
     if columns == codec.limit:
         mark[2:-2, max(0, start) : max(0, codec.bar.stop - codec.margin - columns * codec.cell)] = 255
     inked = lines.any((1, 2))
-    return inked if (lines[inked] == mark).all() and (mark.any() or not inked.any()) else None
+    fits = bool((lines[inked] == mark).all()) and bool(mark.any() or not inked.any())
+    return np.asarray(inked) if fits else None
 
 
 def _look_up(cells: Grey, codec: RenderCodec) -> list[str] | None:
@@ -98,5 +99,3 @@ def _match_wide(
 def _by_ink(codec: RenderCodec, tier: str) -> dict[bytes, str]:
     some = bank(codec, tier)
     return {ink.tobytes(): character for ink, character in zip(some.inks, some.characters, strict=True)}
-
-

@@ -60,7 +60,7 @@ def read(pages: Sequence[Image.Image], codec: RenderCodec) -> Lines:
 
 
 def _blank(pages: Sequence[Image.Image], at: int, codec: RenderCodec, name: str) -> Lines:
-    """The lines of a page without ink, where it can be one of the codec's: that of the empty text, or the end of one that ends with newlines.
+    """The lines of a page without ink that the codec makes: the page of the empty text, or the last one of a text that ends with newlines.
 
     Raises:
         DecodeError: it is a canvas on which nothing is written.

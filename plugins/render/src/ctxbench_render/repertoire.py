@@ -25,13 +25,13 @@ Inks = npt.NDArray[np.uint8]
 
 COMMON_NARROW = (
     *(range(0x00A1, 0x0180), range(0x0370, 0x0400), range(0x0400, 0x0530), range(0x2010, 0x2060), range(0x20A0, 0x20C0)),
-    *(range(0x2100, 0x2150), range(0x2190, 0x2200), range(0x2200, 0x2300), range(0x2500, 0x2600), range(0x2600, 0x2700)),
+    *(range(0x2100, 0x2150), range(0x2190, 0x2200), range(0x2200, 0x2300), range(0x2500, 0x2600), range(0x2600, 0x27C0)),
 )
 """Unicode blocks that texts with other characters than ASCII's take them from, as a rule: Latin-1 and Latin Extended-A, Greek, Cyrillic,
 punctuation, currencies, letterlike symbols, arrows, operators, boxes, blocks and dingbats."""
 
-LETTERS_END = "\u2200"
-"""Of these, letters, punctuation and arrows; operators, boxes and dingbats are left out where a wrong guess is likely."""
+LETTERS_END = "\u2150"
+"""Of these, letters and punctuation; arrows, operators, boxes and dingbats are left out where a wrong guess is likely."""
 
 FREQUENT = "\u2014\u2013\u2018\u2019\u201c\u201d\u2022\u2026"
 """Punctuation that goes before its look-alikes, as the em dash before the horizontal bar."""
@@ -52,7 +52,11 @@ class Bank:
 
 @functools.lru_cache(maxsize=16)
 def bank(codec: RenderCodec, tier: str) -> Bank:
-    """The inks of one tier: ``ascii``, ``letters`` (common), ``narrow`` (those and common symbols), ``wide`` (common), ``marked`` (letters with a mark), ``rest``, ``rest-wide``."""
+    """The inks of one tier.
+
+    ``ascii``; ``letters``, common ones of other alphabets; ``narrow``, those and common symbols; ``wide``, common ones of two cells; ``hangul-wide``, Korean syllables;
+    ``marked``, Latin letters with a combining mark; ``rest`` and ``rest-wide``, whatever the fonts have.
+    """
     found: dict[bytes, str] = {}
     inks = []
     for character in _tier(codec, tier):
@@ -76,9 +80,11 @@ def _tier(codec: RenderCodec, tier: str) -> list[str]:
         return [c for c in _tier(codec, "narrow") if c < LETTERS_END]
     if tier == "narrow":
         common = [c for c in every if width(c) == 1 and c > "~" and any(ord(c) in block for block in COMMON_NARROW)]
-        return sorted(common, key=lambda c: c not in FREQUENT)
+        return sorted(common, key=lambda c: FREQUENT.find(c) % (len(FREQUENT) + 1))
     if tier == "rest":
         return [c for c in every if width(c) == 1 and c > "~"]
+    if tier == "hangul-wide":
+        return [c for c in every if "\uac00" <= c <= "\ud7a3"]
     wide = [c for c in every if width(c) == 2]
     return [c for c in wide if _legacy(c)] if tier == "wide" else wide
 

@@ -76,7 +76,7 @@ def best_of(codec: RenderCodec, words: Vocabulary, seen: Floats, metric: Floats,
         precision: one over the variance of the noise.
     """
     some = bank(codec, "letters")
-    inks = some.inks.astype(np.float32) / 255
+    inks = np.asarray(some.inks / 255, np.float32)
 
     def scores(of: Floats) -> Floats:
         return np.asarray(seen @ of.T - 0.5 * ((of @ metric) * of).sum(1))
