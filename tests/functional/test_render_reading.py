@@ -39,7 +39,16 @@ def damaged_page(text: str, level: str, seed: int) -> Carrier:
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"font_size": 8}, {"font_size": 31}, {"antialias": False}, {"columns": 23}, {"line_spacing": 2.0}, {"wrap": "word"}, {"margin": 1}],
+    [
+        {},
+        {"font_size": 8},
+        {"font_size": 31},
+        {"antialias": False},
+        {"columns": 23},
+        {"line_spacing": 2.0},
+        {"wrap": "word"},
+        {"margin": 1},
+    ],
     ids=str,
 )
 def test_undamaged_pages_are_read_exactly(options, no_recognition):

@@ -54,8 +54,8 @@ class Bank:
 def bank(codec: RenderCodec, tier: str) -> Bank:
     """The inks of one tier.
 
-    ``ascii``; ``letters``, common ones of other alphabets; ``narrow``, those and common symbols; ``wide``, common ones of two cells; ``hangul-wide``, Korean syllables;
-    ``marked``, Latin letters with a combining mark; ``rest`` and ``rest-wide``, whatever the fonts have.
+    ``ascii``; ``letters``, common ones of other alphabets; ``narrow``, those and common symbols; ``wide``, common ones of two cells;
+    ``hangul-wide``, Korean syllables; ``marked``, Latin letters with a combining mark; ``rest`` and ``rest-wide``, whatever the fonts have.
     """
     found: dict[bytes, str] = {}
     inks = []
