@@ -86,9 +86,10 @@ def test_one_changed_pixel_is_not_taken_for_certain(no_recognition):
     assert codec.decode(Carrier(pages=[page])) == (PROSE * 4).rstrip()
 
 
-def test_blank_lines_at_the_end_of_a_page_are_kept():
+@pytest.mark.parametrize("decoder", ["auto", "ocr"])
+def test_blank_lines_at_the_end_of_a_page_are_kept(decoder):
     """They leave no ink, but a page that is not the last has as many lines as fit."""
-    codec = RenderCodec(page_height=140)
+    codec = RenderCodec(page_height=140, decoder=decoder)
     lines = codec.lines_on_a_page
     text = "first\n" + "\n" * (lines + 2) + "last\n\nmore"
     carrier = codec.encode(text)
@@ -138,6 +139,13 @@ def test_damaged_chinese_goes_to_recognition():
         RenderCodec(decoder="grid").decode(carrier)
 
 
+def test_chinese_hidden_by_blur_goes_to_recognition_too(monkeypatch):
+    """Blurred ideographs look enough like pairs of letters; what they leave is more than noise, and that tells."""
+    text = ctxbench.load_plugins().task("json_restore", language="zh").sample(256, 4).context
+    monkeypatch.setattr(ocr, "read_page", lambda *_: ocr.Reading([("recognised", False)], 1.0))
+    assert RenderCodec().decode(damaged_page(text, "heavy", 4)) == "recognised"
+
+
 # ---- what cannot be read
 
 
@@ -179,14 +187,26 @@ def test_recognition_refuses_too(kind):
         RenderCodec(decoder="ocr").decode(Carrier(pages=[_unreadable()[kind]]))
 
 
+def test_recognition_gives_up_on_what_it_cannot_read(monkeypatch):
+    """A few lines tell: a photograph does not cost as much as a page of text."""
+    seen = []
+    real = ocr.recognise
+    monkeypatch.setattr(ocr, "recognise", lambda strips: (seen.extend(strips), real(strips))[1])
+    with pytest.raises(DecodeError):
+        RenderCodec(decoder="ocr").decode(Carrier(pages=[_unreadable()["photo"]]))
+    assert len(seen) == ocr.PROBED
+
+
 def test_an_unreadable_page_among_others_is_named():
     """Its text would be missing in the middle without a trace."""
     codec = RenderCodec(page_height=140)
     pages = list(codec.encode(PROSE * 24).pages)
     assert len(pages) >= 3
-    pages[1] = Image.new("RGB", pages[1].size, "white")
-    with pytest.raises(DecodeError, match=rf"page 2 of {len(pages)} \(784 x 140 px\) is blank: nothing recognised"):
-        codec.decode(Carrier(pages=pages))
+    for lost in (1, len(pages) - 1):
+        some = list(pages)
+        some[lost] = Image.new("RGB", (784, 140), "white")
+        with pytest.raises(DecodeError, match=rf"page {lost + 1} of {len(pages)} \(784 x 140 px\) is blank: nothing recognised"):
+            codec.decode(Carrier(pages=some))
 
 
 def test_the_page_of_the_empty_text_is_empty():
@@ -205,8 +225,8 @@ def test_a_page_of_which_most_is_below_confidence_is_refused(monkeypatch):
     monkeypatch.setattr(recognise, "available", lambda: False)
     carrier = damaged_page(PROSE * 4, "light", 0)
     lines = [("some text", False)]
-    for sure, refused in ((0.49, True), (0.5, False)):
-        result = damaged.Result(lines, sure, unexplained=0.0, fit=0.99)
+    for sure, unexplained, refused in ((0.49, 0.0, True), (0.5, 0.0, False), (0.49, 0.2, True), (0.5, 0.2, False)):
+        result = damaged.Result(lines, sure, unexplained, fit=0.99)
         monkeypatch.setattr(reader, "read_damaged", lambda *_, result=result: result)
         if refused:
             with pytest.raises(DecodeError, match="only 49% of what is on it was read with confidence, at least 50% must be"):
