@@ -28,6 +28,7 @@ class HalfResolution(Codec):
         render: options of the codec ``render``.
     """
 
+    version: ClassVar[int] = 2  # raised with that of ``render``, whose reader it uses
     fidelity: ClassVar[Literal["exact", "approximate"]] = "approximate"
 
     scale: float = attrs.field(default=0.5, validator=_check_scale)

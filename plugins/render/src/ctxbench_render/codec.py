@@ -9,7 +9,7 @@ import attrs
 import numpy as np
 from PIL import Image
 
-from ctxbench import CapacityError, Carrier, Codec, DecodeError, require_text
+from ctxbench import CapacityError, Carrier, Codec, require_text
 from ctxbench_render.fonts import GlyphSource, Ink
 from ctxbench_render.layout import Line, break_lines, cells
 
@@ -60,8 +60,11 @@ class RenderCodec(Codec):
         wrap: where a line is broken: ``char``, when it is full, or ``word``, before the last space that fits, if there is one in its
             second half.
         undrawable: ``error``, or ``escape`` to draw the code of what cannot be drawn.
+        decoder: what :meth:`decode` reads with: ``grid``, this codec's own glyphs; ``ocr``, optical character recognition; ``auto``, the
+            glyphs, and recognition where they do not explain a page. Pages are the same.
     """
 
+    version: ClassVar[int] = 2
     fidelity: ClassVar[Literal["exact", "approximate"]] = "approximate"
 
     font: str | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.instance_of(str)))
@@ -74,6 +77,7 @@ class RenderCodec(Codec):
     tab: int = attrs.field(default=4, validator=_between(1, 16))
     wrap: str = attrs.field(default="char", validator=_one_of("char", "word"))
     undrawable: str = attrs.field(default="error", validator=_one_of("error", "escape"))
+    decoder: str = attrs.field(default="auto", validator=_one_of("auto", "grid", "ocr"))
 
     def __attrs_post_init__(self) -> None:
         if self.tab > self.limit:
@@ -138,17 +142,20 @@ class RenderCodec(Codec):
         return [(width, self.height(len(page))) for page in pages]
 
     def decode(self, carrier: Carrier) -> str:
-        """What optical character recognition makes of the pages; see :mod:`ctxbench_render.ocr`.
+        """What is read on the pages; see :mod:`ctxbench_render.reader`.
+
+        Tabs come back as spaces, and spaces and blank lines at the end of the text are lost, since they leave no ink.
 
         Raises:
-            DecodeError: there is no page, or the extra ``ocr`` is not installed.
+            DecodeError: there is no page, a page is blank or holds nothing that can be read with confidence, or the extra ``ocr`` is needed
+                and not installed.
         """
-        from ctxbench_render.ocr import read_page
+        from ctxbench_render.reader import read
+        from ctxbench_render.repertoire import same_script
 
-        if not carrier.pages:
-            raise DecodeError("this carrier holds no page")
-        lines = [line for page in carrier.pages for line in read_page(page, self)]
-        return "".join(line + (self._lost_spaces(line) if goes_on else "\n") for line, goes_on in lines).removesuffix("\n")
+        lines = read(carrier.pages, self)
+        text = "".join(line + (self._lost_spaces(line) if goes_on else "\n") for line, goes_on in lines).removesuffix("\n")
+        return same_script(text, self)
 
     def _lost_spaces(self, line: str) -> str:
         """Spaces at the end of a line that goes on. One cell is free without a space where a wide character did not fit."""

@@ -148,3 +148,11 @@ def _draw(source: GlyphSource, cluster: str, height: int, baseline: int) -> Ink:
         shift = 0.0 if width(character) == 0 else max(0.0, (room - advance) / 2)
         draw.text((shift, baseline), character, font=font, fill=255, anchor="ls")
     return np.asarray(image)
+
+
+@functools.lru_cache(maxsize=4)
+def drawable(font: str | None) -> tuple[str, ...]:
+    """Every character that the fonts have and that leaves ink, in the order of code points; marks that combine are left out."""
+    codes = set().union(*(_characters(path) for path in font_files(font)))
+    characters = (chr(code) for code in sorted(codes) if not 0xD800 <= code <= 0xDFFF)
+    return tuple(c for c in characters if not inkless(c) and not c.isspace() and width(c))

@@ -1,4 +1,4 @@
-"""The classical decoder: a page is brought back to the codec's own grid, cut into lines, recognised, and laid out again.
+"""Optical character recognition: a page is brought back to the codec's own grid, cut into lines, recognised, and laid out again.
 
 Recognition models read words and are careless about spaces, so the layout comes from the pixels: a cell without ink is a space, a bar in
 the margin is a line that goes on, and only the characters come from the model. A tab cannot be told from spaces.
@@ -7,6 +7,7 @@ the margin is a line that goes on, and only the characters come from the model. 
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import attrs
@@ -16,7 +17,7 @@ from PIL import Image
 
 from ctxbench_render.fonts import width
 from ctxbench_render.recognise import HEIGHT, Found, recognise
-from ctxbench_render.registration import find_pose
+from ctxbench_render.registration import Pose
 
 if TYPE_CHECKING:
     from ctxbench_render.codec import RenderCodec
@@ -30,20 +31,33 @@ CELL = 17
 LINE = 40
 """Height in px of a line in them; the rest of the model's 48 px is paper, which it reads better than a full strip."""
 
+SURE = 0.5
+"""The model's probability from which a character counts as read."""
+
+PROBED = 4
+"""Lines that are recognised first,"""
+
+HOPELESS = 0.1
+"""and the share of their cells that must be read surely for the others to be recognised: a photograph costs as much as a full page."""
+
 INKED = 0.25
 """Darkness, as a share of the page's ink, from which a part of a cell is ink."""
 
 
-def read_page(page: Image.Image, codec: RenderCodec) -> list[tuple[str, bool]]:
-    """(text, whether the next line goes on with it) of each line of a page, down to the last one that holds something.
+@attrs.frozen(eq=False)
+class Reading:
+    """Lines as (text, whether the next one goes on with it), and the share of the inked cells that the model is sure to have read."""
+
+    lines: list[tuple[str, bool]]
+    sure: float
+
+
+def read_page(grey: Image.Image, pose: Pose, codec: RenderCodec) -> Reading:
+    """What the model reads on a grey image of a page that lies at ``pose``, down to the last line that holds something.
 
     Raises:
         DecodeError: the extra ``ocr`` is not installed.
     """
-    grey = page.convert("L")
-    pose = find_pose(grey, codec)
-    if pose is None:
-        return []
     across, down = CELL / codec.cell, LINE / codec.pitch
     size = (codec.width, 2 * codec.margin + codec.lines_on_a_page * codec.pitch)
     flat = _stretch(pose.rectify(grey, size, across, down))
@@ -55,9 +69,23 @@ def read_page(page: Image.Image, codec: RenderCodec) -> list[tuple[str, bool]]:
     bars = [_is_bar(strip[:, middle - 4 : middle + 4]) for strip in strips]
     filled = [i for i, inked in enumerate(cells) if inked.any()]
     crops = [_crop(strips[i], cells[i], left) for i in filled]
-    texts = dict(zip(filled, recognise(crops), strict=True))
+    some = list(range(0, len(filled), max(1, len(filled) // PROBED)))[:PROBED]
+    probed = dict(zip(some, recognise([crops[i] for i in some]), strict=True))
+    if _share(probed, [cells[i] for i in filled]) < HOPELESS:
+        return Reading([], _share(probed, [cells[i] for i in filled]))
+    rest = [i for i in range(len(filled)) if i not in probed]
+    probed |= dict(zip(rest, recognise([crops[i] for i in rest]), strict=True))
+    texts = {filled[i]: found for i, found in probed.items()}
     last = max((i for i in range(len(strips)) if bars[i] or cells[i].any()), default=-1)
-    return [(_lay_out(texts.get(i, []), cells[i]), bars[i]) for i in range(last + 1)]
+    lines = [(_lay_out(texts.get(i, []), cells[i]), bars[i]) for i in range(last + 1)]
+    return Reading(lines, _share(texts, dict(enumerate(cells))))
+
+
+def _share(texts: dict[int, list[Found]], cells: Mapping[int, Cells] | list[Cells]) -> float:
+    """Of the inked cells of the lines in ``texts``, the share whose characters the model is surest of."""
+    read = [sum(width(one.character) for one in found if one.confidence >= SURE) for found in texts.values()]
+    inked = [int(cells[i].sum()) for i in texts]
+    return sum(map(min, read, inked)) / max(1, sum(inked))
 
 
 def _stretch(grey: Grey) -> Grey:

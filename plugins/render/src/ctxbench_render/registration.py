@@ -24,6 +24,7 @@ GRID = 28
 MAX_ANGLE = 30.0  # degrees; pages turned further are not recognised as such
 SCALES = (0.4, 2.5)
 MAX_POINTS = 60_000
+COARSE_POINTS = 15_000  # enough to find the angle to a quarter of a degree
 UNKNOWN_PITCH = 0.3
 """What the Fourier coefficient at the line pitch comes to on pages of many lines."""
 
@@ -90,15 +91,17 @@ def _ink(image: Image.Image) -> tuple[Floats, Floats, Floats]:
 
 
 def _angle(x: Floats, y: Floats, weight: Floats) -> float:
-    def sharpness(degrees: float) -> float:
+    some = slice(None, None, max(1, len(x) // COARSE_POINTS))
+
+    def sharpness(degrees: float, part: slice) -> float:
         a = math.radians(degrees)
-        down = y * math.cos(a) - x * math.sin(a)
-        profile = np.bincount((down - down.min()).astype(int), weight)
+        down = y[part] * math.cos(a) - x[part] * math.sin(a)
+        profile = np.bincount((down - down.min()).astype(int), weight[part])
         return float((profile * profile).sum())
 
-    best = max(np.arange(-MAX_ANGLE, MAX_ANGLE + 0.1, 0.25), key=sharpness)
+    best = max(np.arange(-MAX_ANGLE, MAX_ANGLE + 0.1, 0.25), key=lambda angle: sharpness(angle, some))
     for step in (0.05, 0.01):
-        best = max(best + step * np.arange(-6, 7), key=sharpness)
+        best = max(best + step * np.arange(-6, 7), key=lambda angle: sharpness(angle, slice(None)))
     return math.radians(float(best))
 
 
@@ -108,23 +111,43 @@ def _wave(values: Floats, weight: Floats, period: float) -> complex:
 
 
 def _scale(along: Floats, down: Floats, weight: Floats, codec: RenderCodec) -> float:
-    fine_x, fine_y = _histogram(along, weight), _histogram(down, weight)
+    across, upright = _Spectrum.of(along, weight), _Spectrum.of(down, weight)
+    cell, line, height = codec.cell, codec.pitch, float(np.ptp(down))
 
-    height = float(np.ptp(down))
-
-    def periodicity(scale: float) -> float:
+    def periodicity(scale: Floats) -> Floats:
         # Chinese repeats with two cells. Lines weigh more, lest half or twice the scale fit the cells better; a page of one line says
         # nothing of their pitch but that it has the height of one.
-        cells = abs(_wave(*fine_x, codec.cell * scale)) + 0.7 * abs(_wave(*fine_x, 2 * codec.cell * scale))
-        count = height / (codec.pitch * scale)
-        known = min(1.0, max(0.0, count - 1))
-        pitch = known * abs(_wave(*fine_y, codec.pitch * scale)) + (1 - known) * UNKNOWN_PITCH * min(1.0, 2 * count)
-        return cells + 2 * pitch
+        cells = across.at(cell * scale) + 0.7 * across.at(2 * cell * scale)
+        count = height / (line * scale)
+        known = np.clip(count - 1, 0, 1)
+        pitch = known * upright.at(line * scale) + (1 - known) * UNKNOWN_PITCH * np.minimum(1.0, 2 * count)
+        return np.asarray(cells + 2 * pitch)
 
-    extent = max(float(np.ptp(along)), float(np.ptp(down)), 1.0)
-    step = min(0.01, codec.cell / extent / 6)  # fine enough that the far end of a line moves by a sixth of a cell
-    best = max(np.exp(np.arange(math.log(SCALES[0]), math.log(SCALES[1]), step)), key=periodicity)
-    return float(max(best * np.exp(step * np.linspace(-1, 1, 21)), key=periodicity))
+    extent = max(float(np.ptp(along)), height, 1.0)
+    step = min(0.01, cell / extent / 6)  # fine enough that the far end of a line moves by a sixth of a cell
+    coarse = np.exp(np.arange(math.log(SCALES[0]), math.log(SCALES[1]), step))
+    best = coarse[periodicity(coarse).argmax()]
+    fine = best * np.exp(step * np.linspace(-1, 1, 21))
+    return float(fine[periodicity(fine).argmax()])
+
+
+@attrs.frozen(eq=False)
+class _Spectrum:
+    """Magnitudes of the Fourier coefficients of weighted points, as shares of their weight, at many more frequencies than there are px."""
+
+    magnitudes: Floats
+    bins: int
+
+    @classmethod
+    def of(cls, values: Floats, weight: Floats) -> _Spectrum:
+        _, sums = _histogram(values, weight)
+        bins = 32 * (1 << (len(sums) - 1).bit_length())  # neighbouring frequencies turn the far end by a 64th of a period at most
+        return cls(np.abs(np.fft.rfft(sums, bins)) / sums.sum(), bins)
+
+    def at(self, period: Floats) -> Floats:
+        """The magnitudes at periods in px; the bins are half a px wide."""
+        place = np.rint(self.bins / (2 * period)).astype(int)
+        return np.asarray(self.magnitudes[np.clip(place, 0, len(self.magnitudes) - 1)])
 
 
 def _histogram(values: Floats, weight: Floats) -> tuple[Floats, Floats]:
