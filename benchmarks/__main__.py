@@ -7,6 +7,7 @@ import sys
 
 QUICK = (
     ("benchmarks.store", "DuckDB: bulk appends against row-by-row inserts"),
+    ("benchmarks.executor", "the pool of worker processes, against ProcessPoolExecutor"),
     ("benchmarks.codebook_aligned", "codebook, aligned pages: reference tokens for each visual token"),
 )
 LONG = (
