@@ -9,6 +9,7 @@ QUICK = (
     ("benchmarks.store", "DuckDB: bulk appends against row-by-row inserts"),
     ("benchmarks.ratios", "ratios split into compression of text and pixels, beside the same compression as plain text"),
     ("benchmarks.samples", "tasks: samples a CPU second, against counting their contexts once"),
+    ("benchmarks.executor", "the pool of worker processes, against ProcessPoolExecutor"),
     ("benchmarks.codebook_aligned", "codebook, aligned pages: reference tokens for each visual token"),
 )
 LONG = (

@@ -98,12 +98,12 @@ def test_a_job_whose_worker_died_once_is_not_lost(tmp_path):
 
 def test_the_second_try_is_alone(tmp_path):
     """Between the second beginning and the end of a job whose worker died, no other job runs: out of memory is then its own doing."""
-    jobs = [Do("exit" if i == 6 else "thread", i, str(tmp_path)) for i in range(30)]
+    jobs = [Do("exit" if i == 6 else "nap", i, str(tmp_path)) for i in range(18)]
     outcomes(jobs, workers=3, window=9)
     log = traces(tmp_path)
     first, second = (at for at, line in enumerate(log) if line == "begin 6")
     before = Counter(log[:second])
-    running = [i for i in range(30) if i != 6 and before[f"begin {i}"] > before[f"end {i}"]]
+    running = [i for i in range(18) if i != 6 and before[f"begin {i}"] > before[f"end {i}"]]
     assert first < second
     assert running == []
     assert log.count("begin 6") == 2

@@ -168,13 +168,15 @@ def test_ends_in_words():
 
 
 PARENT = """
-import sys
+import sys, time
+from pathlib import Path
 from ctxbench.executors import LocalExecutor
-from tests.functional.worker_functions import Do, run
+from tests.functional.worker_functions import Do, run, traces
 if __name__ == "__main__":
     jobs = [Do("square", 1), *(Do(sys.argv[2], i, sys.argv[1]) for i in range(2, 20))]
     for _ in LocalExecutor(2).map(run, jobs, window=6):
-        print("one", flush=True)
+        while len(traces(Path(sys.argv[1]))) < 2:
+            time.sleep(0.02)  # until both workers are at it
         if sys.argv[3] == "exit":
             import os
             os._exit(3)  # as a model's library may

@@ -6,7 +6,6 @@ import ctypes
 import os
 import signal
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -83,9 +82,9 @@ def _spin(job: Do) -> None:
             pass
 
 
-def _thread(job: Do) -> int:
-    """The stage is told while other threads run."""
-    threading.Thread(target=time.sleep, args=(0.01,)).start()
+def _nap(job: Do) -> int:
+    """Long enough that another job would most likely run beside it."""
+    time.sleep(0.2)
     return job.number**2
 
 
@@ -107,6 +106,6 @@ ACTIONS: dict[str, Any] = {
     "hang": lambda job: time.sleep(600),
     "spin": _spin,
     "hang in C": lambda job: ctypes.PyDLL(None).sleep(600),  # with the interpreter's lock held: no Python code runs
-    "thread": _thread,
+    "nap": _nap,
     "slow": _slow,
 }

@@ -19,6 +19,7 @@ from multiprocessing.util import Finalize
 from typing import Any
 
 from ctxbench.errors import CtxbenchError, message_of
+from ctxbench.executors.messages import receive
 from ctxbench.executors.processes import Task, Worker, end_all, how_it_ended, pickled, slots, start_failed, start_worker
 from ctxbench.executors.stages import too_long
 from ctxbench.executors.worker import READY
@@ -28,7 +29,7 @@ from ctxbench.interrupts import interrupts_wait
 AHEAD_BYTES = 4096
 """A pickled job up to this size fits into a pipe's buffer on every system, so sending it to a busy worker does not block."""
 
-AHEAD_SECONDS = 0.1
+AHEAD_SECONDS = 0.25
 """Jobs that take less on average are sent ahead of time: the way to the parent and back would cost a worker more than a few percent."""
 
 SMOOTHING = 0.1
@@ -96,7 +97,7 @@ class Pool:
         self._seconds: float | None = None
         self._barren = 0
         self._ever_ready = False
-        self._outcomes: deque[tuple[Task, bytes | Lost]] = deque()
+        self._outcomes: deque[tuple[Task, bytes | bytearray | Lost]] = deque()
         self._news: queue.SimpleQueue[None] = queue.SimpleQueue()  # an outcome, a worker to start, or the pool's own failure
         self._failure: BaseException | None = None
         self._stopping = False
@@ -257,7 +258,7 @@ class Pool:
     def _receive(self, worker: Worker) -> bool:
         """Receive one message; false if there will be none any more."""
         try:
-            data = worker.connection.recv_bytes()
+            data = receive(worker.connection)
         except (EOFError, OSError):
             return False
         if not worker.ready:
@@ -339,7 +340,7 @@ class Pool:
             worker.kill()
             self._bury(worker, Lost(worker.tasks[0].job, state.stage, "TimeLimit", too_long(state.stage, self._limits)))
 
-    def _tell(self, task: Task, outcome: bytes | Lost) -> None:
+    def _tell(self, task: Task, outcome: bytes | bytearray | Lost) -> None:
         self._outcomes.append((task, outcome))
         self._news.put(None)
 
@@ -348,7 +349,7 @@ class Pool:
         self._news.put(None)
 
 
-def _unpickled(task: Task, outcome: bytes | Lost) -> Any:
+def _unpickled(task: Task, outcome: bytes | bytearray | Lost) -> Any:
     if isinstance(outcome, Lost):
         return outcome
     try:

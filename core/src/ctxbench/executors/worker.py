@@ -13,6 +13,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from ctxbench.errors import message_of
+from ctxbench.executors.messages import send
 from ctxbench.executors.stages import StageSlot, reporting
 from ctxbench.interrupts import SIGNALS
 
@@ -45,7 +46,7 @@ def work(connection: Connection, memory: Any, index: int, parent: int, thread_st
                 data = connection.recv_bytes()
                 number += 1
                 slot.begin(number)
-                connection.send_bytes(_answer(function, data, slot))
+                send(connection, _answer(function, data, slot))
     except (EOFError, OSError):
         return  # the parent has closed the pool, or has gone
 
