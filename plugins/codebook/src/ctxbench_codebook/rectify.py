@@ -76,7 +76,8 @@ def _sample(picture: Samples | Bytes, matrix: Matrix, xs: npt.NDArray[np.floatin
 
 def _span(positions: Samples, size: int) -> tuple[int, int]:
     """The part of a side, in px, that interpolation at these positions needs."""
-    low, high = (float(n) for n in np.clip(np.nan_to_num([positions.min(), positions.max()]), 0, size - 1))
+    ends = float(positions.min()), float(positions.max())
+    low, high = (min(max(n, 0.0), size - 1.0) if n == n else 0.0 for n in ends)  # not a number where a view has no horizon
     return max(0, int(low) - _CUBIC), min(size, int(high) + _CUBIC + 1)
 
 
