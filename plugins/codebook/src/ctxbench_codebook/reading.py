@@ -134,7 +134,7 @@ class _Reader:
         certain: Certain | None = None
         mended, promising = 0, False
         while self.cells > 0 or promising:
-            self.cells -= _cost(layout)
+            self.cells -= _cost(layout, blocks)
             try:
                 symbols = tries.send(certain)
             except StopIteration:
@@ -177,10 +177,11 @@ def read_header(grey: Samples, view: View) -> Header | None:
     return None
 
 
-def _cost(layout: Layout) -> int:
-    """An attempt's cost in decisions on cells: small pages cost more a cell, since an equaliser is trained for each."""
+def _cost(layout: Layout, blocks: Blocks) -> int:
+    """An attempt's cost in decisions on cells. Training an equaliser takes as long for a small page as for one of some ten thousand cells,
+    and many parity bytes, if no block can be corrected, as long as a million."""
     cells = layout.rows * layout.columns
-    return max(cells, min(8 * cells, 1_000_000))
+    return max(cells, min(8 * cells, 1_000_000)) + min(blocks.count * blocks.check**2 // 64, 1_000_000)
 
 
 def certain_symbols(words: Symbols, good: npt.NDArray[np.bool_], layout: Layout) -> Certain:
@@ -217,8 +218,8 @@ def attempts(picture: Picture, view: View, layout: Layout) -> Generator[Symbols,
     known, truth = mask.ravel(), values.ravel()
     table = palette(layout.colors)
     cells = cells_of(picture, view, layout)
-    inner = cells[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN].reshape(len(truth), -1)
-    symbols = _keep(nearest(_normalised(picture, view, inner), layout.colors), known, truth)
+    inner = _normalised(picture, view, cells[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN])
+    symbols = _keep(nearest(inner.reshape(len(truth), -1), layout.colors), known, truth)
     del inner
     yield symbols
 
@@ -264,9 +265,9 @@ def _normalised(picture: Picture, view: View, seen: Samples) -> Samples:
     mask, values = band.known()
     white = cells[mask & (values == 1)].mean(0)
     black = cells[mask & (values == 0)].mean(0)
-    if seen.shape[1] == 1:
+    if seen.shape[-1] == 1:
         white, black = white.mean(keepdims=True), black.mean(keepdims=True)
-    made = np.subtract(seen, black, dtype=np.float32)
+    made: Samples = np.subtract(seen, black, dtype=np.float32)
     made /= np.maximum(white - black, 0.05)
     return made
 
