@@ -13,7 +13,7 @@ from PIL import Image
 from ctxbench import CapacityError, Carrier, Codec, DecodeError, require_text
 from ctxbench_codebook_external import symbols
 from ctxbench_codebook_external.chunks import HEADER, Chunk, join, missing, pack, split
-from ctxbench_codebook_external.reading import LADDER, read_symbols
+from ctxbench_codebook_external.reading import LADDER, grey_of, read_symbols
 from ctxbench_codebook_external.symbols import Modules, Size
 
 GRID = 28  # px; pages are whole visual tokens of Qwen2-VL
@@ -89,16 +89,19 @@ class CodebookExternal(Codec):
         """The text of the pages, in any order and orientation; see :mod:`~ctxbench_codebook_external.reading` for what is tried.
 
         Raises:
-            DecodeError: no symbol, missing symbols (named), symbols of several documents, or a checksum that differs.
+            DecodeError: no symbol, missing symbols (named), symbols of several documents, a checksum that differs, or a picture full of
+                patterns that no page has.
         """
         if not carrier.pages:
             raise DecodeError("this carrier holds no page")
-        greys = [np.asarray(page.convert("L")) for page in carrier.pages]
+        greys = [grey_of(page) for page in carrier.pages]
         found: list[list[Chunk]] = [[] for _ in greys]
         for step in LADDER:
             for i, grey in enumerate(greys):
                 if not found[i] or self.layout == "tiled":
-                    found[i] += read_symbols(step(grey), self.format)
+                    seen = step(grey)
+                    if seen is not grey or step is LADDER[0]:  # a page that is too large to be enlarged has been looked at
+                        found[i] += read_symbols(seen, self.format)
             chunks = [chunk for page in found for chunk in page]
             if missing(chunks) == [] or len({chunk.document for chunk in chunks}) > 1:
                 break

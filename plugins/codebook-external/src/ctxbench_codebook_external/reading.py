@@ -14,11 +14,28 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from ctxbench import DecodeError
+from ctxbench.images import reduced
 from ctxbench_codebook_external.chunks import Chunk, parse
+from ctxbench_codebook_external.crowd import crowded
 
 Grey = npt.NDArray[np.uint8]
 NOISE_TO_SIGNAL = 0.02
-MAX_SIDE = 8000  # a page that would grow beyond this is not enlarged
+MAX_SIDE = 7200  # px; a page that would grow beyond this is not enlarged: twice the largest page of the codec is just below
+MOST = 1 << 24
+"""Pixels that are looked at: 4096 x 4096, more than any page as encoded. A larger picture is reduced first."""
+
+
+def grey_of(page: Image.Image) -> Grey:
+    """The page as it is looked at: in grey, and reduced if it is very large.
+
+    Raises:
+        DecodeError: it is full of patterns that no page of this codec can have.
+    """
+    grey = np.asarray(reduced(page.convert("L"), MOST)[0])
+    if crowded(grey):
+        raise DecodeError(f"a picture of {page.width} x {page.height} px has more finder patterns than a page can have")
+    return grey
 
 
 def enlarge(image: Grey, factor: int) -> Grey:
@@ -33,10 +50,13 @@ def sharpen(image: Grey, sigma: float) -> Grey:
     """Wiener deconvolution of a Gaussian blur of ``sigma`` px."""
     values = image.astype(np.float32) / 255
     mean = values.mean()
-    fy = np.fft.fftfreq(image.shape[0])[:, None]
-    fx = np.fft.rfftfreq(image.shape[1])[None]
-    blur = np.exp(-2 * (np.pi * sigma) ** 2 * (fx * fx + fy * fy))
-    sharp = np.fft.irfft2(np.fft.rfft2(values - mean) * blur / (blur * blur + NOISE_TO_SIGNAL), s=image.shape) + mean
+    fy = np.fft.fftfreq(image.shape[0]).astype(np.float32)[:, None]
+    fx = np.fft.rfftfreq(image.shape[1]).astype(np.float32)[None]
+    width = np.float32(2 * (np.pi * sigma) ** 2)
+    blur = np.exp(-width * fy * fy) * np.exp(-width * fx * fx)
+    spectrum = np.fft.rfft2(values - mean)
+    spectrum *= blur / (blur * blur + np.float32(NOISE_TO_SIGNAL))
+    sharp = np.fft.irfft2(spectrum, s=image.shape) + mean
     return np.asarray(np.clip(sharp * 255, 0, 255), np.uint8)
 
 

@@ -8,12 +8,10 @@ bytes follows them in the payload.
 
 from __future__ import annotations
 
-import functools
-from typing import Any
-
 import attrs
 import numpy as np
 
+from ctxbench_codebook import reed_solomon
 from ctxbench_codebook.layout import GRID, HEADER_BYTES, LARGEST, SMALLEST, Symbols
 
 MAGIC = 0xCB
@@ -49,28 +47,17 @@ class Header:
 
 def to_bits(header: Header) -> Symbols:
     """The header with its parity, one bit an entry."""
-    coded = bytes(_coder().encode(header.pack()))
-    return np.unpackbits(np.frombuffer(coded, np.uint8))
-
-
-@functools.lru_cache(maxsize=1)
-def _coder() -> Any:
-    """Its tables take longer to make than a header takes to decode."""
-    import reedsolo
-
-    return reedsolo.RSCodec(HEADER_BYTES - SIZE)
+    message = np.frombuffer(header.pack(), np.uint8)[None]
+    return np.unpackbits(reed_solomon.with_parity(message, HEADER_BYTES - SIZE)[0])
 
 
 def from_bits(bits: Symbols) -> Header | None:
     """The header that the bits hold, or ``None`` if they hold none: too many errors, or no value that a page can have."""
-    import reedsolo
-
-    coded = np.packbits(bits[: HEADER_BYTES * 8]).tobytes()
-    try:
-        data = bytes(_coder().decode(coded)[0])
-    except reedsolo.ReedSolomonError:
+    word = np.packbits(bits[: HEADER_BYTES * 8])[None]
+    if not reed_solomon.repair(word, HEADER_BYTES - SIZE).all():
         return None
-    if len(data) != SIZE or data[0] != MAGIC or data[1] != VERSION:
+    data = word[0, :SIZE].tobytes()
+    if data[0] != MAGIC or data[1] != VERSION:
         return None
     header = Header(
         cell=data[2],

@@ -117,11 +117,12 @@ class Layout:
 
 @functools.lru_cache(maxsize=16)
 def pilots(layout: Layout) -> tuple[Mask, Symbols]:
-    """(which grid cells are pilots, the symbol that each would hold), (rows, columns)."""
+    """(which grid cells are pilots, the symbol that each of them holds, 0 elsewhere), (rows, columns)."""
     mask = np.zeros((layout.rows, layout.columns), np.bool_)
     mask[PILOT_STEP // 2 :: PILOT_STEP, PILOT_STEP // 2 :: PILOT_STEP] = True
-    y, x = np.indices(mask.shape, np.uint64)
-    values = (mix(y * np.uint64(65536) + x) % np.uint64(layout.colors)).astype(np.uint8)
+    y, x = (place.astype(np.uint64) for place in np.nonzero(mask))
+    values = np.zeros(mask.shape, np.uint8)
+    values[mask] = (mix(y * np.uint64(65536) + x) % np.uint64(layout.colors)).astype(np.uint8)
     mask.flags.writeable = values.flags.writeable = False
     return mask, values
 

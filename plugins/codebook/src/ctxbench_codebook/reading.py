@@ -27,7 +27,7 @@ Certain = tuple[Symbols, npt.NDArray[np.bool_]]
 
 CRC_BYTES = 4
 MOST_HEADERS = 800
-MOST_DECISIONS = 8_000_000
+MOST_DECISIONS = 6_000_000
 """Views that are searched for a header in one picture, and decisions on cells after which a further attempt is made only if the last one
 corrected more blocks than the one before, and at least half. A page of 980 px with cells of 2 px has 230,000 cells; what is allowed takes
 a few seconds."""
@@ -58,7 +58,7 @@ def read_page(page: Image.Image) -> Part:
             first, frames = factor, [corners * factor for corners in reader.frames]
         if reader.named:
             break
-    for around in crops(page, frames) if first > 1 else ():
+    for around in crops(page, frames) if first > 1 and not reader.spent else ():
         part = reader.read(around)
         if part is not None:
             return part
@@ -83,10 +83,17 @@ class _Reader:
     named: bool = False
     frames: list[locate.Corners] = attrs.field(factory=list)
 
+    @property
+    def spent(self) -> bool:
+        """Nothing more may be tried."""
+        return self.headers <= 0 or self.cells <= 0
+
     def read(self, picture: Picture) -> Part | None:
         """The page, if it can be read."""
         self.frames = []
         for corners in locate.candidates(picture.grey) if min(picture.grey.shape) >= 3 else ():
+            if self.spent:
+                break
             self.frames.append(corners)
             if not self.named:
                 self.reason = "a frame was found, but no header could be read in it"
@@ -97,9 +104,9 @@ class _Reader:
 
     def _in_frame(self, picture: Picture, corners: locate.Corners) -> Part | None:
         for view in rectify.views(picture.grey, corners):
-            self.headers -= 1
-            if self.headers < 0:
+            if self.headers <= 0:
                 return None
+            self.headers -= 1
             found = read_header(picture.grey, view)
             if found is None:
                 continue
@@ -121,13 +128,13 @@ class _Reader:
         blocks = Blocks(layout.raw_bytes, found.parity)
         if layout.rows < 1 or found.length + CRC_BYTES > blocks.capacity:
             raise DecodeError("the header names more bytes than the page can hold")
-        reason = "too many pages that cannot be read are in the picture"
+        reason = "nothing was tried"
         payload_cells = ~pilots(layout)[0].ravel()
         tries = attempts(picture, view, layout)
         certain: Certain | None = None
         mended, promising = 0, False
         while self.cells > 0 or promising:
-            self.cells -= _cost(layout)
+            self.cells -= _cost(layout, blocks)
             try:
                 symbols = tries.send(certain)
             except StopIteration:
@@ -140,7 +147,8 @@ class _Reader:
                 data = correct.data_of(words, good, blocks)
             except DecodeError as error:
                 reason = str(error)
-                certain = certain_symbols(words, good, layout) if good.any() else None
+                if good.any() and (promising or self.cells > 0):
+                    certain = certain_symbols(words, good, layout)
             else:
                 payload, checksum = data[: found.length], data[found.length : found.length + CRC_BYTES]
                 if zlib.crc32(payload).to_bytes(CRC_BYTES, "big") == checksum:
@@ -169,10 +177,11 @@ def read_header(grey: Samples, view: View) -> Header | None:
     return None
 
 
-def _cost(layout: Layout) -> int:
-    """An attempt's cost in decisions on cells: small pages cost more a cell, since an equaliser is trained for each."""
+def _cost(layout: Layout, blocks: Blocks) -> int:
+    """An attempt's cost in decisions on cells. Training an equaliser takes as long for a small page as for one of some ten thousand cells,
+    and many parity bytes, if no block can be corrected, as long as a million."""
     cells = layout.rows * layout.columns
-    return max(cells, min(8 * cells, 800_000))
+    return max(cells, min(8 * cells, 1_000_000)) + min(blocks.count * blocks.check**2 // 64, 1_000_000)
 
 
 def certain_symbols(words: Symbols, good: npt.NDArray[np.bool_], layout: Layout) -> Certain:
@@ -209,8 +218,8 @@ def attempts(picture: Picture, view: View, layout: Layout) -> Generator[Symbols,
     known, truth = mask.ravel(), values.ravel()
     table = palette(layout.colors)
     cells = cells_of(picture, view, layout)
-    inner = cells[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN].reshape(len(truth), -1)
-    symbols = _keep(nearest(_normalised(picture, view, inner), layout.colors), known, truth)
+    inner = _normalised(picture, view, cells[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN])
+    symbols = _keep(nearest(inner.reshape(len(truth), -1), layout.colors), known, truth)
     del inner
     yield symbols
 
@@ -256,9 +265,11 @@ def _normalised(picture: Picture, view: View, seen: Samples) -> Samples:
     mask, values = band.known()
     white = cells[mask & (values == 1)].mean(0)
     black = cells[mask & (values == 0)].mean(0)
-    if seen.shape[1] == 1:
+    if seen.shape[-1] == 1:
         white, black = white.mean(keepdims=True), black.mean(keepdims=True)
-    return np.asarray((seen - black) / np.maximum(white - black, 0.05), np.float32)
+    made: Samples = np.subtract(seen, black, dtype=np.float32)
+    made /= np.maximum(white - black, 0.05)
+    return made
 
 
 def _keep(symbols: Symbols, known: npt.NDArray[np.bool_], truth: Symbols) -> Symbols:
@@ -280,5 +291,5 @@ def cells_of(picture: Picture, view: View, layout: Layout) -> Samples:
         count = min(step, rows - first)
         ys = layout.top + (np.arange(first - _MARGIN, first - _MARGIN + count)[:, None] + offsets).ravel() * layout.cell
         found = rectify.sample(source, view.matrix, xs, ys)
-        made[first : first + count] = found.reshape(count, k, columns, k, -1).mean((1, 3))
+        made[first : first + count] = sum(found[i::k, j::k] for i in range(k) for j in range(k)) / np.float32(k * k)
     return made

@@ -58,6 +58,7 @@ def sample(picture: Samples | Bytes, matrix: Matrix, xs: npt.NDArray[np.floating
 
 
 def _sample(picture: Samples | Bytes, matrix: Matrix, xs: npt.NDArray[np.floating[Any]], ys: npt.NDArray[np.floating[Any]]) -> Samples:
+    """``sample`` at positions so few that they are looked up at once."""
     import cv2
 
     gx, gy = np.meshgrid(xs, ys)
@@ -74,9 +75,23 @@ def _sample(picture: Samples | Bytes, matrix: Matrix, xs: npt.NDArray[np.floatin
     return np.asarray(found, np.float32).reshape(*gx.shape, -1)
 
 
+def along(grey: Samples, matrix: Matrix, xs: Matrix, ys: Matrix) -> Samples:
+    """The grey picture at the page positions (xs, ys), (positions)."""
+    import cv2
+
+    points = matrix @ np.stack([xs, ys, np.ones(len(xs))])
+    rows = -(-len(xs) // _TILE)  # OpenCV has no longer rows than 2^15
+    px, py = (np.zeros(rows * _TILE, np.float32) for _ in range(2))
+    px[: len(xs)] = points[0] / points[2] - 0.5
+    py[: len(xs)] = points[1] / points[2] - 0.5
+    found = cv2.remap(grey, px.reshape(rows, _TILE), py.reshape(rows, _TILE), cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(found, np.float32).ravel()[: len(xs)]
+
+
 def _span(positions: Samples, size: int) -> tuple[int, int]:
     """The part of a side, in px, that interpolation at these positions needs."""
-    low, high = (float(n) for n in np.clip(np.nan_to_num([positions.min(), positions.max()]), 0, size - 1))
+    ends = float(positions.min()), float(positions.max())
+    low, high = (min(max(n, 0.0), size - 1.0) if n == n else 0.0 for n in ends)  # not a number where a view has no horizon
     return max(0, int(low) - _CUBIC), min(size, int(high) + _CUBIC + 1)
 
 
@@ -121,17 +136,24 @@ def _widths(grey: Samples, corners: Matrix) -> list[tuple[float, int]]:
     unit = homography(corners, 1000, 1000)
     length = float(np.hypot(*(corners[1] - corners[0])))
     aspect = float(np.hypot(*(corners[3] - corners[0]))) / length
-    found = []
     low, high = max(SMALLEST, int(length / 1.6) // GRID * GRID), min(LARGEST, int(length * 1.8))
-    for width in range(low, high + 1, GRID):
-        band = Band(width)
+    widths = range(low, high + 1, GRID)
+    if not widths:
+        return []
+    xs, ys = [], []
+    for width in widths:
         # The row's middle is EDGE + 2 px below the upper edge of a page of this width, and the page is ``aspect`` times as high as wide.
         depth = (EDGE - QUIET + BAND_CELL / 2) / ((width - 2 * QUIET) * aspect) * (1000 - 2 * QUIET) + QUIET
-        across = EDGE - QUIET + (np.arange(band.columns) + 0.5) * BAND_CELL
-        xs = across / (width - 2 * QUIET) * (1000 - 2 * QUIET) + QUIET
-        row = sample(grey, unit, xs, np.array([depth]))[0, :, 0]
-        row = row - row.mean()
-        sign = np.where(np.arange(band.columns) % 2 == 0, 1.0, -1.0)
-        norm = float(np.sqrt((row * row).mean())) or 1.0
-        found.append((float((row * sign).mean()) / norm, width))
-    return sorted(found, reverse=True)[:2]
+        across = EDGE - QUIET + (np.arange(Band(width).columns) + 0.5) * BAND_CELL
+        xs.append(across / (width - 2 * QUIET) * (1000 - 2 * QUIET) + QUIET)
+        ys.append(np.full(len(across), depth))
+    rows = np.split(along(grey, unit, np.concatenate(xs), np.concatenate(ys)), np.cumsum([len(row) for row in xs])[:-1])
+    return sorted(((_alternation(row), width) for row, width in zip(rows, widths, strict=True)), reverse=True)[:2]
+
+
+def _alternation(row: Samples) -> float:
+    """How well a row of samples alternates between white and black: the correlation with signs."""
+    row = row - row.mean()
+    sign = np.where(np.arange(len(row)) % 2 == 0, 1.0, -1.0)
+    norm = float(np.sqrt((row * row).mean())) or 1.0
+    return float((row * sign).mean()) / norm
