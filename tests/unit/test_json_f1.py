@@ -122,6 +122,14 @@ def test_long_lists_of_objects_pair_equal_elements():
     assert (right, total, wanted) == (2 * (2970 - 1), 2 * 2970, 6000)
 
 
+@pytest.mark.parametrize(("size", "right"), [(100, 100), (300, 0)])
+def test_the_limit_of_the_table(size, right):
+    """Each row has one right value of two: found up to 40,000 pairs; beyond, only elements that are equal as a whole count."""
+    assert (size**2 > MAX_PAIRS) == (right == 0)
+    rows, said = ([{"id": i, "name": name} for i in range(size)] for name in "ab")
+    assert align(said, rows) == (right, 2 * size, 2 * size)
+
+
 def test_nested_lists_do_not_multiply():
     """Every two parts are compared once: nine hundred levels, or a table in each cell of a table."""
     deep, other = (functools.reduce(lambda inner, i: [i, inner], range(900), end) for end in (0, "?"))

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from ctxbench import ConfigError, SampleError, load_plugins
 from ctxbench.testing import TaskContract
 from ctxbench.tokens import count_text
+from ctxbench_json_restore.draft import Draft
 from ctxbench_json_restore.structure import depth_of, keys_in
 from ctxbench_json_restore.task import JsonRestore
 
@@ -85,6 +86,18 @@ def test_field_count_is_met_while_values_fill_the_bucket(task, fields, bucket, s
     sample = task.sample(bucket, seed)
     assert keys_in(json.loads(sample.context)) == fields
     assert count_text(sample.context) == bucket
+
+
+@pytest.mark.parametrize(("fields", "bucket"), [(20, 130), (30, 210)])
+def test_values_are_shortened_where_the_fields_are_too_long(fields, bucket, monkeypatch):
+    """In a tight bucket the longest values shrink, and the document is counted anew: else it would be called impossible."""
+    again = []
+    monkeypatch.setattr(Draft, "rewrite", lambda draft, rewrite=Draft.rewrite: (again.append(1), rewrite(draft)))
+    for seed in range(10):
+        sample = JsonRestore(field_count=fields).sample(bucket, seed)
+        assert keys_in(json.loads(sample.context)) == fields
+        assert count_text(sample.context) == bucket
+    assert again
 
 
 def kinds(value) -> Counter:
