@@ -146,7 +146,7 @@ def test_cost_counts_markers_and_splits_the_ratio(ctxbench, tmp_path):
     table = ctxbench("cost", "in.txt", *arguments).stdout
     assert "markers" in table
     assert "pages lose pixels" in table
-    assert "mode must be one of tiny" in ctxbench("cost", "in.txt", "--family", "deepseek-ocr:mode=big", exit_code=1).stderr
+    assert "mode must be one of tiny" in ctxbench("cost", "in.txt", "--family", "deepseek-ocr:mode=big", exit_code=2).stderr
 
 
 def test_plugins(ctxbench):
