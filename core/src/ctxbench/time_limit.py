@@ -18,8 +18,8 @@ class TimeLimit(CtxbenchError):  # noqa: N818 - the name is what the row of such
     """Something took longer than its time limit."""
 
 
-class _Ring(BaseException):
-    """Raised where the work is; no ``Exception``, since components catch those."""
+class AlarmRang(BaseException):
+    """Raised where the work is; no ``Exception``, since components catch those. Whoever catches ``BaseException`` lets it pass."""
 
 
 @contextlib.contextmanager
@@ -54,7 +54,7 @@ def alarm_clock() -> Iterator[Callable[[float | None, str], None]]:
 
     def ring(*_: object) -> None:
         if armed[0]:
-            raise _Ring
+            raise AlarmRang
 
     def set_alarm(seconds: float | None, message: str) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -70,7 +70,7 @@ def alarm_clock() -> Iterator[Callable[[float | None, str], None]]:
             yield set_alarm
         finally:
             armed[0] = False
-    except _Ring:
+    except AlarmRang:
         raise TimeLimit(said[0]) from None
     finally:
         armed[0] = False

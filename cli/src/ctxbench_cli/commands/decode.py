@@ -29,7 +29,11 @@ from ctxbench_cli.limits import bounded
     help="Largest picture that is opened. No side may be longer than that of one four times as long as wide.",
 )
 @click.option(
-    "--max-seconds", type=click.IntRange(1, 1_000_000), default=30, show_default=True, help="CPU seconds for each picture, after which it is given up."
+    "--max-seconds",
+    type=click.IntRange(1, 1_000_000),
+    default=30,
+    show_default=True,
+    help="CPU seconds for each picture, after which it is given up.",
 )
 def command(pages: tuple[str, ...], codec: str, output: Path | None, max_pixels: int, max_seconds: int) -> None:
     """Read the text back from PAGE... with the codec's classical decoder. A folder stands for the pages in it.
