@@ -13,6 +13,7 @@ import attrs
 import pytest
 
 from ctxbench import Executor, ImageTokens, Model, Reading, TokenCounter, TokenUsage
+from ctxbench.interfaces import Lost
 from ctxbench.testing import ExecutorContract, ModelContract, TokenCounterContract
 from ctxbench.testing.checking import check_rules
 from ctxbench.testing.subject import Subject
@@ -233,6 +234,11 @@ class TextSometimes(GoodCounter):
         return None if text.isascii() else len(text)
 
 
+class NegativeMarkers(GoodCounter):
+    def image(self, width, height):
+        return attrs.evolve(super().image(width, height), markers=-2)
+
+
 class CostsForNoPages(GoodCounter):
     def overhead(self, pages):
         return 2
@@ -248,6 +254,7 @@ class NoSource(GoodCounter):
         (Negative, "test_images_cost_whole_positive_tokens", AssertionError),
         (Fractions, "test_images_cost_whole_positive_tokens", AssertionError),
         (NothingForOnePixel, "test_images_cost_whole_positive_tokens", AssertionError),
+        (NegativeMarkers, "test_images_cost_whole_positive_tokens", AssertionError),
         (RefusesSquares, "test_images_cost_whole_positive_tokens", AssertionError),
         (Shrinks, "test_larger_pages_never_cost_much_less", AssertionError),
         (CountsUp, "test_counting_is_deterministic", AssertionError),
@@ -344,16 +351,6 @@ def test_a_wrong_executor_is_caught(executor, rule):
     caught(ExecutorContract, executor, GoodExecutor, rule, AssertionError)
 
 
-@attrs.frozen
-class Lost:
-    """As an executor that loses a job would yield it."""
-
-    job: object
-    stage: str
-    type: str
-    message: str
-
-
 class Careful(GoodExecutor):
     def map(self, function, jobs, *, window):
         for job in jobs:
@@ -382,11 +379,8 @@ class SaysNothing(Careful):
 @pytest.mark.parametrize(
     ("executor", "error"), [(GoodExecutor, ZeroDivisionError), (LosesAnother, AssertionError), (SaysNothing, AssertionError)]
 )
-def test_an_executor_that_loses_more_than_one_job_is_caught(monkeypatch, executor, error):
+def test_an_executor_that_loses_more_than_one_job_is_caught(executor, error):
     """One bad job costs itself, and says why."""
-    from ctxbench import interfaces
-
-    monkeypatch.setattr(interfaces, "Lost", Lost, raising=False)
     caught(ExecutorContract, executor, Careful, "test_an_exception_costs_one_job", error)
 
 
@@ -421,9 +415,6 @@ class SwallowsIt(InOtherProcesses):
         yield from ()
 
 
-def test_an_executor_that_loses_the_dead_is_caught(monkeypatch):
+def test_an_executor_that_loses_the_dead_is_caught():
     """A job whose process ends must not vanish."""
-    from ctxbench import interfaces
-
-    monkeypatch.setattr(interfaces, "Lost", Lost, raising=False)
     caught(ExecutorContract, SwallowsIt, InOtherProcesses, "test_a_job_that_ends_its_process_loses_no_other", AssertionError)

@@ -11,9 +11,9 @@ from typing import Any, cast
 
 import attrs
 
-from ctxbench.errors import ConfigError, CtxbenchError
+from ctxbench.errors import ConfigError, CtxbenchError, message_of
 from ctxbench.interfaces import Augmenter, Codec, Component, Executor, Metric, Model, Task, TokenCounter
-from ctxbench.plugin.failures import PluginFailure, describe
+from ctxbench.plugin.failures import PASSING, PluginFailure, describe
 from ctxbench.plugin.kinds import KINDS, Registered
 from ctxbench.plugin.manager import PluginManager, from_environment
 from ctxbench.plugin.output import plugin_output_to_stderr
@@ -48,7 +48,8 @@ def _check_options(what: str, signature: inspect.Signature, options: dict[str, A
 
 def _message(error: Exception) -> str:
     """What an exception says, on one line. attrs' validators put more than the message into ``args``."""
-    return " ".join(str(error.args[0] if error.args else error).split())
+    said = error.args[0] if error.args else None
+    return " ".join(said.split()) if isinstance(said, str) else message_of(error)
 
 
 def _plain(text: str) -> str:
@@ -124,7 +125,7 @@ class Registry:
         try:
             with plugin_output_to_stderr():
                 return entry.record.load()
-        except KeyboardInterrupt:
+        except PASSING:
             raise
         except BaseException as error:  # SystemExit among others: importing a component may not end the program
             raise ConfigError(f"{entry} cannot be loaded: {describe(error)}") from error
@@ -149,7 +150,9 @@ class Registry:
             with plugin_output_to_stderr():
                 made = factory(**options)
                 fits = isinstance(made, wanted)
-        except (CtxbenchError, KeyboardInterrupt):
+        except PASSING:
+            raise
+        except CtxbenchError:
             raise
         except ValueError as error:
             raise ConfigError(f"{kind} {name!r}: {_message(error)}") from error

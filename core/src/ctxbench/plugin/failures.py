@@ -6,7 +6,12 @@ from collections.abc import Sequence
 
 import attrs
 
+from ctxbench.errors import message_of
 from ctxbench.plugin.origins import Origin
+from ctxbench.time_limit import TimeUp
+
+PASSING: tuple[type[BaseException], ...] = (KeyboardInterrupt, TimeUp)
+"""What is no fault of the plugin's that it leaves, and must reach whoever waits for it: Ctrl-C, and the end of a time limit."""
 
 
 @attrs.frozen
@@ -24,8 +29,8 @@ class PluginFailure:
 
 def describe(error: BaseException) -> str:
     """``Type: message`` on one line."""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    name, text = type(error).__name__, message_of(error)
+    return name if text == name else f"{name}: {text}"
 
 
 def in_short(failures: Sequence[PluginFailure]) -> str:

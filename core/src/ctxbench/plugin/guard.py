@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 
 from ctxbench.errors import CtxbenchError, PluginError
-from ctxbench.plugin.failures import describe
+from ctxbench.plugin.failures import PASSING, describe
 from ctxbench.plugin.output import plugin_output_to_stderr
 
 
@@ -23,7 +23,9 @@ def plugin_work(what: str) -> Iterator[None]:
     with plugin_output_to_stderr():
         try:
             yield
-        except (CtxbenchError, KeyboardInterrupt, MemoryError):
+        except PASSING:
+            raise
+        except (CtxbenchError, MemoryError):
             raise
         except BaseException as error:
             raise PluginError(f"{what} failed: {describe(error)}") from error

@@ -14,7 +14,7 @@ import pluggy
 
 from ctxbench.errors import PluginError
 from ctxbench.plugin import spec
-from ctxbench.plugin.failures import PluginFailure, describe, in_short
+from ctxbench.plugin.failures import PASSING, PluginFailure, describe, in_short
 from ctxbench.plugin.kinds import KINDS, Kind, Registered
 from ctxbench.plugin.origins import GROUP, Origin, entry_points
 from ctxbench.plugin.output import plugin_output_to_stderr
@@ -62,7 +62,7 @@ class PluginManager:
     def _load_entry_point(self, point: EntryPoint, origin: Origin) -> None:
         try:
             module = point.load()
-        except KeyboardInterrupt:
+        except PASSING:
             raise
         except BaseException as error:  # SystemExit among others: a plugin may not end the program
             self._fail(origin, "import", error)
@@ -102,7 +102,7 @@ class PluginManager:
             for origin, function in list(self._implementations(kind.hook)):
                 try:
                     offered = list(function())
-                except KeyboardInterrupt:
+                except PASSING:
                     raise
                 except BaseException as error:
                     self._fail(origin, kind.hook, error)
@@ -136,7 +136,7 @@ class PluginManager:
             try:
                 with plugin_output_to_stderr():
                     function(cli=cli)
-            except KeyboardInterrupt:
+            except PASSING:
                 raise
             except BaseException as error:
                 cli.commands.clear()
@@ -154,7 +154,7 @@ class PluginManager:
             try:
                 with plugin_output_to_stderr():
                     function(result=result)
-            except KeyboardInterrupt:
+            except PASSING:
                 raise
             except BaseException as error:
                 if origin.scoped not in self._raised:

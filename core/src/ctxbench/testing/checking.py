@@ -9,7 +9,7 @@ from typing import Any, Literal
 import attrs
 
 from ctxbench.plugin import plugin_output_to_stderr
-from ctxbench.plugin.failures import describe
+from ctxbench.plugin.failures import PASSING, describe
 from ctxbench.testing import augmenter_rules, codec_rules, counter_rules, executor_rules, metric_rules, model_rules, task_rules
 from ctxbench.testing.rule import NotApplicable, Rule
 from ctxbench.testing.subject import Subject
@@ -77,7 +77,7 @@ def _outcome(rule: Rule, subject: Subject, given: Any) -> tuple[Literal["ok", "F
         return "skip", str(reason)
     except AssertionError as error:
         return "FAIL", str(error) or "AssertionError"
-    except KeyboardInterrupt:
+    except PASSING:
         raise
     except BaseException as error:  # SystemExit among others
         return "FAIL", describe(error)

@@ -9,11 +9,9 @@ from typing import Any
 
 import attrs
 
+from ctxbench.interfaces import SECRET
 from ctxbench.testing.rule import Rule, require, settings, shown
 from ctxbench.testing.subject import Subject
-
-SECRET = "ctxbench_secret"
-"""Metadata of the fields whose values nobody may see."""
 
 
 def config_round_trips(subject: Subject, given: Any) -> str:
@@ -51,7 +49,7 @@ def the_config_hides_no_option(subject: Subject, given: Any) -> str:
     names = [name for name, p in parameters.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     counted = [name for name in names if name not in _left_out(subject)]
     hidden = [name for name in counted if name not in config]
-    advice = "make the class an attrs class, or return every option from config"
+    advice = "make the class an attrs class, or return every option from config (one that changes no output belongs into neutral_options)"
     require(not hidden, f"config leaves out {', '.join(hidden)}: components that differ in it would share stored results; {advice}")
     for name, value in (subject.options or {}).items():
         shows = name in config or name in _left_out(subject)
@@ -66,10 +64,9 @@ def the_config_hides_no_option(subject: Subject, given: Any) -> str:
 def _left_out(subject: Subject) -> set[str]:
     """Options that the component declares as no part of what it is: those that change no output, and secrets."""
     component = subject.component
-    found = {*getattr(component, "neutral_options", ()), *subject.secrets()}
+    found = {*component.neutral_options, *subject.secrets()}
     if attrs.has(type(component)):
-        fields = attrs.fields(type(component))
-        found |= {field.alias or field.name for field in fields if field.eq is False or field.metadata.get(SECRET)}
+        found |= {field.alias or field.name for field in attrs.fields(type(component)) if field.metadata.get(SECRET)}
     return found
 
 

@@ -55,6 +55,7 @@ def images_cost_whole_positive_tokens(subject: Subject, given: CounterGiven) -> 
         require(_whole(found.tokens, 1), f"{size} costs {found.tokens!r} tokens; it must be a whole number of at least one")
         for side in (found.width, found.height):
             require(_whole(side, 1), f"{size} is resized to {found.width!r} x {found.height!r} px")
+        require(_whole(found.markers, 0), f"{size} comes with {found.markers!r} markers")
         require(isinstance(found.budget_scaled, bool), f"budget_scaled must be true or false, got {found.budget_scaled!r}")
     return f"{len(given.sizes) - refused} sizes, {refused} refused"
 
@@ -106,8 +107,7 @@ def texts_are_counted(subject: Subject, given: CounterGiven) -> str:
 def markers_are_counted(subject: Subject, given: CounterGiven) -> str:
     """``overhead`` is a whole number of tokens, none without pages, and no fewer for more pages."""
     page = subject.component.image(224, 224)
-    each = "markers" in attrs.fields_dict(ImageTokens)  # then an image's markers come with its count, and overhead is given the counts
-    counts = [subject.component.overhead([page] * pages if each else pages) for pages in range(4)]
+    counts = [subject.component.overhead([page] * pages) for pages in range(4)]
     require(all(_whole(count, 0) for count in counts), f"0, 1, 2 and 3 pages cost {counts} marker tokens")
     require(counts[0] == 0, f"no pages cost {counts[0]} marker tokens")
     require(counts == sorted(counts), f"0, 1, 2 and 3 pages cost {counts} marker tokens")

@@ -9,12 +9,11 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import attrs
 
-from ctxbench import interfaces
-from ctxbench.interfaces import Executor
+from ctxbench.interfaces import Executor, Lost
 from ctxbench.testing import jobs
 from ctxbench.testing.component_rules import COMMON
 from ctxbench.testing.rule import NotApplicable, Rule, require, shown
@@ -109,13 +108,10 @@ def an_exception_costs_one_job(subject: Subject, given: ExecutorGiven) -> str:
 
 def _loses_one(subject: Subject, function: Callable[[tuple[int, bool]], int], what: str) -> str:
     """Of six jobs the third is lost; returns what its ``Lost`` says."""
-    lost: Any = getattr(interfaces, "Lost", None)
-    if lost is None:
-        raise NotApplicable("this version of ctxbench has no word for a lost job")
     todo = [(number, number == 2) for number in range(6)]
     found = list(subject.component.map(function, todo, window=2))
-    ended = [result for result in found if isinstance(result, lost)]
-    done = sorted(result for result in found if not isinstance(result, lost))
+    ended = [result for result in found if isinstance(result, Lost)]
+    done = sorted(result for result in found if not isinstance(result, Lost))
     require(done == [0, 1, 3, 4, 5], f"beside a job that {what}, the other jobs 0, 1, 3, 4 and 5 gave {done}")
     right = len(ended) == 1 and ended[0].job is todo[2]
     require(right, f"the job that {what} must give one Lost that holds the very job, got {shown(ended)}")

@@ -67,7 +67,7 @@ class Subject:
     def secrets(self) -> tuple[str, ...]:
         """Options that the component's record declares as secret."""
         name = self.registered()
-        return () if name is None else tuple(getattr(load_plugins().find(self.kind, name).record, "secrets", ()))
+        return () if name is None else load_plugins().find(self.kind, name).record.secrets
 
     def elsewhere(self, *calls: Sequence[Any], seeds: Sequence[str] = ("1", "2")) -> list[list[Any]]:
         """What ``calls`` (operation and arguments, see :mod:`ctxbench.testing.child`) give in fresh processes, one for each hash seed."""

@@ -45,7 +45,7 @@ def _takes(task: Task, bucket: int) -> bool:
 
 
 def _needs_size(task: Task) -> None:
-    if not getattr(task, "sized", True):
+    if not task.sized:
         raise NotApplicable("its contexts have the length they have")
 
 

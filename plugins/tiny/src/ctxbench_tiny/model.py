@@ -62,6 +62,7 @@ class TinyModel(Model):
     """
 
     version: ClassVar[int] = 1
+    neutral_options: ClassVar[frozenset[str]] = frozenset({"batch_size"})
 
     adapter: str | None = attrs.field(default=None, validator=optional(instance_of(str)))
     dtype: str = attrs.field(default="auto", validator=in_(("auto", "float32", "bfloat16")), kw_only=True)
@@ -94,7 +95,7 @@ class TinyModel(Model):
     @property
     def config(self) -> dict[str, object]:
         """The options that decide answers; ``batch_size`` does not."""
-        return {key: value for key, value in super().config.items() if key != "batch_size"}
+        return {key: value for key, value in super().config.items() if key not in self.neutral_options}
 
     @property
     def runtime(self) -> dict[str, Any]:

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from ctxbench_transformers.weights import Placement
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
-_SPEED_ONLY = ("batch_size",)
 
 
 def _whole(least: int) -> Any:
@@ -57,6 +56,7 @@ class HFModel(Model):
     """
 
     version: ClassVar[int] = 1
+    neutral_options: ClassVar[frozenset[str]] = frozenset({"batch_size"})
 
     reference: str = attrs.field(default="", validator=instance_of(str))
     adapter: str | None = attrs.field(default=None, validator=optional(instance_of(str)))
@@ -113,7 +113,7 @@ class HFModel(Model):
     @property
     def config(self) -> dict[str, Any]:
         """The options that decide answers; ``batch_size`` does not."""
-        return {key: value for key, value in super().config.items() if key not in _SPEED_ONLY}
+        return {key: value for key, value in super().config.items() if key not in self.neutral_options}
 
     def read(self, prompts: Sequence[Prompt]) -> list[Reading]:
         """Answer prompts, in batches of similar length."""
