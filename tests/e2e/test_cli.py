@@ -25,7 +25,7 @@ def test_run_resumes_and_answers_sql(ctxbench):
     assert (first["planned"], first["finished"], first["errors"]) == (6, 6, 0)
     cells = {(cell["codec"], cell["augmentation"]): cell for cell in first["cells"]}
     assert cells["codebook", "clean"]["accuracy"] == 1.0
-    assert cells["codebook", "clean"]["ratio"] > cells["text", "clean"]["ratio"] == 1.0
+    assert cells["codebook", "clean"]["encoded_ratio"] > cells["text", "clean"]["encoded_ratio"] == 1.0
     second = json.loads(ctxbench(*args).stdout)
     assert (second["stored_before"], second["finished"]) == (6, 0)
     assert second["cells"] == first["cells"]
