@@ -7,7 +7,6 @@ import os
 import random
 import signal
 import threading
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -20,25 +19,13 @@ LONG = "SELECT count(*) FROM range(1_000_000_000_000) t(i) WHERE i % 7 = 3"
 
 @contextlib.contextmanager
 def ctrl_c(after: float) -> Iterator[None]:
-    """SIGINT to this process ``after`` seconds; the block must last until then.
-
-    Python drops an interrupt that meets a destructor, so it comes again if the block goes on for long.
-    """
-    over = threading.Event()
-
-    def press() -> None:
-        time.sleep(after)
-        os.kill(os.getpid(), signal.SIGINT)
-        while not over.wait(10):
-            os.kill(os.getpid(), signal.SIGINT)
-
-    presser = threading.Thread(target=press)
-    presser.start()
+    """SIGINT to this process ``after`` seconds; the block must last until then."""
+    timer = threading.Timer(after, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
     try:
         yield
     finally:
-        over.set()
-        presser.join()
+        timer.join()
 
 
 def test_ctrl_c_while_writing(store):
