@@ -226,13 +226,13 @@ def test_the_longest_entry_is_taken():
 
 def test_a_short_context_costs_a_quarter_of_its_tokens():
     """128 reference tokens of json_restore cost at most 32 visual tokens on average with four colours and byte codes, everything included;
-    header and parity take three squares, and the shape of the page no more than another two."""
+    header and parity take three squares, and the shape of the page, which is no strip, as many as another four."""
     task, costs = load_plugins().task("json_restore"), []
     for seed in range(24):
         context = task.sample(128, seed).context
         costs.append(sum(visual_tokens(*size) for size in Codebook(preset="aligned").page_sizes(context)))
         squares = -(-len(context.encode()) // 12)
-        assert costs[-1] <= squares + 5
+        assert squares + 3 <= costs[-1] <= squares + 7
         if squares == 29:
             assert costs[-1] == 32
     assert sum(costs) / len(costs) <= 32
