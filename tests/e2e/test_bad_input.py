@@ -74,7 +74,7 @@ def test_broken_images(ctxbench, tmp_path, codec):
     for name, reason in (
         ("text.png", "not an image"),
         ("half.png", "half.png"),
-        ("huge.png", "more than 100,000,000 pixels"),
+        ("huge.png", "more than 67,108,864 pixels"),
         ("folder", "without page"),
         ("missing.png", "No such file"),
     ):

@@ -27,6 +27,7 @@ from ctxbench.executors.worker import end_with_parent
 from ctxbench.interfaces import Codec
 from ctxbench.plan import Part
 from ctxbench.records import Carrier
+from ctxbench.registry import load_plugins
 from ctxbench.session import Recipe
 
 
@@ -165,6 +166,7 @@ def main(descriptor: int, parent: int, thread_stays: bool) -> None:
         recipe = connection.recv()
     except (EOFError, OSError):
         return
+    load_plugins().manager.quiet = True  # the process that started this one has told what was left out
     _serve(connection, recipe)
 
 
