@@ -1,4 +1,6 @@
-"""Damaged and random pictures for the codebook's decoder: ``python -m benchmarks.codebook_fuzz [--inputs 10000] [--seed 1]``.
+"""Damaged and random pictures for the page codecs' decoders.
+
+``python -m benchmarks.codebook_fuzz [--codec codebook|codebook_external] [--inputs 10000] [--seed 1]``
 
 Each must give the exact text or ``DecodeError``; anything else ends the run with the input's number, from which it can be made again.
 """
@@ -11,22 +13,37 @@ import io
 import time
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFile
 
-from ctxbench import Carrier, DecodeError
+from ctxbench import Carrier, Codec, DecodeError
 from ctxbench_codebook.codec import PRESETS, Codebook
+from ctxbench_codebook_external.codec import CodebookExternal
 
 Picture = npt.NDArray[np.uint8]
 TEXT = "Fuzz: Grüße, 世界! 0123456789\n"
+CODECS = ("codebook", "codebook_external")
+EXTERNAL: dict[str, dict[str, Any]] = {
+    "qr": {},
+    "qr, tiled": {"layout": "tiled", "max_version": 4, "module": 3, "page": 504, "error": "M"},
+    "datamatrix": {"format": "datamatrix"},
+    "aztec": {"format": "aztec", "compression": "zlib"},
+}
 
 
 @functools.lru_cache(maxsize=64)
 def valid(preset: str, copies: int) -> Picture:
     """A small page of ``TEXT * copies``."""
     return np.asarray(Codebook(preset=preset, page=252, compression="raw").encode(TEXT * copies).pages[0])
+
+
+@functools.lru_cache(maxsize=64)
+def valid_symbols(name: str, copies: int) -> Picture:
+    """A page of symbols of ``TEXT * copies``."""
+    return np.asarray(CodebookExternal(**EXTERNAL[name]).encode(TEXT * copies).pages[0])
 
 
 def noise(page: Picture, rng: np.random.Generator) -> Picture:
@@ -77,9 +94,9 @@ def cells(page: Picture, rng: np.random.Generator) -> Picture:
     return out
 
 
-def swap(page: Picture, rng: np.random.Generator) -> Picture:
+def swap(page: Picture, rng: np.random.Generator, codec: str = "codebook") -> Picture:
     """A page whose lower part, or whose header, is another page's."""
-    other = valid(str(rng.choice(list(PRESETS))), int(rng.integers(1, 6)))
+    other = _any_page(codec, rng)[1]
     out, cut = page.copy(), int(rng.integers(16, page.shape[0]))
     rows = slice(cut, min(len(page), len(other))) if rng.random() < 0.5 else slice(0, min(cut, len(other)))
     columns = min(page.shape[1], other.shape[1])
@@ -127,17 +144,25 @@ DAMAGES: tuple[Callable[[Picture, np.random.Generator], Picture], ...] = (
 )
 
 
-def make(seed: int, number: int) -> tuple[str, Picture, set[str]]:
-    """(kind of damage, picture, texts that may be in it) of one input."""
+def _any_page(codec: str, rng: np.random.Generator) -> tuple[str, Picture, int]:
+    """(preset or name of options, page, copies of the text in it)."""
+    names, draw = (list(PRESETS), valid) if codec == "codebook" else (list(EXTERNAL), valid_symbols)
+    name, copies = str(rng.choice(names)), int(rng.integers(1, 6))
+    return name, draw(name, copies), copies
+
+
+def make(seed: int, number: int, codec: str = "codebook") -> tuple[str, Codec, Picture, set[str]]:
+    """(kind of damage, decoder, picture, texts that may be in it) of one input."""
     rng = np.random.default_rng([seed, number])
-    preset, copies = str(rng.choice(list(PRESETS))), int(rng.integers(1, 6))
+    name, page, copies = _any_page(codec, rng)
     damage = DAMAGES[number % len(DAMAGES)]
-    picture = damage(valid(preset, copies), rng)
+    picture = swap(page, rng, codec) if damage is swap else damage(page, rng)
     legal = {TEXT * n for n in range(1, 6)} if damage is swap else {TEXT * copies}
-    return damage.__name__, np.ascontiguousarray(picture), legal
+    decoder = Codebook() if codec == "codebook" else CodebookExternal(**EXTERNAL[name])
+    return damage.__name__, decoder, np.ascontiguousarray(picture), legal
 
 
-def run(inputs: int, seed: int) -> tuple[Counter[str], Counter[str], float]:
+def run(inputs: int, seed: int, codec: str = "codebook") -> tuple[Counter[str], Counter[str], float]:
     """(inputs decoded, inputs refused, seconds of the slowest), counted by kind of damage.
 
     Raises:
@@ -147,10 +172,10 @@ def run(inputs: int, seed: int) -> tuple[Counter[str], Counter[str], float]:
     refused: Counter[str] = Counter()
     slowest = 0.0
     for number in range(inputs):
-        kind, picture, legal = make(seed, number)
+        kind, decoder, picture, legal = make(seed, number, codec)
         start = time.perf_counter()
         try:
-            text = Codebook().decode(Carrier(pages=[Image.fromarray(picture)]))
+            text = decoder.decode(Carrier(pages=[Image.fromarray(picture)]))
         except DecodeError:
             refused[kind] += 1
         except Exception as error:
@@ -166,10 +191,11 @@ def run(inputs: int, seed: int) -> tuple[Counter[str], Counter[str], float]:
 def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--codec", choices=CODECS, default="codebook")
     parser.add_argument("--inputs", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    decoded, refused, slowest = run(options.inputs, options.seed)
+    decoded, refused, slowest = run(options.inputs, options.seed, options.codec)
     print(
         f"{options.inputs:,} inputs, seed {options.seed}: {decoded.total():,} decoded exactly, {refused.total():,} DecodeError, "
         f"0 wrong, 0 other exceptions; slowest {slowest:.2f} s"

@@ -83,6 +83,9 @@ def _answer(work: Callable[[], bytes]) -> tuple[bytes, ...]:
         return _FAILED, bytes([error.exit_code]), str(error).encode()
     except MemoryError:
         return _FAILED, b"\1", b"out of memory"
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        return _FAILED, b"\1", f"{place}{error.strerror or error}".encode()
 
 
 def _restrict(seconds: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -51,7 +52,11 @@ def command(pages: tuple[str, ...], codec: str, output: Path | None, max_pixels:
         with plugin_work(f"codec {part.name!r}"):
             return made.decode(carrier).encode("utf-8")
 
-    data = bounded(work, max_seconds * len(files))
+    try:
+        data = bounded(work, max_seconds * len(files))
+    except CtxbenchError as error:
+        error.args = (_with_names(str(error), [file for file in files if file.suffix != ".txt"]),)
+        raise
     if output is not None:
         write_whole(output, data)
     else:
@@ -68,6 +73,17 @@ def _files(names: Sequence[str]) -> list[Path]:
             raise CtxbenchError(f"{path}: a folder without page-*.png or carrier.txt")
         files += found
     return files
+
+
+def _with_names(message: str, images: Sequence[Path]) -> str:
+    """A codec's message with the files' names where it counts pictures, or before it if there is but one."""
+
+    def name(found: re.Match[str]) -> str:
+        number = int(found[1])
+        return str(images[number - 1]) if 1 <= number <= len(images) else found[0]
+
+    named = re.sub(r"\bpicture (\d+)(?=:)", name, message)
+    return f"{images[0]}: {named}" if len(images) == 1 and str(images[0]) not in named else named
 
 
 def _carrier(files: Sequence[Path], max_pixels: int) -> Carrier:

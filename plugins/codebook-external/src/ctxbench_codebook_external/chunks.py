@@ -79,7 +79,7 @@ def join(chunks: Sequence[Chunk]) -> str:
             differs.
     """
     if not chunks:
-        raise DecodeError("no symbol of this codec could be read")
+        raise DecodeError("no symbol of this codec could be read; take it closer, sharper or in more light")
     documents = {(chunk.document, chunk.count, chunk.flags) for chunk in chunks}
     if len(documents) > 1:
         raise DecodeError(f"the pages hold symbols of {len(documents)} different documents")

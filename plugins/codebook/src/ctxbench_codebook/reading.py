@@ -32,6 +32,8 @@ MOST_DECISIONS = 6_000_000
 corrected more blocks than the one before, and at least half. A page of 980 px with cells of 2 px has 230,000 cells; what is allowed takes
 a few seconds."""
 
+CLOSE = 2.0  # px of a cell, below which it is the first thing to say that the page is too far away
+BRIGHT = 0.4  # of full contrast between the header's white and black, below which light is missing
 _MARGIN = 2  # cells sampled around the grid, for the equaliser
 _STRIP = 1 << 20  # samples taken at once
 
@@ -79,7 +81,7 @@ class _Reader:
 
     headers: int = MOST_HEADERS
     cells: int = MOST_DECISIONS
-    reason: str = "no frame of a codebook page is in the picture"
+    reason: str = "no frame of a codebook page is in the picture; show the whole page, with some white around it"
     named: bool = False
     frames: list[locate.Corners] = attrs.field(factory=list)
 
@@ -96,7 +98,7 @@ class _Reader:
                 break
             self.frames.append(corners)
             if not self.named:
-                self.reason = "a frame was found, but no header could be read in it"
+                self.reason = "a frame was found, but no header could be read in it; take it closer, sharper or straight from above"
             part = self._in_frame(picture, corners)
             if part is not None:
                 return part
@@ -111,10 +113,11 @@ class _Reader:
             if found is None:
                 continue
             self.named = True
+            view = rectify.with_height(view, found.squares * GRID)
             try:
-                return Part(found, self._payload(picture, rectify.with_height(view, found.squares * GRID), found))
+                return Part(found, self._payload(picture, view, found))
             except DecodeError as error:
-                self.reason = f"page {found.page + 1}: {error}"
+                self.reason = f"page {found.page + 1}: {error}; {_advice(picture, view, found)}"
                 return None
         return None
 
@@ -175,6 +178,18 @@ def read_header(grey: Samples, view: View) -> Header | None:
         if found is not None:
             return found
     return None
+
+
+def _advice(picture: Picture, view: View, found: Header) -> str:
+    """What would make a page readable whose header was read."""
+    width = view.scale * found.cell
+    if width < CLOSE:
+        return f"its cells are {width:.1f} px wide in the picture: take it closer"
+    white, black = _white_and_black(picture, view)
+    contrast = float((white - black).mean())
+    if contrast < BRIGHT:
+        return f"black and white differ by {contrast:.0%} of what they could: take it in more light, without glare"
+    return "take it closer, sharper or in more light, or encode with a preset for heavier damage"
 
 
 def _cost(layout: Layout, blocks: Blocks) -> int:
@@ -258,18 +273,22 @@ def windows_of(cells: Samples, radius: int) -> Windows:
 
 def _normalised(picture: Picture, view: View, seen: Samples) -> Samples:
     """Colours scaled so that the header's known black and white cells are 0 and 1, channel by channel."""
-    band = Band(view.width)
-    xs = EDGE + (np.arange(band.columns) + 0.5) * BAND_CELL
-    ys = EDGE + BAND_CELL + (np.arange(band.rows - 1) + 0.5) * BAND_CELL
-    cells = rectify.sample(picture.colors, view.matrix, xs, ys)
-    mask, values = band.known()
-    white = cells[mask & (values == 1)].mean(0)
-    black = cells[mask & (values == 0)].mean(0)
+    white, black = _white_and_black(picture, view)
     if seen.shape[-1] == 1:
         white, black = white.mean(keepdims=True), black.mean(keepdims=True)
     made: Samples = np.subtract(seen, black, dtype=np.float32)
     made /= np.maximum(white - black, 0.05)
     return made
+
+
+def _white_and_black(picture: Picture, view: View) -> tuple[Samples, Samples]:
+    """The mean colours, (3) each, of the header's cells that are known to be white and black."""
+    band = Band(view.width)
+    xs = EDGE + (np.arange(band.columns) + 0.5) * BAND_CELL
+    ys = EDGE + BAND_CELL + (np.arange(band.rows - 1) + 0.5) * BAND_CELL
+    cells = rectify.sample(picture.colors, view.matrix, xs, ys)
+    mask, values = band.known()
+    return cells[mask & (values == 1)].mean(0), cells[mask & (values == 0)].mean(0)
 
 
 def _keep(symbols: Symbols, known: npt.NDArray[np.bool_], truth: Symbols) -> Symbols:
