@@ -15,7 +15,10 @@ QUICK = (
 LONG = (
     ("benchmarks.codebook --pages 1000", "codebook: bytes for each visual token and pages read, against QR, DataMatrix and Aztec"),
     ("benchmarks.codebook_reliability --order camera", "codebook: how often 1,000 full pages are read exactly"),
-    ("benchmarks.codebook_fuzz --inputs 10000", "codebook: what the decoder does with broken pages; --codec codebook_external for the other"),
+    (
+        "benchmarks.codebook_fuzz --inputs 10000",
+        "codebook: what the decoder does with broken pages; --codec codebook_external for the other",
+    ),
     ("benchmarks.hostile_images", "decode: CPU seconds and memory of crafted pictures"),
     ("benchmarks.ratios --read --samples 5", "the same, and what truncation keeps at equal tokens"),
     ("benchmarks.tiny_speed", "the embedded model: tokens a second in batches, against plain generate and the memory limit"),

@@ -1,6 +1,7 @@
 """Files that are small and dear: ``decode`` reads or refuses each within 1 GB of memory, and never without end or with a traceback.
 
-CPU seconds differ from machine to machine: here each command only has to end within 60. ``python -m benchmarks.hostile_images`` prints them.
+CPU seconds differ from machine to machine: here each command only has to end within 60.
+``python -m benchmarks.hostile_images`` prints them.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def check(tmp_path, name: str, codec: str) -> None:
 
 @pytest.mark.parametrize(("name", "codec"), QUICK)
 def test_the_worst(tmp_path, name, codec):
-    """One of each kind: a long line, an even picture, many pages, a large broken page, noise, finder patterns, a bomb, a progressive JPEG."""
+    """One of each: a long line, an even picture, many pages, a large broken page, noise, finders, a bomb, a progressive JPEG."""
     check(tmp_path, name, codec)
 
 

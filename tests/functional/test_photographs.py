@@ -81,7 +81,7 @@ def test_pages_out_of_all_proportion(codec, page):
 def unknown(page: Image.Image, rng: np.random.Generator) -> Image.Image:
     """Turned, scaled, moved while exposed, lit from one side, developed and compressed, all by Pillow and NumPy.
 
-    It shares neither operators nor parameters with ``imgaug``'s levels: Lanczos instead of bilinear scaling, motion instead of Gaussian blur,
+    It shares neither operators nor parameters with ``imgaug``'s levels: Lanczos instead of bilinear scaling, motion instead of Gauss' blur,
     gamma and a vignette instead of brightness and contrast, noise that grows with the light, WebP beside JPEG.
     """
     margin = Image.new("RGB", (page.width + 60, page.height + 60), (235, 232, 225))

@@ -1,4 +1,4 @@
-"""Pictures from outside: every format and mode gives the pixels that a viewer shows, and what is too large is refused before it is decoded."""
+"""Pictures from outside: every format and mode gives the pixels that a viewer shows; what is too large is refused undecoded."""
 
 from __future__ import annotations
 
@@ -119,7 +119,9 @@ def test_photographs_are_upright(tmp_path, orientation):
     assert np.array_equal(opened(tmp_path, stored, exif=exif), COLORS)
 
 
-@pytest.mark.parametrize("exif", [b"Exif\0\0", b"Exif\0\0II*\0\xff\xff\xff\x7f", b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x02\0\0\0\x05nonsense"])
+@pytest.mark.parametrize(
+    "exif", [b"Exif\0\0", b"Exif\0\0II*\0\xff\xff\xff\x7f", b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x02\0\0\0\x05nonsense"]
+)
 def test_broken_exif_data_do_not_matter(tmp_path, exif):
     """The picture is whole."""
     file = io.BytesIO()
@@ -130,7 +132,10 @@ def test_broken_exif_data_do_not_matter(tmp_path, exif):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (lambda: hostile_files.png(30_000, 30_000, [b"\0" * 90_000]), "30000 x 30000 px is more than 67,108,864 pixels; scale it down first"),
+        (
+            lambda: hostile_files.png(30_000, 30_000, [b"\0" * 90_000]),
+            "30000 x 30000 px is more than 67,108,864 pixels; scale it down first",
+        ),
         (lambda: hostile_files.even(16_385, 1), "16385 x 1 px has a side of more than 16,384 px"),
         (lambda: hostile_files.even(1, 100_000), "1 x 100000 px has a side of more than 16,384 px"),
         (lambda: hostile_files.jpeg_scans(65, 1024), "a JPEG of 65 scans, and 64 is the most"),
