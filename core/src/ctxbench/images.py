@@ -6,6 +6,8 @@ import hashlib
 import math
 import re
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -56,9 +58,8 @@ def open_page(path: Path | str, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """
     path = Path(path)
     try:
-        with warnings.catch_warnings():
-            # Our own bound is stricter than Pillow's, and broken metadata do not matter.
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(), _without_pillows_bound():
+            warnings.simplefilter("ignore")  # broken metadata do not matter
             Image.init()
             with Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN]) as image:
                 _check(path, image, max_pixels)
@@ -66,14 +67,23 @@ def open_page(path: Path | str, max_pixels: int = MAX_PIXELS) -> Image.Image:
                 return _upright(image, _rgb(image))
     except UnidentifiedImageError:
         raise DecodeError(f"{path}: not an image in a format that is read ({', '.join(FORMATS)})") from None
-    except Image.DecompressionBombError:
-        raise DecodeError(f"{path}: more than {max_pixels:,} pixels; scale it down first") from None
     except MemoryError:
         raise DecodeError(f"{path}: not enough memory for this image; scale it down first") from None
     except OSError as error:
         raise DecodeError(f"{path}: {error.strerror or error}") from None
     except (SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError) as error:
         raise DecodeError(f"{path}: broken image file: {' '.join(str(error).split())}") from None
+
+
+@contextmanager
+def _without_pillows_bound() -> Iterator[None]:
+    """Ours is checked as soon as the size is known, names it, and may be raised above Pillow's."""
+    bound = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = None
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = bound
 
 
 def _check(path: Path, image: Image.Image, max_pixels: int) -> None:
