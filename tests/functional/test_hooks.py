@@ -5,14 +5,17 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+import subprocess
+import sys
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
 from ctxbench.plugin import spec
 from ctxbench.registry import load_plugins
-from ctxbench_cli.main import Cli
+from ctxbench_cli.main import COMMANDS, Cli, cli
 
 HOOKS = sorted(name for name in vars(spec) if name.startswith("ctxbench_"))
 DOCS = Path(__file__).parents[2] / "docs" / "hooks.md"
@@ -130,15 +133,36 @@ def test_ctxbench_commands(fake_distribution):
     fake_distribution("a-command", COMMAND)
     fake_distribution("b-command", COMMAND.replace("hello from a plugin", "stolen"))
     fake_distribution("c-command", COMMAND.replace("    @cli.command()", "    cli.commands.clear()\n    1 / 0\n    @cli.command()"))
-    cli = Cli("ctxbench")
+    fake_distribution("d-command", COMMAND.replace("def hello", "def doctor"))
+    group = Cli("ctxbench")
     registry = load_plugins(reload=True)
-    registry.manager.add_commands(cli)
-    assert CliRunner().invoke(cli, ["hello"]).output == "hello from a plugin\n"
+    registry.manager.add_commands(group, reserved=["doctor"])
+    assert CliRunner().invoke(group, ["doctor", "--help"]).output.startswith("Usage: ctxbench doctor [OPTIONS]\n\n  Check this")
+    assert CliRunner().invoke(group, ["hello"]).output == "hello from a plugin\n"
     problems = [(f.origin.distribution, f.stage, f.error) for f in registry.failures]
     assert problems == [
         ("b-command", "ctxbench_commands", "PluginError: command 'hello' is taken"),
         ("c-command", "ctxbench_commands", "ZeroDivisionError: division by zero"),
+        ("d-command", "ctxbench_commands", "PluginError: command 'doctor' is taken"),
     ]
+
+
+def test_listed_commands():
+    """The list of commands, which imports none of them, says what each says of itself."""
+    for name, text in COMMANDS.items():
+        command = cli.get_command(click.Context(cli), name)
+        assert (command.name, command.get_short_help_str(200)) == (name, text)
+
+
+def test_start_imports_little():
+    """``ctxbench --help`` knows every plugin and imports neither arrays nor images, YAML or a command of ours."""
+    code = (
+        "import sys; from ctxbench_cli import main; sys.argv = ['ctxbench', '--help']\n"
+        "try: main.run_command()\nexcept SystemExit: pass\n"
+        "print(sorted({'numpy', 'PIL', 'yaml', 'duckdb', 'torch', 'multiprocessing.pool', 'ctxbench_cli.commands.run'} & set(sys.modules)))"
+    )
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert output.splitlines()[-1] == "[]"
 
 
 FINISHED = """

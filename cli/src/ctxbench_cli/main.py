@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from typing import Any
@@ -11,7 +12,19 @@ import click
 import ctxbench
 from ctxbench import CtxbenchError
 from ctxbench_cli import entry, signals
-from ctxbench_cli.commands import config, cost, decode, doctor, encode, plugins, run, sql, store
+
+COMMANDS = {
+    "run": "Run an experiment and store every trial.",
+    "sql": "Ask the store in SQL.",
+    "cost": "What FILE would cost in each codec, for each model family, before you run anything.",
+    "encode": "Put the text of FILE into a carrier: page-001.png, ... or carrier.txt.",
+    "decode": "Read the text back from PAGE... with the codec's classical decoder.",
+    "plugins": "List what is installed, from where, and what failed.",
+    "config": "Write, show and check experiment configs.",
+    "store": "Export, merge, check or upgrade a results store.",
+    "doctor": "Check this installation: plugins, tokenizer, codecs, store, accelerator.",
+}
+"""Our own commands, and what the list of them says. Each module is imported when its command runs."""
 
 
 class _OneLine(click.ClickException):
@@ -26,7 +39,27 @@ class _OneLine(click.ClickException):
 
 
 class Cli(click.Group):
-    """Turns every error that a user can cause into one line and an exit code."""
+    """Imports a command when it is asked for, and turns every error that a user can cause into one line and an exit code."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Our own and the plugins', by name."""
+        return sorted({*COMMANDS, *super().list_commands(ctx)})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name; ours come first."""
+        if cmd_name not in COMMANDS:
+            return super().get_command(ctx, cmd_name)
+        command: click.Command = importlib.import_module(f"ctxbench_cli.commands.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands, without importing ours."""
+        helps = dict(COMMANDS)
+        for name, command in self.commands.items():
+            if name not in COMMANDS and not command.hidden:
+                helps[name] = command.get_short_help_str(formatter.width - 6 - max(map(len, self.list_commands(ctx))))
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(helps.items()))
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command that the arguments name."""
@@ -66,14 +99,10 @@ def cli() -> None:
     """Measure when a long text context is cheaper, and still readable, as an image."""
 
 
-for _module in (run, sql, cost, encode, decode, plugins, config, store, doctor):
-    cli.add_command(_module.command)
-
-
 def run_command() -> None:
     """Add the commands of plugins, and run the command that the arguments name."""
     try:
-        ctxbench.load_plugins().manager.add_commands(cli)
+        ctxbench.load_plugins().manager.add_commands(cli, reserved=COMMANDS)
     except CtxbenchError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)

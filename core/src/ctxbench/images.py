@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from ctxbench.errors import DecodeError
@@ -121,6 +120,8 @@ def _eight_bits(band: Image.Image) -> Image.Image:
     """Grey of 16 bits as grey of 8: Pillow would cut it off at 255. Other modes as they are."""
     if not band.mode.startswith("I"):
         return band
+    import numpy as np  # for these modes alone: the command line imports this module for its bounds
+
     values = np.asarray(band)
     return Image.fromarray((np.clip(values, 0, 65535) >> 8).astype(np.uint8))
 

@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import attrs
-import numpy as np
-from PIL import Image
 
 from ctxbench.records import Carrier, ImageTokens, Prompt, Reading, Sample, Scores, TokenUsage
 
 if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image
+
     from ctxbench.contamination import TrainingData
 
 SECRET = "ctxbench_secret"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
-from PIL import Image
 
 from ctxbench.errors import EncodeError
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 TokenSource = Literal["processor", "server", "formula"]
 

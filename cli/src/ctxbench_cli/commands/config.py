@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-import yaml
 
 from ctxbench import CtxbenchError
 from ctxbench.config import json_schema, parse_config, read_text
@@ -42,6 +41,8 @@ def show(config: str | None, sets: tuple[str, ...]) -> None:
     text, source = (read_text(Path(config)), config) if config else (read_example("quickstart"), "quickstart")
     experiment = parse_config(text, source, sets)
     click.echo(f"# config hash {experiment.hash}")
+    import yaml
+
     click.echo(yaml.safe_dump(experiment.plain(), sort_keys=False, allow_unicode=True), nl=False)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from importlib.metadata import EntryPoint
 from typing import Any
 
@@ -129,8 +129,8 @@ class PluginManager:
         callers = self._pm.get_hookcallers(self._pm.get_plugin(scoped)) or []
         return sorted(caller.name for caller in callers)
 
-    def add_commands(self, cli: Any) -> None:
-        """Let every plugin add its commands to ``cli``."""
+    def add_commands(self, cli: Any, reserved: Collection[str] = ()) -> None:
+        """Let every plugin add its commands to ``cli``, except those whose name another has, or is ``reserved``."""
         for origin, function in self._implementations("ctxbench_commands"):
             before = dict(cli.commands)
             try:
@@ -143,9 +143,10 @@ class PluginManager:
                 cli.commands.update(before)
                 self._fail(origin, "ctxbench_commands", error)
                 continue
-            for name, command in before.items():
-                if cli.commands.get(name) is not command:
-                    cli.commands[name] = command
+            for name in sorted({*before, *reserved}):
+                if cli.commands.get(name) is not before.get(name):
+                    cli.commands.pop(name, None)
+                    cli.commands.update({name: before[name]} if name in before else {})
                     self._fail(origin, "ctxbench_commands", PluginError(f"command {name!r} is taken"))
 
     def trial_finished(self, result: Any) -> None:
