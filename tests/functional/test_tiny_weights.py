@@ -47,6 +47,14 @@ def test_wheel_carries_the_adapters(name):
     assert sum(path.stat().st_size for path in folder.iterdir()) < 4_000_000
 
 
+@pytest.mark.parametrize(("adapter", "colors"), [("codebook", 2), ("codebook-dense", 4)])
+def test_layouts_are_those_that_the_answers_were_measured_on(adapter, colors):
+    """What a run fills in for ``-c codebook -c render``: the options under which the tests below see it read."""
+    layouts = ctxbench.load_plugins().model("tiny", adapter=adapter).layouts
+    assert layouts == {"codebook": {**WORDS, "colors": colors}, "render": RENDER}
+    assert ctxbench.load_plugins().model("tiny").layouts == {"render": RENDER}
+
+
 @pytest.mark.parametrize(("codec", "options", "least"), [("text", {}, 9), ("render", RENDER, 5)])
 def test_finds_needles(codec, options, least):
     """Seven random digits cannot be guessed: a wrong tokenizer, template or patch layout gives none."""

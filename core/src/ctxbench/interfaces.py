@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import attrs
@@ -68,6 +69,10 @@ class Codec(Component, abc.ABC):
     fidelity: ClassVar[Literal["exact", "approximate"]] = "exact"
     """``exact``: a clean page decodes to the very text, or :class:`~ctxbench.errors.DecodeError`. ``approximate``: an OCR-like
     decoder, whose errors are measured and not excluded."""
+
+    verbatim: ClassVar[bool] = False
+    """True if the carrier's text is the very context, without pages. There is nothing to decode then: a run checks that it is so, and
+    takes the carrier's text for what :meth:`decode` gives."""
 
     @abc.abstractmethod
     def encode(self, text: str) -> Carrier:
@@ -168,6 +173,10 @@ class Model(Component, abc.ABC):
     training_data: tuple[TrainingData, ...] | None = ()
     """Records of the ctxbench data that the weights were trained on. Empty: nothing says that they were trained on any, as with an
     original model of a hub. ``None``: they were trained, or are an adapter, and the record is missing."""
+
+    layouts: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
+    """Options of the codecs whose pages the weights were trained on, by codec name, an adapter's before its model's. A run uses them for a
+    codec that its config gives no options, and says so if its pages differ."""
 
     shares: str | None = None
     """A key. Models with an equal key hold the same memory: it is freed when the last of them is closed. ``None``: this one is alone."""

@@ -12,6 +12,7 @@ from ctxbench.config import ComponentConfig, ExperimentConfig, TokenConfig
 from ctxbench.errors import ConfigError
 from ctxbench.identity import identify
 from ctxbench.interfaces import Codec, Component, Metric, Model, Task, TokenCounter
+from ctxbench.layouts import check_layouts, completed, strange
 from ctxbench.registry import Registry, nearest
 from ctxbench.secrets import Secrets, secret_options
 from ctxbench.seeds import derive_seed, stable_hash
@@ -29,7 +30,7 @@ class Part:
         options: as the config gives them, secrets among them: never stored.
         config: what is stored of them. ``version`` and ``fingerprint`` as in :class:`~ctxbench.identity.Identity`.
         identity: hash of all that decides what the component does; ``unversioned`` leaves its version out.
-        decodes: for a codec: whether it has a classical decoder.
+        decodes: for a codec: whether it has a classical decoder. ``verbatim``: whether its carriers are the context itself.
     """
 
     kind: str
@@ -42,6 +43,7 @@ class Part:
     identity: str
     unversioned: str
     decodes: bool = False
+    verbatim: bool = False
 
     def make(self, registry: Registry) -> Component:
         """Make the component anew."""
@@ -61,6 +63,11 @@ class Reader:
     runtime: dict[str, Any]
     identity: str
     unversioned: str
+
+    @property
+    def title(self) -> str:
+        """The model and its adapter, in a sentence."""
+        return f"model {self.label!r}" + (f" with adapter {self.adapter!r}" if self.adapter else "")
 
     @property
     def memory(self) -> str:
@@ -116,7 +123,7 @@ class Group:
 
 @attrs.frozen
 class Experiment:
-    """A config with every component found and checked."""
+    """A config with every component found and checked; ``notes`` are for whoever runs it."""
 
     config: ExperimentConfig
     session: Session
@@ -126,6 +133,7 @@ class Experiment:
     augmentations: tuple[Part, ...]
     metrics: dict[str, tuple[Part, ...]]
     secrets: Secrets
+    notes: tuple[str, ...] = ()
     _cells: dict[tuple[str, int, str], list[Cell]] = attrs.field(factory=dict, init=False, repr=False, eq=False)
 
     @property
@@ -210,13 +218,15 @@ def resolve(config: ExperimentConfig, session: Session) -> Experiment:
     secrets = Secrets.of(config, registry)
     with secrets.hidden():
         tasks = _parts(registry, "task", config.tasks, "tasks")
-        codecs = _parts(registry, "codec", config.codecs, "codecs")
+        readers = _readers(config, registry)
+        layouts, notes = completed(config.codecs, readers)
+        codecs = _parts(registry, "codec", layouts, "codecs")
         augmentations = _parts(registry, "augmenter", config.augmentations, "augmentations")
         metrics = _metrics(config, registry, tasks)
         _check_token_families(config, session)
         _parts(registry, "executor", [config.run.executor], "run.executor")
-        readers = _readers(config, registry)
-    return Experiment(config, session, readers, tasks, codecs, augmentations, metrics, secrets)
+    notes += strange(codecs, readers)
+    return Experiment(config, session, readers, tasks, codecs, augmentations, metrics, secrets, tuple(notes))
 
 
 def _parts(registry: Registry, kind: str, configs: Sequence[ComponentConfig], key: str) -> tuple[Part, ...]:
@@ -235,11 +245,12 @@ def part_of(registry: Registry, kind: str, config: ComponentConfig, path: str) -
         found = identify(kind, config.name, entry.origin, component, config.options, secrets=secret_options(entry.record, component))
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
-    decodes = isinstance(component, Codec) and bool(component.can_decode)
-    options = dict(config.options)
-    return Part(
-        kind, config.name, config.label, options, found.config, found.version, found.fingerprint, found.full, found.unversioned, decodes
+    made = Part(
+        kind, config.name, config.label, dict(config.options), found.config, found.version, found.fingerprint, found.full, found.unversioned
     )
+    if isinstance(component, Codec):
+        return attrs.evolve(made, decodes=bool(component.can_decode), verbatim=bool(component.verbatim))
+    return made
 
 
 def _metrics(config: ExperimentConfig, registry: Registry, tasks: Sequence[Part]) -> dict[str, tuple[Part, ...]]:
@@ -282,6 +293,7 @@ def _readers(config: ExperimentConfig, registry: Registry) -> tuple[Reader, ...]
 
 def _reader(registry: Registry, wanted: ComponentConfig, adapter: str | None) -> Reader:
     model = registry.model(wanted.name, adapter=adapter, **wanted.options)
+    check_layouts(model.layouts)
     base = wanted.name.partition(":")[0]
     entry = registry.find("model", base)
     runtime = dict(model.runtime)

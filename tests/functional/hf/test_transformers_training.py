@@ -182,6 +182,7 @@ def test_an_adapter_knows_what_it_was_trained_on_and_rows_name_it(
     assert record["data_fingerprint"] == data.fingerprint
     reader = ctxbench_transformers.load(config.model, config.output)
     assert reader.training_data is not None
+    assert (record["layouts"], reader.layouts) == ({"toy_blocks": {}}, {"toy_blocks": {}})
     assert [some.fingerprint for some in reader.training_data] == [data.fingerprint]
     assert ctxbench_transformers.load(config.model).training_data == ()
     from ctxbench.config import make_config

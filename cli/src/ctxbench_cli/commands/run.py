@@ -162,3 +162,5 @@ def _dry_run(experiment: ExperimentConfig, output: str) -> None:
     click.echo(f"  {'samples':14}{plan['samples']} in each cell, seed {experiment.seed}")
     click.echo(f"  {'store':14}{experiment.store}")
     click.echo(f"  {'config hash':14}{plan['config_hash']}")
+    for note in plan["notes"]:
+        click.echo(f"note: {note}", err=True)

@@ -110,6 +110,12 @@ def carrier(value: object) -> Carrier:
     return found
 
 
+def verbatim(carrier: Carrier, context: str) -> None:
+    """The carrier is the context itself, as its codec says of all that it makes."""
+    if carrier.pages or carrier.text != context:
+        raise ValueError("the codec says that its carriers are the context itself (verbatim), and this one is not")
+
+
 def image_tokens(value: object) -> ImageTokens:
     """Counts that can be added."""
     found = expect(value, ImageTokens, "what the token counter's image() returns")

@@ -40,6 +40,7 @@ def preview(config: ExperimentConfig, registry: Registry | None = None, componen
             "codecs": [part.label for part in experiment.codecs],
             "augmentations": [part.label for part in experiment.augmentations],
             "samples": config.samples,
+            "notes": list(experiment.notes),
             "metrics": {task: [part.label for part in parts] for task, parts in experiment.metrics.items()},
         }
     finally:

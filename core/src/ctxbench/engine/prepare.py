@@ -30,7 +30,13 @@ from ctxbench.session import Recipe, Session
 
 @attrs.frozen
 class Job:
-    """One sample in one codec, under every augmentation that is wanted of it. ``number`` is its place in the run."""
+    """One sample in one codec, under every augmentation that is wanted of it.
+
+    Attributes:
+        number: its place in the run.
+        channel: whether its pages are decoded. ``decoder``: whether any job of the run needs a decoder process, which must be there before
+            the first page is encoded.
+    """
 
     number: int
     task: Part
@@ -41,6 +47,7 @@ class Job:
     tokens: TokenConfig
     system: str
     channel: bool
+    decoder: bool
 
 
 @attrs.frozen
@@ -95,9 +102,7 @@ class Preparer:
         """Do a job. Raises nothing but KeyboardInterrupt."""
         if multiprocessing.parent_process() is not None:
             sys.stdout = sys.stderr  # results alone go to stdout, whatever a plugin prints
-        decoder = None
-        if job.channel:
-            decoder = _decoder(self.recipe)
+        decoder = _decoder(self.recipe) if job.decoder else None
         session = self.recipe.session()
         with session.active():
             try:
@@ -136,6 +141,8 @@ def _prepare(job: Job, session: Session, decoder: DecoderProcess | None, limit: 
     codec = cast(Codec, component(session, job.codec, "encode"))
     carrier, encode_seconds = staged("encode", lambda: checks.carrier(codec.encode(sample.context)))
     _unchanged(job.codec, codec, "encode")
+    if job.codec.verbatim:
+        staged("encode", lambda: checks.verbatim(carrier, sample.context))
     hint, _ = staged("encode", lambda: checks.text(codec.hint(sample.language), "the codec's hint"))
     (encoded, counts, room), _ = staged("count", lambda: _count(job, sample, length, hint, carrier))
     variants: dict[str, Variant] = {}
@@ -169,8 +176,12 @@ def _unchanged(part: Part, made: Component, stage: Stage) -> None:
 
 
 def _count(job: Job, sample: Sample, length: int, hint: str, carrier: Carrier) -> tuple[tuple[PageCost, ...], TextCounts, int]:
+    known: dict[str | None, int] = {sample.context: length, None: 0, "": 0}  # a text carrier is the context, and hints may be equal
+
     def tokens(text: str | None) -> int:
-        return reference_tokens(job.tokens, text) if text else 0
+        if text not in known:
+            known[text] = reference_tokens(job.tokens, text or "")
+        return known[text]
 
     plain = plain_text_hint(sample.language)
     counts = TextCounts(
@@ -207,14 +218,22 @@ def _variant(
         _unchanged(part, augmenter, "augment")
         costs, _ = staged("count", lambda: _costs(job, pages))
         channel = None
-        if decoder is not None and job.codec.decodes:
-            decoded, _ = staged("channel", lambda: decoder.decode(job.codec, Carrier(carrier.text, pages), limit))
+        if job.channel and job.codec.decodes:
+            decoded = _decoded(job.codec, Carrier(carrier.text, pages), decoder, limit)
             if decoded.failure is not None:
                 raise StageError(decoded.failure)
             channel = _channel(session, job.task, sample, decoded)
     except StageError as error:
         return Variant(failure=error.failure)
     return Variant(pages, costs, tuple(page_sha256(page) for page in pages), channel, seconds)
+
+
+def _decoded(codec: Part, carrier: Carrier, decoder: DecoderProcess | None, limit: float | None) -> Decoded:
+    if codec.verbatim:
+        return Decoded(carrier.text)
+    assert decoder is not None
+    found, _ = staged("channel", lambda: decoder.decode(codec, carrier, limit))
+    return found
 
 
 def augment(pages: Sequence[Image.Image], augmenter: Augmenter, seed: int) -> tuple[Image.Image, ...]:

@@ -147,8 +147,7 @@ class RowMaker:
             if len(self._overlaps) >= MOST_OVERLAPS:
                 self._overlaps.clear()
             self._overlaps[key] = training_overlap(records, sample.context)
-        name = f"model {reader.label!r}" + (f" with adapter {reader.adapter!r}" if reader.adapter else "")
-        self._guard.check(name, trial.cell.task.label, self._overlaps[key])
+        self._guard.check(reader.title, trial.cell.task.label, self._overlaps[key])
         return self._overlaps[key]
 
     def _counts_differ(self, trial: Trial, variant: Variant, reading: Reading) -> bool:

@@ -99,6 +99,7 @@ class _Run:
         report.cells = [cell.id for cell in experiment.cells()]
         report.config_hash = experiment.config_hash
         now = environment(experiment)
+        report.notes += experiment.notes
         report.notes += changes(store.environments(found.runs), found.runs, now)
         self.progress.start(found.planned, found.stored)
         try:
@@ -228,9 +229,17 @@ def make_job(experiment: Experiment, group: Group, trials: Iterable[Trial], numb
     """The CPU work of some trials of a group."""
     config = experiment.config
     wanted = {trial.cell.augmentation.label: (trial.cell.augmentation, trial.augmentation_seed) for trial in trials}
-    channel = wants_channel(experiment)
     return Job(
-        number, group.task, group.bucket, group.sample_seed, group.codec, tuple(wanted.values()), config.tokens, config.system, channel
+        number=number,
+        task=group.task,
+        bucket=group.bucket,
+        sample_seed=group.sample_seed,
+        codec=group.codec,
+        augmentations=tuple(wanted.values()),
+        tokens=config.tokens,
+        system=config.system,
+        channel=wants_channel(experiment),
+        decoder=wants_channel(experiment) and any(codec.decodes and not codec.verbatim for codec in experiment.codecs),
     )
 
 

@@ -17,7 +17,7 @@ from ctxbench.results import TrialResult
 from ctxbench.store import Store
 from ctxbench.store.interrupts import interrupts_wait
 
-FLUSH_ROWS = 256
+FLUSH_ROWS = 1024
 FLUSH_SECONDS = 2.0
 
 
@@ -36,7 +36,7 @@ class Writer:
     _flushed: float = attrs.field(factory=time.monotonic, init=False)
 
     def add(self, row: TrialResult, pages: Sequence[Image.Image] = ()) -> None:
-        """Take a row; it is stored within two seconds or 256 rows.
+        """Take a row; it is stored within two seconds, and with the 1,024th row.
 
         Raises:
             StoreError: it could not be written.

@@ -94,6 +94,8 @@ def round_trip(subject: Subject, given: CodecGiven, name: str) -> str:
         return "refused by name"
     if not codec.can_decode:
         return "encoded"
+    if codec.verbatim:
+        require(carrier.text == text and not carrier.pages, "is declared verbatim, but the carrier is not the text itself")
     if codec.fidelity == "exact":
         found = codec.decode(carrier)
         require(found == text, f"decoded to another text: {shown(found)} instead of {shown(text)}")

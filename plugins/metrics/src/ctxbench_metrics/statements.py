@@ -7,6 +7,7 @@ punctuation and extra white space removed), identifiers as RULER's (Hsieh et al.
 
 from __future__ import annotations
 
+import functools
 import re
 import string
 import unicodedata
@@ -78,6 +79,7 @@ def gives(text: str, expected: Expected) -> bool:
     return not _echoes(plain, expected) and any(_matches(asserted, expected, token) for token in (_TOKEN_GROUPED, _TOKEN))
 
 
+@functools.lru_cache(maxsize=64)
 def fold(text: str) -> str:
     """NFKC, lower case, plain apostrophes and hyphens, no quotation marks, emphasis or control characters, single blanks in a line."""
     plain = _CONTROL.sub("\n", unicodedata.normalize("NFKC", text).translate(_MARKUP).casefold())
@@ -135,6 +137,7 @@ def _matches(asserted: str, expected: Expected, token: re.Pattern[str]) -> bool:
     return order == list(dict.fromkeys(expected.values)) if expected.ordered else set(order) == set(expected.values)
 
 
+@functools.lru_cache(maxsize=256)
 def _is_token(value: str) -> bool:
     """An identifier: one token with a digit or a hyphen in it, of which each character counts."""
     folded = fold(value).strip()
@@ -150,6 +153,7 @@ def _signed(text: str, match: re.Match[str]) -> str:
     return "-" + match[0] if minus else match[0]
 
 
+@functools.lru_cache(maxsize=256)
 def _key(token: str) -> str:
     """An identifier without what groups its characters: 4,821,973 is 4821973, and a UUID needs no hyphens."""
     folded = fold(token).strip()

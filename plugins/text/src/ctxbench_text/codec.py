@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import attrs
 
 from ctxbench import Carrier, Codec, DecodeError, plain_text_hint, require_text
@@ -10,6 +12,8 @@ from ctxbench import Carrier, Codec, DecodeError, plain_text_hint, require_text
 @attrs.frozen
 class TextCodec(Codec):
     """The context stands in the prompt as text."""
+
+    verbatim: ClassVar[bool] = True
 
     def encode(self, text: str) -> Carrier:
         """A carrier that holds the text itself."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -73,6 +73,7 @@ class TinyModel(Model):
     adapter_fingerprint: str = attrs.field(init=False, eq=False)
     family: str | None = attrs.field(init=False, eq=False)
     training_data: tuple[TrainingData, ...] | None = attrs.field(init=False, eq=False, repr=False)
+    layouts: Mapping[str, Mapping[str, Any]] = attrs.field(init=False, eq=False, repr=False)
     shares: str | None = attrs.field(init=False, eq=False, repr=False)
     _inner: Model = attrs.field(init=False, eq=False, repr=False)
 
@@ -89,7 +90,7 @@ class TinyModel(Model):
             **merge,
         )
         object.__setattr__(self, "_inner", inner)
-        for name in ("fingerprint", "adapter_fingerprint", "family", "training_data", "shares"):
+        for name in ("fingerprint", "adapter_fingerprint", "family", "training_data", "layouts", "shares"):
             object.__setattr__(self, name, getattr(inner, name))
 
     @property

@@ -85,6 +85,12 @@ def draws(config: dict[str, Any], curves: Path, stage: str) -> list[Draw]:
     return made
 
 
+def layouts(config: dict[str, Any], name: str) -> dict[str, dict[str, Any]]:
+    """The options of each codec whose pages the stage shows: what its weights read. A run fills them in where none are given."""
+    tracks = config["stages"][name]["tracks"].values()
+    return {track["codec"]: dict(track["codec_options"]) for track in tracks if track.get("codec_options")}
+
+
 def write_record(config: dict[str, Any], curves: Path, name: str, folder: Path, tell: Callable[[str], None]) -> None:
     """Write the record of what a stage ends with beside its weights."""
     chain = stages_of(config, name)
@@ -103,7 +109,7 @@ def write_record(config: dict[str, Any], curves: Path, name: str, folder: Path, 
     )
     plain = [[d.stage, d.track, d.source.task, d.source.task_options, d.length, d.count] for d in plan]
     data = collector.data(ctxbench.stable_hash([plain, sorted(tasks)]), covers)
-    record: dict[str, Any] = {"training_data": [data.plain()]}
+    record: dict[str, Any] = {"training_data": [data.plain()], "layouts": layouts(config, name)}
     if base_of(config, name) != name:
         from ctxbench_transformers.sources import model_fingerprint
 

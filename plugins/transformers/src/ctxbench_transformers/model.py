@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -86,6 +86,7 @@ class HFModel(Model):
     adapter_fingerprint: str = attrs.field(init=False, eq=False)
     family: str | None = attrs.field(init=False, eq=False)
     training_data: tuple[TrainingData, ...] | None = attrs.field(init=False, eq=False, repr=False)
+    layouts: Mapping[str, Mapping[str, Any]] = attrs.field(init=False, eq=False, repr=False)
     _held: dict[str, Any] = attrs.field(init=False, factory=dict, eq=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
@@ -104,6 +105,7 @@ class HFModel(Model):
             "adapter_fingerprint": sources.adapter_fingerprint(adapter) if adapter else "",
             "family": sources.token_family(folder),
             "training_data": provenance.of_reader(folder, adapter),
+            "layouts": provenance.layouts_of(folder, adapter),
         }
         for name, value in found.items():
             object.__setattr__(self, name, value)

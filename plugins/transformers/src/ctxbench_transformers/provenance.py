@@ -9,11 +9,14 @@ from __future__ import annotations
 import functools
 import json
 import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import attrs
 
 from ctxbench import ModelError, contamination
+from ctxbench.config import ComponentConfig
 from ctxbench.contamination import TrainingData
 
 RECORD = contamination.FILE
@@ -21,12 +24,23 @@ MARK = "ctxbench_training"
 """Key of ``config.json`` in a model that was tuned as a whole; its value is the fingerprint of the data."""
 
 
+LAYOUTS = "layouts"
+"""Key of the record: the options of the codecs that were trained on."""
+
+
 @attrs.frozen(eq=False)
 class TrainingRecord:
-    """Fingerprint of the base model, and the data sets of this and earlier trainings; ``None`` if those of one of them are not known."""
+    """What is known of a training.
+
+    Attributes:
+        base: fingerprint of the base model.
+        data: the data sets of this and earlier trainings; ``None`` if those of one of them are not known.
+        layouts: the options of each codec whose pages it saw, by codec name.
+    """
 
     base: str | None
     data: tuple[TrainingData, ...] | None
+    layouts: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict)
 
 
 def read_record(folder: Path) -> TrainingRecord | None:
@@ -48,7 +62,8 @@ def _read(folder: Path, size: int, changed: int) -> TrainingRecord:
     data = contamination.read(folder)
     try:
         record = json.loads((folder / RECORD).read_text("utf-8"))
-        return TrainingRecord(record.get("model_fingerprint"), None if record.get("earlier_unknown") else data)
+        known = None if record.get("earlier_unknown") else data
+        return TrainingRecord(record.get("model_fingerprint"), known, dict(record.get(LAYOUTS) or {}))
     except (OSError, ValueError, AttributeError) as error:
         raise ModelError(f"{folder / RECORD}: broken training record ({type(error).__name__}: {error}); remove it to go without") from None
 
@@ -83,6 +98,24 @@ def of_reader(model: Path, adapter: Path | None) -> tuple[TrainingData, ...] | N
     parts = [of_model(model), *([] if adapter is None else [of_adapter(adapter)])]
     known = [part for part in parts if part is not None]
     return contamination.together(*known) if len(known) == len(parts) else None
+
+
+def layouts_of(model: Path, adapter: Path | None) -> dict[str, Mapping[str, Any]]:
+    """The options of each codec whose pages a model and its adapter saw; the adapter's count first.
+
+    Raises:
+        ModelError: a record is broken.
+    """
+    records = [read_record(folder) for folder in (model, adapter) if folder is not None]
+    return {codec: options for record in records if record for codec, options in record.layouts.items()}
+
+
+def layouts_in(codecs: Iterable[ComponentConfig]) -> dict[str, dict[str, Any]]:
+    """The options of each codec of a training set, defaults left open; none of a codec that it has in several layouts."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for codec in codecs:
+        found.setdefault(codec.name, []).append(dict(codec.options))
+    return {name: given[0] for name, given in found.items() if len(given) == 1}
 
 
 _warned: set[tuple[str, str]] = set()

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from ctxbench import ConfigError, DecodeError, Prompt, Sample, contamination, tokens
+from ctxbench.config import ComponentConfig, make_config
 from ctxbench.contamination import TrainingData
 from ctxbench.engine import answer_room
 from ctxbench.images import MAX_PIXELS, open_page
@@ -91,6 +92,11 @@ class Dataset:
     def fingerprint(self) -> str:
         """SHA-256 over the records' ids, contexts, answers and pixels."""
         return str(self.manifest["fingerprint"])
+
+    @property
+    def codecs(self) -> tuple[ComponentConfig, ...]:
+        """What carried the contexts, as the data set's config names it."""
+        return tuple(make_config({"codecs": [codec]}, str(self.folder)).codecs[0] for codec in self.manifest["config"]["codecs"])
 
     def training_data(self) -> tuple[TrainingData, ...]:
         """Records of the contexts' n-grams: as ``ctxbench data build`` wrote them, else (early versions wrote none) made here.

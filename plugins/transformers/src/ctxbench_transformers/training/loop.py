@@ -179,6 +179,7 @@ class Trainer:
             "earlier_unknown": earlier is None,
             "data_fingerprint": data.fingerprint,
             "data_config": data.manifest["config"],
+            provenance.LAYOUTS: provenance.layouts_in(data.codecs),
             "training_config": self.config.plain(),
             "model_fingerprint": self.state.identity["model"],
             "processes": self.world.size,
