@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import ctxbench
 import ctxbench_tiny
 from ctxbench import Prompt, derive_seed, load_plugins
 from ctxbench.engine.prompts import compose
