@@ -21,7 +21,7 @@ COMMANDS = {
     "decode": "Read the text back from PAGE... with the codec's classical decoder.",
     "plugins": "List what is installed, from where, and what failed.",
     "config": "Write, show and check experiment configs.",
-    "store": "Export, merge, check or upgrade a results store.",
+    "store": "Export, merge, copy, check or upgrade a results store.",
     "doctor": "Check this installation: plugins, tokenizer, codecs, store, accelerator.",
 }
 """Our own commands, and what the list of them says. Each module is imported when its command runs."""

@@ -17,6 +17,7 @@ from ctxbench.registry import Registry, nearest
 from ctxbench.secrets import Secrets, secret_options
 from ctxbench.seeds import derive_seed, stable_hash
 from ctxbench.session import Session
+from ctxbench.shards import Shard
 
 EVALUATION = "sample"
 """First part of every evaluation sample's seed. Training data must use another word here."""
@@ -146,12 +147,26 @@ class Experiment:
         found = {o.distribution: o.version for o in self.session.registry.manager.origins.values()}
         return dict(sorted(found.items()))
 
+    @property
+    def shard(self) -> Shard:
+        """The part of the plan that is to be run: by default the whole of it."""
+        return Shard.parse(self.config.run.shard or "1/1")
+
+    @property
+    def size(self) -> int:
+        """The number of trials in :meth:`groups`."""
+        lengths = len(self.tasks) * len(self.config.buckets)
+        samples = sum(self.shard.samples(self.config.samples, cell) for cell in range(lengths))
+        return samples * len(self.codecs) * len(self.augmentations) * len(self.readers)
+
     def groups(self) -> Iterator[Group]:
-        """Every trial, in groups that share their CPU work; samples outermost, so that a run cut short has whole samples."""
-        seed = self.config.seed
+        """Every trial of the shard, in groups that share their CPU work; samples outermost, so that a run cut short has whole samples."""
+        seed, shard = self.config.seed, self.shard
         for index in range(self.config.samples):
-            for task in self.tasks:
-                for bucket in self.config.buckets:
+            for number, task in enumerate(self.tasks):
+                for place, bucket in enumerate(self.config.buckets):
+                    if not shard.holds(index, number * len(self.config.buckets) + place):
+                        continue
                     sample_seed = derive_seed(EVALUATION, seed, task.name, bucket, index)
                     # One draw of damage for each level and sample, whatever the codec and whatever the release: so they can be paired.
                     damage = [derive_seed("augmentation", sample_seed, level.name, level.config) for level in self.augmentations]

@@ -7,13 +7,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import attrs
 import click
 
 from ctxbench import CtxbenchError, UsageError, load_plugins
 from ctxbench.config import ExperimentConfig, apply_overrides, make_config, parse_component, read_text, read_yaml
 from ctxbench.plugin import plugin_output_to_stderr
+from ctxbench.shards import Shard
 from ctxbench_cli import signals
 from ctxbench_cli.configs import read_example
+from ctxbench_cli.status import print_status
 
 MANY_TRIALS, MOST_TRIALS = 10_000, 1_000_000
 """Trials from which on a plan's size is said, and beyond which it has to be confirmed."""
@@ -97,10 +100,12 @@ def _only_installed(data: dict[str, Any], flags: dict[str, Any]) -> None:
 @click.option("--no-channel", is_flag=True, help="Skip the classical decoding of every page.")
 @click.option("--fail-fast", is_flag=True, help="Stop at the first trial that fails.")
 @click.option("--retry-errors", is_flag=True, help="Run again the stored trials that ended in an error.")
+@click.option("--shard", metavar="K/N", help="Run the K-th of N parts of the plan, into a store of its own beside the store's name.")
 @click.option("--yes", is_flag=True, help=f"Run also more than {MOST_TRIALS:,} trials.")
 @click.option("--dry-run", is_flag=True, help="Check everything and say what would run; run nothing.")
+@click.option("--status", is_flag=True, help="Say what is stored and what is missing, shards and running stores included; run nothing.")
 @click.option("--format", "output", type=click.Choice(["table", "json"]), default="table", show_default=True)
-def command(config: str | None, sets: tuple[str, ...], yes: bool, dry_run: bool, output: str, **flags: Any) -> None:
+def command(config: str | None, sets: tuple[str, ...], yes: bool, dry_run: bool, status: bool, output: str, **flags: Any) -> None:
     """Run an experiment and store every trial.
 
     Without CONFIG it runs the built-in quickstart. Running the same command again goes on where it stopped.
@@ -116,6 +121,11 @@ def command(config: str | None, sets: tuple[str, ...], yes: bool, dry_run: bool,
     if workers is not None:
         sets = (f"run.executor.workers={workers}", *sets)
     experiment = build_config(config, flags, sets)
+    if status:
+        print_status(experiment, output)
+        return
+    if experiment.run.shard is not None:
+        experiment = attrs.evolve(experiment, store=Shard.parse(experiment.run.shard).store(experiment.store))
     if dry_run:
         _dry_run(experiment, output)
         return

@@ -13,16 +13,18 @@ from ctxbench_cli.files import read_context
 @click.argument("query", metavar="QUERY")
 @click.option("--store", type=click.Path(), default="ctxbench.duckdb", show_default=True, help="The store to ask.")
 @click.option("--format", "output", type=click.Choice(["table", "csv", "json", "jsonl"]), default="table", show_default=True)
-def command(query: str, store: str, output: str) -> None:
+@click.option("--live", is_flag=True, help="While a run writes the store: ask a copy of what it has stored by now.")
+def command(query: str, store: str, output: str, live: bool) -> None:
     """Ask the store in SQL. It is opened read-only; no query can reach another file, the network or an extension.
 
     QUERY is one SQL statement, the name of a table (runs, trials, scores, pages) or of a view (results, summary, frontier,
     attribution, errors), or '-' to read it from stdin.
     """
     from ctxbench.store import Store, formats
+    from ctxbench.store.snapshot import live as opened_live
 
     text = read_context("-") if query == "-" else query
-    with Store.open_read_only(store) as opened:
+    with opened_live(store) if live else Store.open_read_only(store) as opened:
         rows = opened.rows(text)
         if output == "table":
             from ctxbench_cli.sqltable import print_rows

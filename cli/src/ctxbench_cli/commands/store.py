@@ -1,4 +1,4 @@
-"""``ctxbench store export|import|verify|upgrade``"""
+"""``ctxbench store export|import|snapshot|verify|upgrade``"""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ STORE = click.option("--store", type=click.Path(), default="ctxbench.duckdb", sh
 
 @click.group("store")
 def command() -> None:
-    """Export, merge, check or upgrade a results store."""
+    """Export, merge, copy, check or upgrade a results store."""
 
 
 @command.command("export")
@@ -49,6 +49,19 @@ def import_command(sources: tuple[Path, ...], store: str) -> None:
                 f"{source}: {added.trials:,} trials added ({added.replaced:,} in place of an error), {added.runs:,} runs, "
                 f"{added.scores:,} scores, {added.pages:,} pages"
             )
+
+
+@command.command("snapshot")
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="A new file.")
+@STORE
+def snapshot_command(output: Path, store: str) -> None:
+    """Copy a store while a run writes it: all that was stored by this moment, without page images."""
+    from ctxbench.store import Store
+    from ctxbench.store.snapshot import snapshot
+
+    snapshot(store, output)
+    with Store.open_read_only(output) as opened:
+        click.echo(f"{output}: {opened.query('SELECT count(*) FROM trials').rows[0][0]:,} trials")
 
 
 @command.command("verify")

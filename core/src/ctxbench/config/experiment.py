@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 
 from ctxbench.config.components import ComponentConfig, named
-from ctxbench.config.values import Boolean, Component, Integer, ListOf, Optional, Positive, Section, String, setting
+from ctxbench.config.values import Boolean, Component, Integer, ListOf, Optional, Positive, Section, ShardOf, String, setting
 from ctxbench.seeds import stable_hash
 
 
@@ -55,6 +55,7 @@ class RunConfig:
     channel: bool = setting(Boolean(), "Also decode every page classically, to tell channel loss from reader loss.", True)
     images: str = setting(String(("all", "failures", "none")), "Which page images to keep beside the store.", "none")
     fail_fast: bool = setting(Boolean(), "Stop at the first trial that fails.", False)
+    shard: str | None = setting(Optional(ShardOf()), "Run one part of the plan, 3/16 for the third of sixteen; null runs all of it.", None)
     retry_errors: bool = setting(Boolean(), "Run stored trials again whose row is an error.", False)
 
 

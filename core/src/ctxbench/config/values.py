@@ -12,6 +12,7 @@ import attrs
 from ctxbench.config.components import ComponentConfig
 from ctxbench.errors import ConfigError
 from ctxbench.registry import nearest
+from ctxbench.shards import Shard
 
 
 def fail(path: str, message: str) -> ConfigError:
@@ -95,6 +96,22 @@ class String(Value):
 
     def schema(self) -> dict[str, Any]:
         return {"enum": list(self.choices)} if self.choices else {"type": "string"}
+
+
+@attrs.frozen
+class ShardOf(Value):
+    """A part of a plan: ``3/16``."""
+
+    def parse(self, value: Any, path: str) -> str:
+        if not isinstance(value, str):
+            raise fail(path, f"expected a shard such as 3/16, got {show(value)}")
+        try:
+            return str(Shard.parse(value))
+        except ConfigError as error:
+            raise fail(path, str(error)) from None
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": r"^\d+/\d+$"}
 
 
 @attrs.frozen

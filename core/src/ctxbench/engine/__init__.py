@@ -7,12 +7,13 @@ from ctxbench.engine.prompts import answer_room, compose
 from ctxbench.engine.report import RunReport
 
 if TYPE_CHECKING:
+    from ctxbench.engine.completion import status
     from ctxbench.engine.dry_run import preview
     from ctxbench.engine.runner import run
 
 
 def __getattr__(name: str) -> Any:
-    """``run`` and ``preview`` bring DuckDB and Arrow with them, which worker processes do without."""
+    """``run``, ``preview`` and ``status`` bring DuckDB and Arrow with them, which worker processes do without."""
     if name == "run":
         from ctxbench.engine.runner import run
 
@@ -21,7 +22,11 @@ def __getattr__(name: str) -> Any:
         from ctxbench.engine.dry_run import preview
 
         return preview
+    if name == "status":
+        from ctxbench.engine.completion import status
+
+        return status
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-__all__ = ["Progress", "RunReport", "Silent", "answer_room", "compose", "preview", "run"]
+__all__ = ["Progress", "RunReport", "Silent", "answer_room", "compose", "preview", "run", "status"]

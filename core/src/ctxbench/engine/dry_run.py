@@ -24,7 +24,7 @@ def preview(config: ExperimentConfig, registry: Registry | None = None, componen
     """
     experiment = resolve(config, Session.of(registry, components))
     try:
-        found = Survey(planned=experiment.config.size)
+        found = Survey(planned=experiment.size)
         if Path(config.store).exists():
             with Store.open_read_only(Path(config.store)) as store:
                 found = survey(experiment, store)

@@ -94,7 +94,7 @@ def pending(experiment: Experiment, store: Store) -> Iterator[Chunk]:
 
 def survey(experiment: Experiment, store: Store) -> Survey:
     """Count what is planned, stored and missing, without keeping it."""
-    found = Survey(planned=experiment.config.size)
+    found = Survey(planned=experiment.size)
     if store.is_empty:
         return found
     again = experiment.config.run.retry_errors

@@ -23,6 +23,8 @@ NO_OUTSIDE = {
 MAX_QUERY_MEMORY = 4 << 30
 """Most memory in bytes that a read-only connection uses, where the machine has twice as much."""
 
+_BUSY = "wait until it ends, name another file with --store, or read what it has stored: ctxbench sql --live, ctxbench store snapshot"
+
 RACE_SECONDS = 2.0
 """How long a file that another process is just creating may look like something else."""
 
@@ -107,9 +109,9 @@ def store_error(path: Path, error: Exception) -> StoreError:
     text = one_line(error)
     if held := re.search(r"Conflicting lock is held in (.*?) \(PID (\d+)\)", text):
         holder = f"process {held[2]} ({_command(held[2]) or held[1]})"
-        return StoreError(f"{path}: in use by {holder}; wait until it ends, or name another file with --store")
+        return StoreError(f"{path}: in use by {holder}; {_BUSY}")
     if "Could not set lock" in text:
-        return StoreError(f"{path}: in use by another process; wait until it ends, or name another file with --store")
+        return StoreError(f"{path}: in use by another process; {_BUSY}")
     if "different configuration than existing connections" in text:
         return StoreError(f"{path}: this process has it open already, in the other mode; close that Store first")
     if "No space left" in text or "disk full" in text.lower() or "Disk quota" in text:
