@@ -99,7 +99,7 @@ def broken_page(width: int, height: int, cell: int, colors: int, parity: int, go
     """A codebook page whose header is right and whose payload cannot be corrected, but for the first ``good`` blocks."""
     from ctxbench_codebook import correct, header
     from ctxbench_codebook.layout import GRID, Layout, draw
-    from ctxbench_codebook.reading import to_symbols
+    from ctxbench_codebook.page_reader import to_symbols
 
     layout = Layout(width, height, cell, colors)
     blocks = correct.Blocks(layout.raw_bytes, parity)

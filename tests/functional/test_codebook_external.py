@@ -14,7 +14,7 @@ from PIL import Image
 
 import ctxbench
 from ctxbench import CapacityError, Carrier, ConfigError, DecodeError, tokens
-from ctxbench_codebook_external import chunks, reading, symbols
+from ctxbench_codebook_external import chunks, symbol_reader, symbols
 from ctxbench_codebook_external.codec import CodebookExternal
 
 DATA = Path(__file__).parents[1] / "data" / "codebook_external"
@@ -203,7 +203,7 @@ def test_the_ladder_reads_what_one_look_does_not():
     text = random_text(900)
     (page,) = codec.encode(text).pages
     damaged = [augmenter.apply(page, np.random.default_rng(seed)) for seed in range(12)]
-    plain = sum(bool(reading.read_symbols(np.asarray(image.convert("L")), "qr")) for image in damaged)
+    plain = sum(bool(symbol_reader.read_symbols(np.asarray(image.convert("L")), "qr")) for image in damaged)
     ladder = 0
     for image in damaged:
         with contextlib.suppress(DecodeError):

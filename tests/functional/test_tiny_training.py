@@ -16,7 +16,7 @@ import ctxbench
 TRAIN = Path(__file__).parents[2] / "plugins" / "tiny" / "train"
 sys.path.insert(0, str(TRAIN))
 
-from tinytrain import batches, looking, pages, words  # noqa: E402
+from tinytrain import attention_loss, batches, pages, words  # noqa: E402
 from tinytrain.curriculum import Track  # noqa: E402
 from tinytrain.export import export, make_tokenizer, write_adapter, write_base  # noqa: E402
 from tinytrain.sources import Copy, Lookup, RandomWords, TaskSource  # noqa: E402
@@ -131,7 +131,7 @@ def test_looking_is_learned_at_the_square_of_the_next_word(colors, count):
     """Rows name the position from which a word is written and the visual token that shows it; full attention there costs nothing."""
     source = RandomWords("json_restore", "codebook", [24], codec_options={**CODE, "colors": colors}, inside=1.0)
     example = source.make(random.Random(0), 24)
-    rows = looking.word_rows([example])
+    rows = attention_loss.word_rows([example])
     asked, said = example.prompt_ids(), example.answer_ids()
     assert len(rows) == len(example.codes) - example.given
     page = example.pages[0]
@@ -139,12 +139,12 @@ def test_looking_is_learned_at_the_square_of_the_next_word(colors, count):
     for (_, position, quarter, token), place in zip(rows.tolist(), example.places[example.given :], strict=True):
         assert (asked + said)[token] == batches.IMAGE
         assert quarter == place % count * 4 // count
-        shown = page.bits[token - looking.first_tile(example)].reshape(-1, 12)[place % count] @ (1 << np.arange(11, -1, -1))
+        shown = page.bits[token - attention_loss.first_tile(example)].reshape(-1, 12)[place % count] @ (1 << np.arange(11, -1, -1))
         assert words.to_ids((int(shown),)) == [(asked + said)[position + 1]]
     attention = torch.zeros(1, 2, len(example), len(example))
     attention[0, 1, rows[:, 1], rows[:, 3]] = 1.0
-    assert looking.look_loss((attention,), rows, [looking.Head(0, 1, (0, 1, 2, 3))]) == 0
-    assert looking.look_loss((attention,), rows, [looking.Head(0, 0, (2,))]) > 10
+    assert attention_loss.look_loss((attention,), rows, [attention_loss.Head(0, 1, (0, 1, 2, 3))]) == 0
+    assert attention_loss.look_loss((attention,), rows, [attention_loss.Head(0, 0, (2,))]) > 10
 
 
 def test_squares_of_a_damaged_page_are_found_again():
@@ -169,8 +169,8 @@ def test_heads_that_look_are_found():
     """A threshold of nothing finds every head at every place, one above all attention none."""
     model = make_model(MICRO)
     examples = [TaskSource("json_restore", "render", [32], codec_options={**pages.RENDER, "columns": 47}).make(random.Random(0), 32)]
-    assert looking.looking_heads(model, examples, 0.0) == [looking.Head(0, head, (0, 1, 2, 3)) for head in range(2)]
-    assert looking.looking_heads(model, examples, 1.1) == []
+    assert attention_loss.looking_heads(model, examples, 0.0) == [attention_loss.Head(0, head, (0, 1, 2, 3)) for head in range(2)]
+    assert attention_loss.looking_heads(model, examples, 1.1) == []
 
 
 def test_prompt_ids_equal_the_exported_model_s_own_encoding(tmp_path):

@@ -16,7 +16,7 @@ import ctxbench
 from benchmarks import codebook_fuzz
 from ctxbench import CapacityError, Carrier, DecodeError, EncodeError
 from ctxbench_codebook import codec as module
-from ctxbench_codebook import parity_page, reading
+from ctxbench_codebook import page_reader, parity_page
 from ctxbench_codebook.codec import PRESETS, Codebook
 
 TEXT = "Grüße, 世界! 👋\u200d\r\n\ttab\x00nul\n"
@@ -281,7 +281,7 @@ def test_corrected_blocks_help_to_read_the_others(monkeypatch):
     damage = ctxbench.load_plugins().augmenter("heavy", order="camera", scale=[0.7, 0.701])
     damaged = [damage.apply(page, np.random.default_rng(seed)) for seed in range(4)]
     assert [read(picture) for picture in damaged] == [text] * 4
-    monkeypatch.setattr(reading, "certain_symbols", lambda *_: None)
+    monkeypatch.setattr(page_reader, "certain_symbols", lambda *_: None)
     lost = 0
     for picture in damaged:
         with contextlib.suppress(DecodeError):

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ctxbench import CapacityError, DecodeError
-from ctxbench_codebook import correct, document, header, palette, reading, reed_solomon
+from ctxbench_codebook import correct, document, header, page_reader, palette, reed_solomon
 from ctxbench_codebook.correct import Blocks
 from ctxbench_codebook.header import Header
 from ctxbench_codebook.layout import Layout, pilots
@@ -87,12 +87,12 @@ def test_certain_symbols_are_those_of_corrected_blocks():
     data = np.random.default_rng(1).integers(0, 256, blocks.capacity, np.uint8).tobytes()
     coded = correct.encode(data, blocks)
     payload = ~pilots(layout)[0].ravel()
-    sent = reading.to_symbols(coded, layout.bits, layout.data_cells)
+    sent = page_reader.to_symbols(coded, layout.bits, layout.data_cells)
     damaged = coded.copy()
     damaged[1 :: blocks.count] ^= 85  # the second block is beyond repair
     words, good = correct.mend(damaged, blocks)
     assert good.tolist() == [b != 1 for b in range(blocks.count)]
-    symbols, known = reading.certain_symbols(words, good, layout)
+    symbols, known = page_reader.certain_symbols(words, good, layout)
     assert 0 < known.sum() < payload.sum()
     assert not known[~payload].any()
     assert np.array_equal(symbols[known], sent[known[payload]])
@@ -143,10 +143,10 @@ def test_a_header_with_an_impossible_value_is_none(change):
 def test_bytes_to_symbols_and_back(bits, data, more):
     """Whatever does not fill a byte is filler and is not read."""
     cells = -(-len(data) * 8 // bits) + more
-    symbols = reading.to_symbols(np.frombuffer(data, np.uint8), bits, cells)
+    symbols = page_reader.to_symbols(np.frombuffer(data, np.uint8), bits, cells)
     assert len(symbols) == cells
     assert (symbols < 1 << bits).all()
-    assert reading.to_bytes(symbols, bits).tobytes()[: len(data)] == data
+    assert page_reader.to_bytes(symbols, bits).tobytes()[: len(data)] == data
 
 
 @pytest.mark.parametrize("colors", palette.COLORS)

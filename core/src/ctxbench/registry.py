@@ -193,7 +193,7 @@ class Registry:
 
     def token_counter(self, name: str, **options: Any) -> TokenCounter:
         """Make a token counter of a model family; ``name`` may carry options: ``deepseek-ocr:mode=base``."""
-        from ctxbench.config.reading import parse_component  # which imports this module
+        from ctxbench.config.loading import parse_component  # which imports this module
 
         parsed = parse_component(name)
         if isinstance(parsed, dict):

@@ -2,7 +2,7 @@
 
 from ctxbench.config.components import ComponentConfig, named
 from ctxbench.config.experiment import ExperimentConfig, LimitConfig, RunConfig, TokenConfig
-from ctxbench.config.reading import apply_overrides, load_config, make_config, parse_component, parse_config, read_text, read_yaml
+from ctxbench.config.loading import apply_overrides, load_config, make_config, parse_component, parse_config, read_text, read_yaml
 from ctxbench.config.schema import json_schema
 from ctxbench.config.values import Boolean, Component, Integer, ListOf, Optional, Positive, Section, String, Value, setting
 

@@ -6,7 +6,7 @@ from ctxbench.plugin.kinds import KINDS, Kind, Registered
 from ctxbench.plugin.manager import PluginManager
 from ctxbench.plugin.origins import FIRST_PARTY, Origin
 from ctxbench.plugin.output import plugin_output_to_stderr
-from ctxbench.plugin.records import (
+from ctxbench.plugin.registration import (
     AugmenterRecord,
     CodecRecord,
     ComponentRecord,

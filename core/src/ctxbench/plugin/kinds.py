@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 
 from ctxbench.interfaces import Augmenter, Codec, Executor, Metric, Model, Task, TokenCounter
-from ctxbench.plugin import records
+from ctxbench.plugin import registration
 from ctxbench.plugin.origins import Origin
 
 
@@ -17,20 +17,20 @@ class Kind:
 
     name: str
     hook: str
-    record: type[records.ComponentRecord]
+    record: type[registration.ComponentRecord]
     interface: type[Any]
 
 
 KINDS: dict[str, Kind] = {
     kind.name: kind
     for kind in (
-        Kind("codec", "ctxbench_codecs", records.CodecRecord, Codec),
-        Kind("augmenter", "ctxbench_augmenters", records.AugmenterRecord, Augmenter),
-        Kind("task", "ctxbench_tasks", records.TaskRecord, Task),
-        Kind("metric", "ctxbench_metrics", records.MetricRecord, Metric),
-        Kind("model", "ctxbench_models", records.ModelRecord, Model),
-        Kind("token_counter", "ctxbench_token_counters", records.TokenCounterRecord, TokenCounter),
-        Kind("executor", "ctxbench_executors", records.ExecutorRecord, Executor),
+        Kind("codec", "ctxbench_codecs", registration.CodecRecord, Codec),
+        Kind("augmenter", "ctxbench_augmenters", registration.AugmenterRecord, Augmenter),
+        Kind("task", "ctxbench_tasks", registration.TaskRecord, Task),
+        Kind("metric", "ctxbench_metrics", registration.MetricRecord, Metric),
+        Kind("model", "ctxbench_models", registration.ModelRecord, Model),
+        Kind("token_counter", "ctxbench_token_counters", registration.TokenCounterRecord, TokenCounter),
+        Kind("executor", "ctxbench_executors", registration.ExecutorRecord, Executor),
     )
 }
 
@@ -39,7 +39,7 @@ KINDS: dict[str, Kind] = {
 class Registered:
     """A component's record and where it comes from."""
 
-    record: records.ComponentRecord
+    record: registration.ComponentRecord
     origin: Origin
 
     def __str__(self) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from ctxbench.plugin.records import (
+from ctxbench.plugin.registration import (
     AugmenterRecord,
     CodecRecord,
     ExecutorRecord,

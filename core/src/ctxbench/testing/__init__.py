@@ -20,22 +20,22 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ctxbench.testing.codec import CodecContract
+    from ctxbench.testing.component_contracts import AugmenterContract, MetricContract, TokenCounterContract
     from ctxbench.testing.contract import Contract
     from ctxbench.testing.hostile import HOSTILE
-    from ctxbench.testing.others import AugmenterContract, MetricContract, TokenCounterContract
     from ctxbench.testing.runners import ExecutorContract, ModelContract
     from ctxbench.testing.task import TaskContract
 
 _HOMES = {
-    "AugmenterContract": "others",
+    "AugmenterContract": "component_contracts",
     "CodecContract": "codec",
     "Contract": "contract",
     "ExecutorContract": "runners",
     "HOSTILE": "hostile",
-    "MetricContract": "others",
+    "MetricContract": "component_contracts",
     "ModelContract": "runners",
     "TaskContract": "task",
-    "TokenCounterContract": "others",
+    "TokenCounterContract": "component_contracts",
 }
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 from ctxbench.images import page_sha256
 from ctxbench.interfaces import Augmenter
 from ctxbench.testing.component_rules import COMMON
-from ctxbench.testing.elsewhere import pack_page
+from ctxbench.testing.fresh_process import pack_page
 from ctxbench.testing.rule import Rule, require
 from ctxbench.testing.subject import Subject
 
@@ -45,7 +45,7 @@ def equal_generators_give_equal_pages(subject: Subject, given: AugmenterGiven) -
 def pages_are_the_same_in_another_process(subject: Subject, given: AugmenterGiven) -> None:
     """Neither hash randomisation nor the state of this process changes a pixel."""
     mine = [page_sha256(subject.component.apply(page(), np.random.default_rng(3)))]
-    for theirs in subject.elsewhere(["apply", pack_page(page()), 3], seeds=("1",)):
+    for theirs in subject.in_fresh_process(["apply", pack_page(page()), 3], seeds=("1",)):
         require(theirs == mine, "another process makes another page with the same generator")
 
 

@@ -19,7 +19,7 @@ from ctxbench.images import page_sha256
 from ctxbench.plugin import plugin_output_to_stderr
 from ctxbench.records import Carrier, Sample, Scores
 from ctxbench.registry import load_plugins
-from ctxbench.testing.elsewhere import unpack_page
+from ctxbench.testing.fresh_process import unpack_page
 
 
 def _encode(codec: Any, text: str) -> list[Any]:

@@ -14,7 +14,7 @@ from ctxbench.images import page_sha256
 from ctxbench.interfaces import Codec
 from ctxbench.records import Carrier
 from ctxbench.testing.component_rules import COMMON
-from ctxbench.testing.elsewhere import pack_carrier
+from ctxbench.testing.fresh_process import pack_carrier
 from ctxbench.testing.hostile import HOSTILE, corrupted
 from ctxbench.testing.rule import NotApplicable, Rule, one_line, require, shown
 from ctxbench.testing.subject import Subject
@@ -170,7 +170,7 @@ def encoding_is_the_same_in_another_process(subject: Subject, given: CodecGiven)
     module, so that another process can make it too."""
     carrier = subject.component.encode(given.readable)
     mine = [[carrier.text, _pages(carrier)]]
-    for theirs in subject.elsewhere(["encode", given.readable]):
+    for theirs in subject.in_fresh_process(["encode", given.readable]):
         require(theirs == mine, "another process encodes the same text otherwise")
 
 
@@ -193,7 +193,7 @@ def decoding_needs_nothing_but_the_pages(subject: Subject, given: CodecGiven) ->
         blank = Carrier(None, [Image.new("RGB", page.size, "white") for page in carrier.pages])
         found, _ = decoded(codec, blank)
         require(found != text, "blank pages decode to the text that was encoded last: it is remembered, not read")
-    (answers,) = subject.elsewhere(*(["decode", *pack_carrier(carrier)] for carrier in carriers), seeds=("1",))
+    (answers,) = subject.in_fresh_process(*(["decode", *pack_carrier(carrier)] for carrier in carriers), seeds=("1",))
     for text, (found, error) in zip(texts, answers, strict=True):
         require(found is not None, f"a process that never saw encode cannot decode the pages: {error}")
         if exact:

@@ -84,7 +84,7 @@ def counts_are_the_same_in_another_process(subject: Subject, given: CounterGiven
     counter, text = subject.component, HOSTILE["json"]
     sizes = [size for size in ((224, 224), (640, 480), (1000, 448)) if _image(counter, *size) is not None]
     mine = [list(attrs.astuple(counter.image(*size))) for size in sizes] + [counter.text(text)]
-    for theirs in subject.elsewhere(*(["image", *size] for size in sizes), ["text", text], seeds=("1",)):
+    for theirs in subject.in_fresh_process(*(["image", *size] for size in sizes), ["text", text], seeds=("1",)):
         require(theirs == mine, f"another process counts otherwise: {shown(theirs)} instead of {shown(mine)}")
 
 

@@ -97,7 +97,7 @@ def scores_are_the_same_in_another_process(subject: Subject, given: MetricGiven)
     """Neither hash randomisation nor what this process scored before changes a score."""
     mine = [values(subject.component.score(text, given.sample)) for text in (given.sample.answer, WRONG)]
     sample = attrs.asdict(given.sample)
-    for theirs in subject.elsewhere(["score", given.sample.answer, sample], ["score", WRONG, sample], seeds=("1",)):
+    for theirs in subject.in_fresh_process(["score", given.sample.answer, sample], ["score", WRONG, sample], seeds=("1",)):
         require(theirs == mine, f"another process scores the same prediction differently: {theirs} instead of {mine}")
 
 

@@ -11,7 +11,7 @@ import attrs
 
 from ctxbench.interfaces import Component
 from ctxbench.registry import Registry, load_plugins
-from ctxbench.testing import elsewhere
+from ctxbench.testing import fresh_process
 from ctxbench.testing.rule import settings, shown
 
 
@@ -69,14 +69,14 @@ class Subject:
         name = self.registered()
         return () if name is None else load_plugins().find(self.kind, name).record.secrets
 
-    def elsewhere(self, *calls: Sequence[Any], seeds: Sequence[str] = ("1", "2")) -> list[list[Any]]:
+    def in_fresh_process(self, *calls: Sequence[Any], seeds: Sequence[str] = ("1", "2")) -> list[list[Any]]:
         """What ``calls`` (operation and arguments, see :mod:`ctxbench.testing.child`) give in fresh processes, one for each hash seed."""
         options = settings(self.component) if self.options is None else self.options
         name = self.registered()
         cls = type(self.component)
         source = None if name else [cls.__module__, _file(cls), cls.__qualname__]
         request = {"kind": self.kind, "name": name, "source": source, "options": options, "calls": [list(call) for call in calls]}
-        return [elsewhere.ask({**request, "path": sys.path}, seed) for seed in seeds]
+        return [fresh_process.ask({**request, "path": sys.path}, seed) for seed in seeds]
 
 
 def _file(cls: type) -> str | None:

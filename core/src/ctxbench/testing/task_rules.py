@@ -73,7 +73,7 @@ def samples_are_the_same_in_another_process(subject: Subject, given: TaskGiven) 
     """Hash randomisation changes nothing."""
     sample = subject.component.sample(given.buckets[0], 9)
     mine = [[sample.context, sample.question, sample.answer, sample.metadata]]
-    for theirs in subject.elsewhere(["sample", given.buckets[0], 9]):
+    for theirs in subject.in_fresh_process(["sample", given.buckets[0], 9]):
         require(theirs == mine, f"another process makes another sample of the same seed: {_difference(theirs[0], mine[0])}")
 
 
@@ -102,7 +102,7 @@ def a_perfect_reader_finds_the_answer(subject: Subject, given: TaskGiven) -> str
 def a_perfect_reader_needs_nothing_else(subject: Subject, given: TaskGiven) -> None:
     """``solve`` works in a process that never made the sample: it knows nothing but its arguments and the task's options."""
     sample = subject.component.sample(given.buckets[0], 3)
-    ((found,),) = subject.elsewhere(["solve", sample.context, sample.question], seeds=("1",))
+    ((found,),) = subject.in_fresh_process(["solve", sample.context, sample.question], seeds=("1",))
     says = f"solve finds {shown(found)} in a process that never made the sample, and the answer is {shown(sample.answer)}"
     require(found == sample.answer, says)
 

@@ -13,7 +13,7 @@ from PIL import Image
 from ctxbench import CapacityError, Carrier, Codec, DecodeError, require_text
 from ctxbench_codebook_external import symbols
 from ctxbench_codebook_external.chunks import HEADER, Chunk, join, missing, pack, split
-from ctxbench_codebook_external.reading import LADDER, grey_of, read_symbols
+from ctxbench_codebook_external.symbol_reader import LADDER, grey_of, read_symbols
 from ctxbench_codebook_external.symbols import Modules, Size
 
 GRID = 28  # px; pages are whole visual tokens of Qwen2-VL
@@ -86,7 +86,7 @@ class CodebookExternal(Codec):
         return [self._canvas(group)[:2] for group in self._groups(blank)]
 
     def decode(self, carrier: Carrier) -> str:
-        """The text of the pages, in any order and orientation; see :mod:`~ctxbench_codebook_external.reading` for what is tried.
+        """The text of the pages, in any order and orientation; see :mod:`~ctxbench_codebook_external.symbol_reader` for what is tried.
 
         Raises:
             DecodeError: no symbol, missing symbols (named), symbols of several documents, a checksum that differs, or a picture full of

@@ -10,15 +10,15 @@ import attrs
 from PIL import Image
 
 from ctxbench import CapacityError, Carrier, Codec, DecodeError, require_text
-from ctxbench_codebook import aligned_reading, correct, document, header, parity_page
+from ctxbench_codebook import aligned_reader, correct, document, header, parity_page
 from ctxbench_codebook.aligned import Aligned
 from ctxbench_codebook.aligned_layout import Modulation
 from ctxbench_codebook.correct import Blocks
 from ctxbench_codebook.document import COMPRESSIONS, Part
 from ctxbench_codebook.header import Header
 from ctxbench_codebook.layout import GRID, LARGEST, SMALLEST, Layout, draw
+from ctxbench_codebook.page_reader import CRC_BYTES, read_page, to_symbols
 from ctxbench_codebook.palette import COLORS
-from ctxbench_codebook.reading import CRC_BYTES, read_page, to_symbols
 from ctxbench_codebook.symbols import SYMBOLS
 
 MAX_PAGES = 4096
@@ -134,7 +134,7 @@ class Codebook(Codec):
         """
         if not carrier.pages:
             raise DecodeError("this carrier holds no page")
-        text = aligned_reading.decode(carrier, search=self.preset == "aligned")
+        text = aligned_reader.decode(carrier, search=self.preset == "aligned")
         if text is not None:
             return text
         parts: list[Part] = []

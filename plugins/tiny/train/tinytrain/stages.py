@@ -11,9 +11,9 @@ import torch
 import yaml
 
 from tinytrain import words
+from tinytrain.attention_loss import COLUMNS, Head, looking_heads
 from tinytrain.batches import Example
 from tinytrain.curriculum import Track
-from tinytrain.looking import COLUMNS, Head, looking_heads
 from tinytrain.model import make_config
 from tinytrain.pages import GLYPHS_A_TILE, RENDER
 from tinytrain.sources import TaskSource, make_source

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from tinytrain.attention_loss import Head, look_loss, word_rows
 from tinytrain.batches import Example, collate
 from tinytrain.curriculum import Track
-from tinytrain.looking import Head, look_loss, word_rows
 from tinytrain.pages import Tiles, patches
 
 FIELDS = ("step", "track", "length", "loss", "tile_loss", "top", "mean", "tokens", "seconds")
