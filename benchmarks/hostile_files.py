@@ -118,9 +118,9 @@ def bomb_page(size: int) -> Picture:
 
     payload = brotli.compress("👋".encode() + b"a" * size, quality=5)
     codec = Codebook()
-    ((width, height),) = codec._sizes(len(payload))
+    ((width, height),) = codec._pages._sizes(len(payload))
     head = header.Header(4, 2, 32, 3, 0, 1, len(payload), zlib.crc32(payload), height // 28)
-    return np.asarray(codec._page(head, payload, width, height))
+    return np.asarray(codec._pages._page(head, payload, width, height))
 
 
 def aligned_page(side: int, cell: int, colors: int, rows: int | None = None) -> Picture:

@@ -15,7 +15,7 @@ from PIL import Image
 import ctxbench
 from benchmarks import codebook_fuzz
 from ctxbench import CapacityError, Carrier, DecodeError, EncodeError
-from ctxbench_codebook import codec as module
+from ctxbench_codebook import compressed as module
 from ctxbench_codebook import page_reader, parity_page
 from ctxbench_codebook.codec import PRESETS, Codebook
 

@@ -9,7 +9,7 @@ import attrs
 import numpy as np
 from PIL import Image
 
-from ctxbench import CapacityError
+from ctxbench import CapacityError, Carrier
 from ctxbench_codebook import symbols
 from ctxbench_codebook.aligned_header import Header
 from ctxbench_codebook.aligned_layout import CELLS, COLORS, SQUARE, Modulation, draw, enough, shares
@@ -50,7 +50,7 @@ class Aligned:
         if self._full < 1:
             raise ValueError(f"a page of {self.side * SQUARE} px has no room for a header and a payload square; raise page")
 
-    def encode(self, text: str) -> list[Image.Image]:
+    def encode(self, text: str) -> Carrier:
         """The pages.
 
         Raises:
@@ -63,17 +63,12 @@ class Aligned:
         for i, (columns, rows) in enumerate(sizes):
             part = codes[i * each : (i + 1) * each]
             pages.append(_page(Header(self.modulation, symbol, i, len(sizes), len(part), document), part, columns, rows))
-        return pages
+        return Carrier(pages=pages, payload_bytes=-(-len(codes) * WIDTHS[symbol] // 8))  # without padding and parity
 
     def page_sizes(self, text: str) -> list[tuple[int, int]]:
         """Sizes in px."""
         codes, symbol = symbols.encode(text, self.symbol)
         return [(columns * SQUARE, rows * SQUARE) for columns, rows in self._sizes(len(codes), symbol)]
-
-    def payload_bytes(self, text: str) -> int:
-        """Bytes that the codes of a text come to, without padding and parity."""
-        codes, symbol = symbols.encode(text, self.symbol)
-        return -(-len(codes) * WIDTHS[symbol] // 8)
 
     @property
     def _full(self) -> int:

@@ -1,0 +1,133 @@
+"""Pages that are as dense as the damage allows: the document compressed, and spread over cells with pilots, header and parity."""
+
+from __future__ import annotations
+
+import functools
+import zlib
+
+import attrs
+from PIL import Image
+
+from ctxbench import CapacityError, Carrier, DecodeError, require_text
+from ctxbench_codebook import correct, document, header, parity_page
+from ctxbench_codebook.correct import Blocks
+from ctxbench_codebook.document import Part
+from ctxbench_codebook.header import Header
+from ctxbench_codebook.layout import GRID, SMALLEST, Layout, draw
+from ctxbench_codebook.page_reader import CRC_BYTES, read_page, to_symbols
+
+MAX_PAGES = 4096
+
+
+@attrs.frozen
+class Compressed:
+    """How a text becomes compressed pages.
+
+    Attributes:
+        cell: side of a cell in px.
+        colors: number of colours.
+        parity: Reed-Solomon bytes in each 255.
+        page: longest side of a page in px.
+        compression: method, or ``auto`` for the smallest.
+        parity_page: adds a page from which any one other page can be made again.
+    """
+
+    cell: int
+    colors: int
+    parity: int
+    page: int
+    compression: str
+    parity_page: bool
+
+    def __attrs_post_init__(self) -> None:
+        if self._each < 1:
+            raise ValueError(f"a page of {self.page} px holds no cell of {self.cell} px; raise page or lower cell")
+
+    def encode(self, text: str) -> Carrier:
+        """The pages.
+
+        Raises:
+            EncodeError: a lone surrogate.
+            CapacityError: more than 4,096 pages would be needed.
+        """
+        payload, compression = document.compress(require_text(text), self.compression)
+        sizes = self._sizes(len(payload))
+        count = len(sizes) - self.parity_page
+        parts = [payload[i * self._each : (i + 1) * self._each] for i in range(count)]
+        if self.parity_page:
+            parts.append(parity_page.make(parts))
+        checksum, bits = zlib.crc32(payload), self.colors.bit_length() - 1
+        pages = []
+        for i, (part, (width, height)) in enumerate(zip(parts, sizes, strict=True)):
+            head = Header(self.cell, bits, self.parity, compression, i, count, len(part), checksum, height // GRID)
+            pages.append(self._page(head, part, width, height))
+        return Carrier(pages=pages, payload_bytes=len(payload))
+
+    def page_sizes(self, text: str) -> list[tuple[int, int]]:
+        """Sizes in px."""
+        return self._sizes(len(document.compress(require_text(text), self.compression)[0]))
+
+    def _layout(self, width: int, height: int) -> Layout:
+        return Layout(width, height, self.cell, self.colors)
+
+    def _capacity(self, width: int, height: int) -> int:
+        """Payload bytes of a page."""
+        return _capacity(self._layout(width, height), self.parity)
+
+    def _sizes(self, length: int) -> list[tuple[int, int]]:
+        """Sizes of the pages for this many bytes: full pages, the smallest page that takes the rest, and the parity page if wanted."""
+        count = max(1, -(-length // self._each))
+        if count > MAX_PAGES:
+            raise CapacityError(
+                f"{length:,} bytes need {count:,} pages, and {MAX_PAGES:,} is the most; use a larger page or a denser preset"
+            )
+        rest = length - (count - 1) * self._each
+        sizes = [(self.page, self.page)] * (count - 1) + [self._smallest(max(1, rest))]
+        if self.parity_page:
+            sizes.append(sizes[0] if count > 1 else self._smallest(rest + parity_page.LENGTH_BYTES))
+        return sizes
+
+    @property
+    def _each(self) -> int:
+        """Payload bytes on a full page; the parity page, no larger, has to hold their number too."""
+        return self._capacity(self.page, self.page) - (parity_page.LENGTH_BYTES if self.parity_page else 0)
+
+    def _smallest(self, length: int) -> tuple[int, int]:
+        """The page of the fewest visual tokens that holds ``length`` bytes; at most twice as long as wide, the squarest of equals."""
+        best = (self.page, self.page)
+        for width in range(SMALLEST, self.page + 1, GRID):
+            for height in range(max(SMALLEST, width // 2 // GRID * GRID), min(self.page, 2 * width) + 1, GRID):
+                if width * height > best[0] * best[1]:
+                    break
+                key = (width * height, abs(width - height), -width)
+                if key < (best[0] * best[1], abs(best[0] - best[1]), -best[0]) and self._capacity(width, height) >= length:
+                    best = width, height
+        return best
+
+    def _page(self, head: Header, part: bytes, width: int, height: int) -> Image.Image:
+        layout = self._layout(width, height)
+        blocks = Blocks(layout.raw_bytes, head.parity)
+        coded = correct.encode(part + zlib.crc32(part).to_bytes(CRC_BYTES, "big"), blocks)
+        symbols = to_symbols(coded, layout.bits, layout.data_cells)
+        return Image.fromarray(draw(layout, header.to_bits(head), symbols))
+
+
+@functools.lru_cache(maxsize=8192)
+def _capacity(layout: Layout, parity: int) -> int:
+    return max(0, Blocks(layout.raw_bytes, parity).capacity - CRC_BYTES) if layout.raw_bytes > 16 else 0
+
+
+def decode(carrier: Carrier) -> str:
+    """The text of compressed pages, in any order, turned or mirrored.
+
+    Raises:
+        DecodeError: a page cannot be read or is missing (named), or the pages are not of one document.
+    """
+    parts: list[Part] = []
+    unreadable: list[str] = []
+    for i, page in enumerate(carrier.pages):
+        try:
+            parts.append(read_page(page))
+        except DecodeError as error:
+            unreadable.append(f"picture {i + 1}: {error}")
+    return document.join(parts, unreadable)
