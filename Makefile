@@ -1,6 +1,7 @@
 # make run        install the packages into .venv and run the quickstart
 # make test       install the tools as well and run every check and test but the long ones
-# make test-long  the long ones: the same properties on many more examples
+# make test-long  the long ones: the same properties on many more examples; and whether a test fails when a rule of core is broken
+# make mutants    the latter alone
 # make test-all   both, as CI does
 # make check      ruff and mypy --strict
 # make bench      reprint the figures of the documents
@@ -21,7 +22,7 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-build-isolation -c pins.txt
 
-.PHONY: run test test-long test-all check bench pins install clean
+.PHONY: run test test-long test-all mutants check bench pins install clean
 
 run: $(PACKAGES_STAMP)
 	$(BIN)/ctxbench run
@@ -31,9 +32,13 @@ test: $(TOOLS_STAMP) check
 
 test-long: $(TOOLS_STAMP)
 	$(PYTEST) -m long
+	$(BIN)/python -m tools.mutants
 
 test-all: $(TOOLS_STAMP) check
 	$(PYTEST) -m "long or not long"
+
+mutants: $(TOOLS_STAMP)
+	$(BIN)/python -m tools.mutants
 
 check: $(TOOLS_STAMP)
 	$(BIN)/ruff check .

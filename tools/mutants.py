@@ -1,158 +1,51 @@
 """``python -m tools.mutants``: breaks the rules that guard the numbers, one at a time, and sees whether a test fails.
 
-A mutant is one small change of one line: a comparison turned round, a condition negated, a sum made a difference, a number one larger, an
-element of a hashed list left out, a word of a view's SQL exchanged. The tests of that part run against a copy of the package with the
-change. A mutant that no test notices *survives*: either a test is missing, or the change makes no difference, which is then listed with
-the reason in ``tools/mutants.txt``.
+A mutant is one small change: a comparison turned round, a condition negated, a sum made a difference, a number one larger, an element of a
+list or an argument of a hash left out, a word of a view's SQL exchanged. The tests of that part which call the changed function run against
+it. A mutant that no test notices *survives*: either a test is missing, or the change makes no difference, which is then listed with the
+reason in ``tools/mutants.txt``. A survivor that is not listed is an error, and so is a listed one that is noticed or no longer exists.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
-import copy
+import functools
 import hashlib
+import json
 import os
 import re
-import shutil
-import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
+
+from tools import quick_tests
+from tools.mutations import Mutant, mutants
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "core" / "src"
 REASONS = Path(__file__).with_suffix(".txt")
-SECONDS = 900
-"""A mutant whose tests do not end in this time has made something hang, which is noticed as well."""
+MOST_SURVIVORS = 0.05
 
+_PLAN = ("tests/functional/engine/test_plan.py", "tests/functional/engine/test_engine_identity.py")
 TARGETS: dict[str, tuple[str, ...]] = {
-    "ctxbench/plan.py": ("tests/functional/engine/test_engine_identity.py", "tests/functional/engine/test_engine.py"),
-    "ctxbench/identity.py": ("tests/functional/engine/test_engine_identity.py",),
+    "ctxbench/plan.py": _PLAN,
+    "ctxbench/identity.py": ("tests/unit/test_identity.py", *_PLAN),
     "ctxbench/seeds.py": ("tests/unit/test_seeds.py",),
+    "ctxbench/tokens.py": ("tests/unit/test_accounting.py", "tests/unit/test_visual_tokens.py"),
     "ctxbench/outcome.py": ("tests/unit/test_outcome.py",),
     "ctxbench/engine/accounting.py": ("tests/unit/test_accounting.py",),
     "ctxbench/engine/checks.py": ("tests/unit/test_checks.py",),
-    "ctxbench/engine/judge.py": ("tests/functional/engine/test_engine.py", "tests/functional/engine/test_engine_identity.py"),
-    "ctxbench/engine/pending.py": ("tests/functional/engine/test_engine.py", "tests/functional/engine/test_engine_identity.py"),
+    "ctxbench/engine/judge.py": ("tests/functional/engine/test_judge.py",),
+    "ctxbench/engine/pending.py": ("tests/functional/engine/test_pending.py",),
     "ctxbench/engine/prompts.py": ("tests/unit/test_prompts.py",),
-    "ctxbench/store/views.py": ("tests/functional/store/test_store_views.py",),
+    "ctxbench/store/views.py": ("tests/functional/store/test_store_rules.py", "tests/functional/store/test_store_views.py"),
 }
 """Files of core and the tests that must notice when they are broken."""
-
-COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
-    ast.Lt: ast.LtE,
-    ast.LtE: ast.Lt,
-    ast.Gt: ast.GtE,
-    ast.GtE: ast.Gt,
-    ast.Eq: ast.NotEq,
-    ast.NotEq: ast.Eq,
-    ast.In: ast.NotIn,
-    ast.NotIn: ast.In,
-    ast.Is: ast.IsNot,
-    ast.IsNot: ast.Is,
-}
-OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
-    ast.Add: ast.Sub,
-    ast.Sub: ast.Add,
-    ast.Mult: ast.Div,
-    ast.Div: ast.Mult,
-    ast.FloorDiv: ast.Mult,
-}
-HASHES = {"stable_hash", "derive_seed"}
-SQL = (
-    (r" <= ", " < "),
-    (r" < ", " > "),
-    (r"\bAND\b", "OR"),
-    (r"\bavg\(", "max("),
-    (r"\bmax\(", "min("),
-    (r"\bcount\(", "1 + count("),
-    (r"IS NOT NULL", "IS NULL"),
-    (r"IS NOT DISTINCT FROM", "IS DISTINCT FROM"),
-    (r"= 'error'", "= 'ok'"),
-    (r" - ", " + "),
-    (r" DESC", ""),
-    (r"0\.025", "0.25"),
-)
-
-
-class Mutant:
-    """One change: the file, the line, what it was and what it is."""
-
-    def __init__(self, file: str, line: int, what: str, text: str) -> None:
-        self.file, self.line, self.what, self.text = file, line, what, text
-        self.name = f"{file}: {what}"
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.what}"
-
-
-def mutants(file: str) -> Iterator[Mutant]:
-    """Every mutant of a file."""
-    text = (SOURCE / file).read_text("utf-8")
-    tree = ast.parse(text)
-    for index, node in enumerate(ast.walk(tree)):
-        for change, what in _changes(node):
-            other = copy.deepcopy(tree)
-            target = next(n for i, n in enumerate(ast.walk(other)) if i == index)
-            change(target)
-            before = " ".join((ast.get_source_segment(text, node) or ast.unparse(node)).split())
-            yield Mutant(file, getattr(node, "lineno", 0), f"{before[:90]} -> {what}", ast.unparse(other))
-    if file.endswith("views.py"):
-        yield from _sql_mutants(file, text)
-
-
-def _changes(node: ast.AST) -> Iterator[tuple[Callable[[Any], object], str]]:
-    """Changes of one node, each a function that makes it on an equal node, with a description."""
-    if isinstance(node, ast.Compare):
-        for place, operator in enumerate(node.ops):
-            other = COMPARISONS.get(type(operator))
-            if other is not None:
-                yield (lambda n, p=place, o=other: n.ops.__setitem__(p, o())), other.__name__
-    elif isinstance(node, ast.BoolOp):
-        flipped = ast.Or if isinstance(node.op, ast.And) else ast.And
-        yield (lambda n: setattr(n, "op", flipped())), flipped.__name__
-    elif isinstance(node, ast.BinOp) and type(node.op) in OPERATORS and not _is_text(node):
-        wanted = OPERATORS[type(node.op)]
-        yield (lambda n: setattr(n, "op", wanted())), wanted.__name__
-    elif isinstance(node, ast.If | ast.IfExp | ast.While):
-        yield (lambda n: setattr(n, "test", ast.UnaryOp(ast.Not(), n.test))), "not"
-    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in HASHES:
-        parts = node.args[0].elts if len(node.args) == 1 and isinstance(node.args[0], ast.List) else node.args
-        for place in range(len(parts) if len(parts) > 1 else 0):
-            if isinstance(node.args[0], ast.List):
-                yield (lambda n, p=place: n.args[0].elts.pop(p)), f"without element {place}"
-            else:
-                yield (lambda n, p=place: n.args.pop(p)), f"without argument {place}"
-    elif isinstance(node, ast.Constant) and isinstance(node.value, int) and not isinstance(node.value, bool):
-        yield (lambda n: setattr(n, "value", n.value + 1)), str(node.value + 1)
-
-
-def _is_text(node: ast.BinOp) -> bool:
-    return any(
-        isinstance(part, ast.JoinedStr) or (isinstance(part, ast.Constant) and isinstance(part.value, str))
-        for part in (node.left, node.right)
-    )
-
-
-def _sql_mutants(file: str, text: str) -> Iterator[Mutant]:
-    """Words of the SQL in f-strings exchanged, one occurrence at a time."""
-    start = text.index("def _summary")
-    for pattern, other in SQL:
-        for match in re.finditer(pattern, text[start:]):
-            place = start + match.start()
-            line = text.count("\n", 0, place) + 1
-            content = text.splitlines()[line - 1]
-            if content.lstrip().startswith(("def ", "#", "A ", "larger ", "-MARGIN", "as a")) or "return f" in content:
-                continue
-            changed = text[:place] + other + text[start + match.end() :]
-            yield Mutant(
-                file, line, f"SQL {match[0].strip()} -> {other.strip() or 'nothing'} in: {' '.join(content.split())[:80]}", changed
-            )
 
 
 def reasons() -> dict[str, str]:
@@ -165,71 +58,146 @@ def reasons() -> dict[str, str]:
     return found
 
 
-def survives(mutant: Mutant, copy_of_core: Path) -> bool:
-    """Whether the tests of its part pass with the change."""
-    path = copy_of_core / mutant.file
-    original = path.read_text("utf-8")
-    path.write_text(mutant.text, "utf-8")
-    environment = {**os.environ, "PYTHONPATH": str(copy_of_core), "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-n", "0", "-p", "no:cacheprovider", *TARGETS[mutant.file]]
+class Tests:
+    """Which tests notice what: those of a file's part that call the function in which a change lies. Quick ones come first, and those that
+    have noticed other changes.
+    """
+
+    def __init__(self, recorded: dict[str, Any]) -> None:
+        self.recorded = recorded
+        self.noticed: Counter[str] = Counter()
+        self.trees = {file: ast.parse((SOURCE / file).read_text("utf-8")) for file in TARGETS}
+
+    def of(self, mutant: Mutant) -> list[str]:
+        """Their node ids."""
+        line = self._function(mutant.file, mutant.line)
+        own = [(name, test) for name, test in self.recorded.items() if name.partition("::")[0] in TARGETS[mutant.file]]
+        calling = [name for name, test in own if line is None or line in test["functions"].get(mutant.file, ())]
+        return sorted(calling, key=lambda name: (self.recorded[name]["seconds"] / (1 + self.noticed[name]), name))
+
+    def learn(self, output: Path) -> None:
+        """Count the test that failed, from pytest's output."""
+        failed = re.search(r"^(?:FAILED|ERROR) (.+?)(?: - |$)", output.read_text("utf-8", "replace"), re.MULTILINE)
+        if failed:
+            self.noticed[failed[1]] += 1
+
+    def _function(self, file: str, line: int) -> int | None:
+        """First line of the innermost function around a line, if it is in its body: what is outside of it runs when it is imported."""
+        functions = [node for node in ast.walk(self.trees[file]) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+        around = [node for node in functions if node.body[0].lineno <= line <= (node.end_lineno or 0)]
+        if not around:
+            return None
+        inner = max(around, key=lambda node: node.lineno)
+        return min([inner.lineno, *(decorator.lineno for decorator in inner.decorator_list)])
+
+
+def recorded(files: Sequence[str], folder: Path, workers: int) -> Tests:
+    """Run the tests of the files as they are, and keep what each of them calls."""
+    tests = sorted({test for file in files for test in TARGETS[file]})
+    tasks: list[Task] = [(test, functools.partial(quick_tests.record, SOURCE, [test])) for test in tests]
+    found: dict[str, Any] = {}
+    for name, status, place in in_children(tasks, folder, workers):
+        if status:
+            raise SystemExit(f"{name} fails as it is:\n{(place / 'output').read_text('utf-8', 'replace')}")
+        found |= json.loads((place / "tests.json").read_text("utf-8"))
+    return Tests(found)
+
+
+Task = tuple[Any, quick_tests.Work]
+
+
+def in_children(tasks: Sequence[Task], folder: Path, workers: int) -> Iterator[tuple[Any, int, Path]]:
+    """Do each task in a forked process, some at a time; its key, its exit status and its folder as it ends."""
+    waiting = list(enumerate(tasks))[::-1]
+    running: list[tuple[Any, quick_tests.Child]] = []
     try:
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, timeout=SECONDS, check=False)
-        return done.returncode == 0
-    except subprocess.TimeoutExpired:
-        return False
+        while waiting or running:
+            while waiting and len(running) < workers:
+                number, (key, work) = waiting.pop()
+                running.append((key, quick_tests.Child(work, folder / str(number))))
+            time.sleep(0.02)
+            for entry in list(running):
+                status = entry[1].poll()
+                if status is not None:
+                    running.remove(entry)
+                    yield entry[0], status, entry[1].folder
     finally:
-        path.write_text(original, "utf-8")
+        for _, child in running:
+            child.end()
 
 
-def chosen(files: list[str], most: int | None, seed: str) -> list[Mutant]:
-    """All mutants of the files, or ``most`` of them drawn by a hash, so that the same draw comes again; known equal ones left out."""
-    known = reasons()
-    found = [mutant for file in files for mutant in mutants(file) if mutant.name not in known]
+def chosen(files: Sequence[str], most: int | None, seed: str) -> list[Mutant]:
+    """All mutants of the files, or ``most`` of them drawn by a hash, so that the same draw comes again."""
+    found = [mutant for file in files for mutant in mutants(SOURCE, file)]
     if most is not None and most < len(found):
-        found = sorted(found, key=lambda mutant: hashlib.sha256((seed + str(mutant)).encode()).digest())[:most]
+        found = sorted(found, key=lambda mutant: hashlib.sha256((seed + mutant.name).encode()).digest())[:most]
     return found
 
 
-def run(found: list[Mutant], workers: int) -> list[Mutant]:
-    """The survivors, told as they come."""
-    survivors: list[Mutant] = []
-    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(workers) as pool:
-        copies: SimpleQueue[Path] = SimpleQueue()
-        for number in range(workers):
-            target = Path(folder, str(number))
-            shutil.copytree(SOURCE, target, ignore=shutil.ignore_patterns("__pycache__"))
-            copies.put(target)
+def _run(mutant: Mutant, tests: Tests) -> quick_tests.Work:
+    """The work of a child, which chooses its tests when it begins: the order has been learned by then."""
+    return lambda folder: quick_tests.run_changed(SOURCE, mutant.file, mutant.text, tests.of(mutant), folder)
 
-        def one(mutant: Mutant) -> None:
-            place = copies.get()
-            try:
-                alive = survives(mutant, place)
-            finally:
-                copies.put(place)
-            if alive:
-                survivors.append(mutant)
+
+def survivors(found: Sequence[Mutant], tests: Tests, folder: Path, workers: int) -> list[Mutant]:
+    """Those that no test notices, told as they come unless they are known."""
+    known = reasons()
+    alive: list[Mutant] = []
+    tasks: list[Task] = []
+    for mutant in found:
+        if tests.of(mutant):
+            tasks.append((mutant, _run(mutant, tests)))
+        else:
+            alive.append(mutant)
+            print(f"survived, as no test calls it: {mutant}", flush=True)
+    for mutant, status, place in in_children(tasks, folder, workers):
+        tests.learn(place / "output")
+        if status == 0:
+            alive.append(mutant)
+            if mutant.name not in known:
                 print(f"survived: {mutant}", flush=True)
+    return alive
 
-        list(pool.map(one, found))
-    return survivors
+
+def report(found: Sequence[Mutant], alive: Sequence[Mutant], whole: bool) -> bool:
+    """Print the score; true if all is as it should be."""
+    known, names = reasons(), {mutant.name for mutant in alive}
+    noticed = [mutant.name for mutant in found if mutant.name in known and mutant.name not in names]
+    gone = sorted(set(known) - {mutant.name for mutant in found}) if whole else []
+    unlisted = sorted(names - set(known))
+    for name in noticed:
+        print(f"listed in {REASONS.name}, but noticed: {name}")
+    for name in gone:
+        print(f"listed in {REASONS.name}, but there is no such mutant: {name}")
+    killed = len(found) - len(alive)
+    share = len(alive) / max(1, len(found))
+    print(
+        f"{killed} of {len(found)} mutants noticed ({1 - share:.1%}); {len(alive)} survive ({share:.1%}), "
+        f"{len(alive) - len(unlisted)} of them listed with a reason in tools/{REASONS.name}"
+    )
+    return not (noticed or gone or unlisted) and share <= MOST_SURVIVORS
 
 
 def main() -> None:
-    """Run and print the score; exit code 1 if more than 5 % survive."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Run and print the score; exit code 1 if a survivor is not listed, a listed one is noticed or gone, or more than 5 % survive."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs="*", help="parts of the names of files; all by default")
+    parser.add_argument("--like", default="", help="only those whose name contains this")
     parser.add_argument("--most", type=int, help="draw so many")
     parser.add_argument("--seed", default="1")
-    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=min(2, os.cpu_count() or 1))
     options = parser.parse_args()
+    os.chdir(ROOT)
+    sys.path[:0] = [str(ROOT)]
     files = [file for file in TARGETS if not options.files or any(part in file for part in options.files)]
-    found = chosen(files, options.most, options.seed)
-    survivors = run(found, options.workers)
-    killed = len(found) - len(survivors)
-    print(
-        f"{killed} of {len(found)} mutants noticed ({killed / max(1, len(found)):.1%}); {len(reasons())} equal ones left out, with reasons"
-    )
-    raise SystemExit(len(survivors) > 0.05 * len(found))
+    found = [mutant for mutant in chosen(files, options.most, options.seed) if options.like in mutant.name]
+    quick_tests.warm()
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        tests = recorded(files, Path(folder, "as-it-is"), options.workers)
+        alive = survivors(found, tests, Path(folder, "changed"), options.workers)
+    print(f"{len(found)} mutants of {len(files)} files in {(time.monotonic() - start) / 60:.1f} minutes")
+    raise SystemExit(not report(found, alive, whole=len(found) == len(chosen(list(TARGETS), None, ""))))
 
 
 if __name__ == "__main__":
