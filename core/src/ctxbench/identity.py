@@ -141,12 +141,13 @@ def is_editable(distribution: str) -> bool:
 def sources_sha256(package: str) -> str:
     """Hash of the names and contents of the source files of an imported top-level package or module."""
     module = sys.modules.get(package)
-    places = [Path(place) for place in getattr(module, "__path__", [])] or [Path(str(getattr(module, "__file__", "") or ""))]
+    file = getattr(module, "__file__", None)  # none: built in, or typed into an interpreter
+    places = [Path(place) for place in getattr(module, "__path__", [])] or ([Path(file)] if file else [])
     digest = hashlib.sha256()
     for place in places:
-        files = sorted(place.rglob("*")) if place.is_dir() else [place]
-        for file in files:
-            if file.suffix in _SOURCES and "__pycache__" not in file.parts and file.is_file() and file.stat().st_size <= _LARGEST_SOURCE:
-                name = file.relative_to(place).as_posix() if place.is_dir() else file.name
-                digest.update(name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
+        found = sorted(place.rglob("*")) if place.is_dir() else [place]
+        for path in found:
+            if path.suffix in _SOURCES and "__pycache__" not in path.parts and path.is_file() and path.stat().st_size <= _LARGEST_SOURCE:
+                name = path.relative_to(place).as_posix() if place.is_dir() else path.name
+                digest.update(name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
