@@ -146,7 +146,8 @@ def test_resize_factor_is_below_one_where_a_page_shrinks():
 def stored(tmp_path: Path, name: str, **changes: object) -> dict[str, dict[str, object]]:
     """One needle in three codecs: the stored row of each."""
     settings = {"models": ["mock"], "tasks": ["needle"], "buckets": [128], "samples": 1, "codecs": ["text", "render", "codebook"]}
-    made = make_config({**settings, "store": str(tmp_path / f"{name}.duckdb"), "run": {"channel": False}, **changes})
+    here = {"channel": False, "executor": {"name": "local", "workers": 0}}
+    made = make_config({**settings, "store": str(tmp_path / f"{name}.duckdb"), "run": here, **changes})
     with run(made) as store:
         frame = store.df("trials")
     return {row["codec"]: row for row in frame.to_dict("records")}

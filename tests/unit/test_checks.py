@@ -14,6 +14,21 @@ SAMPLE = Sample("context", "question", "answer", 64)
 PAGE = Image.new("RGB", (28, 56))
 
 
+def cycle() -> list[object]:
+    """A list that holds itself."""
+    made: list[object] = []
+    made.append(made)
+    return made
+
+
+def nested(depth: int) -> list[object]:
+    """Lists within lists."""
+    made: list[object] = []
+    for _ in range(depth):
+        made = [made]
+    return made
+
+
 def test_what_is_right_passes_unchanged():
     """No check changes a value, and the limits themselves are allowed."""
     assert checks.sample(SAMPLE, 64) is SAMPLE
@@ -21,6 +36,7 @@ def test_what_is_right_passes_unchanged():
     carrier = Carrier("text", [PAGE, Image.new("RGB", (1, 1))], payload_bytes=0)
     assert checks.carrier(carrier) is carrier
     assert checks.carrier(Carrier(None, [PAGE])).text is None
+    assert checks.verbatim(Carrier("context"), "context") is None
     assert checks.page(PAGE, "page") is PAGE
     assert checks.count(0, "n") == 0
     assert checks.seconds(0.0, "s") == 0.0
@@ -64,6 +80,7 @@ def test_lengths_that_miss_it(tokens, bucket):
     ("check", "error", "message"),
     [
         (lambda: checks.sample(attrs.evolve(SAMPLE, question=7), 64), TypeError, "the sample's question must be str, got int"),
+        (lambda: checks.sample(attrs.evolve(SAMPLE, answer="\ud800"), 64), ValueError, "the sample's answer holds a lone surrogate"),
         (lambda: checks.sample(attrs.evolve(SAMPLE, context="a\udfff"), 64), ValueError, "lone surrogate at character 1"),
         (lambda: checks.sample(attrs.evolve(SAMPLE, language=None), 64), ValueError, "language must be one of en, zh, got None"),
         (lambda: checks.sample(SAMPLE, 65), ValueError, "the sample says bucket 64, but 65 was asked for"),
@@ -74,6 +91,8 @@ def test_lengths_that_miss_it(tokens, bucket):
             ValueError,
             "page 1 of the carrier must be an RGB image, got mode RGBA",
         ),
+        (lambda: checks.verbatim(Carrier("context "), "context"), ValueError, "its carriers are the context itself .* and this one is not"),
+        (lambda: checks.verbatim(Carrier("context", [PAGE]), "context"), ValueError, "and this one is not"),
         (lambda: checks.page(Image.new("RGB", (0, 5)), "page 3"), ValueError, "page 3 has no pixels: 0 x 5"),
         (lambda: checks.count(-1, "n"), ValueError, "n must not be negative, got -1"),
         (lambda: checks.count(1.0, "n"), TypeError, "n must be a whole number, got 1.0"),
@@ -85,14 +104,20 @@ def test_lengths_that_miss_it(tokens, bucket):
         (lambda: checks.seconds(True, "s"), TypeError, "s must be a number, got True"),
         (lambda: checks.json_mapping([1], "m"), TypeError, "m must be a dict, got list"),
         (lambda: checks.json_mapping({"a": {1}}, "m"), TypeError, "m is not JSON"),
+        (lambda: checks.json_mapping({"a": cycle()}, "m"), ValueError, "m is not JSON"),
+        (lambda: checks.json_mapping({"a": nested(100_000)}, "m"), RecursionError, "m is not JSON"),
+        (lambda: checks.image_tokens(ImageTokens(1, 0, 1)), ValueError, "the resized width of a page must be at least 1, got 0"),
         (lambda: checks.image_tokens(ImageTokens(1, 1, 0)), ValueError, "the resized height of a page must be at least 1, got 0"),
         (lambda: checks.readings({"a": 1}, 1), TypeError, "read\\(\\) must return a list of readings, got dict"),
+        (lambda: checks.readings("a", 1), TypeError, "read\\(\\) must return a list of readings, got str"),
+        (lambda: checks.readings(b"a", 1), TypeError, "read\\(\\) must return a list of readings, got bytes"),
         (lambda: checks.readings([1], 2), ValueError, "read\\(\\) gave 1 readings for 2 prompts"),
         (lambda: checks.reading(Reading("", error="x")), TypeError, "a reading's error must be \\(type, message\\), got 'x'"),
         (lambda: checks.reading(Reading("", error=("x",))), TypeError, "a reading's error must be"),
         (lambda: checks.reading(Reading("", error=("x", 1))), TypeError, "a reading's error must be"),
         (lambda: checks.reading(Reading("", finish_reason=None)), TypeError, "a reading's finish_reason must be str, got NoneType"),
         (lambda: checks.reading(Reading("", generate_seconds=-1)), ValueError, "a reading's generate_seconds must be a time"),
+        (lambda: checks.reading(Reading("", usage=TokenUsage(-1, 1))), ValueError, "usage.prompt must not be negative, got -1"),
         (lambda: checks.reading(Reading("", usage=TokenUsage(1, -1))), ValueError, "usage.visual must not be negative, got -1"),
         (lambda: checks.reading(Reading("", usage=TokenUsage(1, 1, [1]))), TypeError, "usage.pages must be tuple, got list"),
         (lambda: checks.reading(Reading("", usage=TokenUsage(1, 1, ("1",)))), TypeError, "usage.pages must be a whole number"),
@@ -116,8 +141,8 @@ def test_what_is_wrong_is_refused_in_words(check, error, message):
 
 
 def test_long_values_are_cut_in_messages():
-    """A megabyte in the wrong place does not become a megabyte of message."""
-    with pytest.raises(TypeError) as caught:
-        checks.count("x" * 1_000_000, "n")
-    assert len(str(caught.value)) < 120
-    assert str(caught.value).endswith("...")
+    """A megabyte in the wrong place does not become a megabyte of message; sixty characters are shown as they are."""
+    for length, shown in ((58, "'" + "x" * 58 + "'"), (59, "'" + "x" * 56 + "..."), (1_000_000, "'" + "x" * 56 + "...")):
+        with pytest.raises(TypeError) as caught:
+            checks.count("x" * length, "n")
+        assert str(caught.value) == f"n must be a whole number, got {shown}"

@@ -12,7 +12,7 @@ from PIL import Image
 
 from ctxbench import Carrier, ConfigError, DecodeError, load_plugins
 from ctxbench.tokens import visual_tokens
-from ctxbench_codebook import symbols
+from ctxbench_codebook import aligned_header, symbols
 from ctxbench_codebook.aligned_header import read_header
 from ctxbench_codebook.aligned_layout import Modulation, shares
 from ctxbench_codebook.codec import Codebook
@@ -185,6 +185,16 @@ def test_published_pages_are_read_for_ever(symbol):
     assert Codebook().decode(Carrier(pages=[page])) == text
     (drawn,) = Codebook(preset="aligned", symbol=symbol).encode(text).pages
     assert np.array_equal(np.asarray(drawn), np.asarray(page))
+
+
+@pytest.mark.parametrize(("name", "value"), [("VERSION", 2), ("MAGIC", 0xA0)])
+def test_a_page_of_another_format_is_not_read(monkeypatch, name, value):
+    """A later version means something else by the same bytes, so its pages are no pages to this one."""
+    with monkeypatch.context() as other:
+        other.setattr(aligned_header, name, value)
+        page = page_of(TEXT)
+        assert read_header(page) is not None
+    assert read_header(page) is None
 
 
 def test_what_the_tokenizer_would_change_is_carried_as_bytes():

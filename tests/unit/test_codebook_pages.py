@@ -114,6 +114,19 @@ def test_a_parity_page_of_another_document_is_refused():
         parity_page.restore(b"", [b"abc"])
 
 
+def test_a_parity_page_is_padded_with_zeros():
+    """Its bytes are the exclusive or of all records, each filled with zeros to the end of the longest, wherever that one stands."""
+    assert parity_page.make([b"ab", b"abcde", b""]) == bytes([0, 0, 2 ^ 5 ^ 0]) + b"\0\0cde"
+    pages = [b"abc", b"abcdefgh", b"z"]
+    parity = parity_page.make(pages)
+    assert len(parity) == 3 + 8
+    for lost in range(3):
+        assert parity_page.restore(parity, pages[:lost] + pages[lost + 1 :]) == pages[lost]
+    # The length that comes out fits, and behind it is something: these pages were never protected by this one.
+    with pytest.raises(DecodeError, match="does not belong to the other pages"):
+        parity_page.restore(parity[:-1] + bytes([parity[-1] ^ 1]), [b"abc", b"abcdefgh"])
+
+
 def test_pages_of_two_documents_are_refused():
     """Even if both are whole, or both have as many pages."""
     first, second = (Codebook(page=224, compression="raw").encode(LONG[i : i + 1000]).pages for i in (0, 1000))

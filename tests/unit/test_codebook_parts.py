@@ -116,6 +116,17 @@ def test_header_survives_seven_wrong_bytes_and_not_more():
     assert header.from_bits(damaged) is None
 
 
+@pytest.mark.parametrize(("magic", "version"), [(0xCB, 0), (0xCB, 2), (0xCA, 1)])
+def test_a_header_of_another_format_is_none(monkeypatch, magic, version):
+    """A page of a later version means something else by the same bytes, so it is not read as if it were of this one."""
+    with monkeypatch.context() as other:
+        other.setattr(header, "MAGIC", magic)
+        other.setattr(header, "VERSION", version)
+        bits = header.to_bits(HEADER)
+        assert header.from_bits(bits) == HEADER
+    assert header.from_bits(bits) is None
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -218,6 +229,19 @@ def test_zstd_that_hides_its_size_is_bounded(monkeypatch):
     hidden = zstandard.ZstdCompressor(write_content_size=False).compress(BOMB)
     with pytest.raises(DecodeError):
         document.unpack(hidden, 2)
+
+
+@pytest.mark.parametrize(
+    ("log", "message"), [(23, "unpack to more than 1,000 bytes"), (24, "unpack to more than 1,000 bytes"), (25, "too much memory")]
+)
+def test_a_zstd_frame_may_ask_for_16_mib_and_no_more(monkeypatch, log, message):
+    """What does not fit what is read needs a window as large as the frame's header asks for: 16 MiB, twice what the encoder asks for."""
+    monkeypatch.setattr(document, "MAX_TEXT", 1000)
+    parameters = zstandard.ZstdCompressionParameters.from_level(1, window_log=log, write_content_size=True)
+    payload = zstandard.ZstdCompressor(compression_params=parameters).compress(b"a" * (2**log + 1))
+    assert zstandard.get_frame_parameters(payload).window_size == 2**log
+    with pytest.raises(DecodeError, match=message):
+        document.unpack(payload, 2)
 
 
 def test_a_small_payload_unpacks_to_less_than_a_large_one(monkeypatch):

@@ -28,6 +28,8 @@ LOOP = "the code is " * 40
         ("Not found.", "stop", False, "none", NEEDLE, "abstained"),
         ("I’m sorry, the image is too blurry to read.", "stop", False, "none", DOCUMENT, "abstained"),
         ("未找到", "stop", False, "none", NEEDLE, "abstained"),
+        ("Not found.", "stop", False, None, NEEDLE, "abstained"),  # of a metric that does not say how it found the answer
+        ("It lists some items.", "stop", False, "none", Sample("x", "?", "[1, 2]", 64), "unparsable"),
         ("17; the other one was not found", "stop", False, "none", SEVERAL, "confabulated"),
         ("7654321", "stop", False, "none", NEEDLE, "confabulated"),
         ("7654321", "length", False, "none", NEEDLE, "truncated"),
@@ -134,6 +136,26 @@ def test_the_phrase_that_was_asked_for_is_a_refusal():
     assert not is_refusal("Resposta: algo", "nada por aqui")
 
 
+def test_a_refusal_has_at_most_400_characters():
+    """A longer text may say it in passing."""
+    assert is_refusal("not found " + "a" * 390)
+    assert not is_refusal("not found " + "a" * 391)
+
+
+def test_a_part_of_the_answer_is_no_abstention_however_long():
+    """As long as a refusal may be, to the character."""
+    said = "17; the other one was not found "
+    said += "".join(chr(0x7000 + i) for i in range(400 - len(said)))
+    assert is_refusal(said)
+    assert classify(said, "stop", False, "none", SEVERAL) == "confabulated"
+
+
+def test_an_expected_answer_that_nobody_can_parse_is_no_json():
+    """Brackets without end are a text like any other, and no error of the program."""
+    deep = Sample("x", "?", "[" * 100_000, 64)
+    assert classify("It lists some items.", "stop", False, "none", deep) == "confabulated"
+
+
 @pytest.mark.parametrize("unit", ["a", "ab", " the", "Page 1\n", "重复", '{"a": 1}, ', "0123456789" * 20])
 def test_loops_are_found_whatever_came_before_and_wherever_they_were_cut(unit):
     tail = unit * (40 // len(unit) + 7)
@@ -149,6 +171,30 @@ def test_what_is_no_loop():
     assert not is_looping("".join(f"item {i}, " for i in range(1000)))
     assert not is_looping(json.dumps({"zeros": [0] * 500}))  # it came to its end
     assert is_looping('{"zeros": [' + "0, " * 500)
+
+
+@pytest.mark.parametrize("length", [7, 30, 682])
+def test_a_loop_is_six_times(length):
+    """Six times in full, and not five, nor six less a character; of a long unit as of a short one."""
+    unit = "".join(chr(0x4E00 + i) for i in range(length))
+    assert not is_looping("x" + unit * 5)
+    assert not is_looping("x" + (unit * 6)[1:])
+    assert is_looping("x" + unit * 6)
+    assert is_looping(unit * 6)
+
+
+def test_a_loop_has_forty_characters():
+    """Six times a short unit may be a way to speak."""
+    assert not is_looping("x" + "ab" * 19 + "a")
+    assert is_looping("x" + "ab" * 20)
+    assert not is_looping("a" * 39)
+    assert is_looping("a" * 40)
+
+
+def test_a_loop_fits_into_the_last_4096_characters():
+    """Six times 683 characters are more than that."""
+    assert not is_looping("".join(chr(0x4E00 + i) for i in range(683)) * 6)
+    assert is_looping("ab" * 2048)
 
 
 def test_loop_detection_looks_at_a_bounded_tail():
