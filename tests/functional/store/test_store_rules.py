@@ -73,6 +73,7 @@ def test_a_score_takes_no_columns_name(store, name):
 
 def test_names_that_collide_with_made_up_names_are_numbered(store):
     """``m.a`` may itself be a score's name, and ``m.a_2`` too: the next number is taken."""
+    assert views.score_columns([("a", "m.a"), ("m", "a"), ("n", "A")])["m", "a"] == "m.a_2"
     assert views.score_columns([("a", "m.a"), ("a", "M.A_2"), ("m", "a"), ("n", "A"), ("z", "z")]) == {
         ("a", "m.a"): "m.a",
         ("a", "M.A_2"): "M.A_2",
