@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from ctxbench.errors import (
+    BudgetReached,
     CapacityError,
     ConfigError,
     CtxbenchError,
@@ -54,6 +55,7 @@ def __getattr__(name: str) -> Any:
 __all__ = [
     "Augmenter",
     "AugmenterRecord",
+    "BudgetReached",
     "CapacityError",
     "Carrier",
     "Channel",

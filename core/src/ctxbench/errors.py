@@ -43,6 +43,12 @@ class ModelError(CtxbenchError):
     """A model could not be loaded or could not read a prompt."""
 
 
+class BudgetReached(CtxbenchError):  # noqa: N818 - a run that stops for it has not gone wrong
+    """The next request could cost more than is left of ``run.budget``. What was answered is stored; another run goes on from there."""
+
+    exit_code = 3
+
+
 class StoreError(CtxbenchError):
     """The results store cannot be opened, is newer than this program, or could not be written."""
 

@@ -170,6 +170,9 @@ class Model(Component, abc.ABC):
     instant: ClassVar[bool] = False
     """True if reading takes no time worth mentioning: after an interrupt such a model still reads what was prepared."""
 
+    at_once: int = 1
+    """Prompts that the model can make use of at once, where that is more than ``run.batch_size``: how many :meth:`read` is then given."""
+
     training_data: tuple[TrainingData, ...] | None = ()
     """Records of the ctxbench data that the weights were trained on. Empty: nothing says that they were trained on any, as with an
     original model of a hub. ``None``: they were trained, or are an adapter, and the record is missing."""
@@ -194,6 +197,21 @@ class Model(Component, abc.ABC):
     @abc.abstractmethod
     def read(self, prompts: Sequence[Prompt]) -> Sequence[Reading]:
         """Answer each prompt, in order. A prompt that fails alone gets ``Reading(error=...)``; raising fails the batch."""
+
+    def read_each(self, prompts: Sequence[Prompt]) -> Iterator[tuple[int, Reading]]:
+        """The same, each answer as soon as it is there: (index of the prompt, reading), in any order.
+
+        Override it where prompts are answered one by one: after an interrupt, what has come is kept.
+        """
+        yield from enumerate(self.read(prompts))
+
+    def most_usd(self, prompt: Prompt) -> float:
+        """The most that reading the prompt can cost, in US dollars.
+
+        Raises:
+            ConfigError: it may cost something, and the model was not told what.
+        """
+        return 0.0
 
     def count(self, prompt: Prompt) -> TokenUsage | None:
         """Token usage of the prompt by the model's own processor, without generating; ``None`` if the model has none."""

@@ -138,16 +138,17 @@ class TokenUsage:
 
     Attributes:
         prompt: all tokens of the prompt, template and special tokens included.
-        visual: tokens that stand for image content (no start and end markers).
+        visual: tokens that stand for image content (no start and end markers); ``None`` if the source counts the whole prompt alone.
         pages: visual tokens of each page, in order; sums to ``visual``.
         completion: tokens of the answer, if one was generated.
         source: who counted: the model's own processor, the server, or a published formula.
         resized: size (width, height) in pixels of each page after the processor's resizing, if known.
         markers: tokens that mark where images begin, end and are tiled, if the source tells; otherwise the family's rule counts them.
+            A source that cannot tell them from visual tokens gives both as ``visual``, and 0 here.
     """
 
     prompt: int
-    visual: int = 0
+    visual: int | None = 0
     pages: tuple[int, ...] = ()
     completion: int | None = None
     source: TokenSource = "processor"
@@ -164,6 +165,9 @@ class Reading:
         finish_reason: ``stop`` (the model ended it), ``length`` (cut at ``max_new_tokens``), or a backend's own word.
         usage: token usage by the model's processor or server, or ``None`` if it cannot tell.
         prefill_seconds, generate_seconds: wall times, where the backend tells them apart.
+        cost_usd: what the tokens of this prompt and its answer cost, in US dollars, where the model has a price.
+        spent_usd: what was paid for the reading: more than ``cost_usd`` if it took several requests, 0 if it came from a cache. ``None`` is
+            ``cost_usd``. A reading that failed may have cost something too.
         error: ``(type, message)`` if this one prompt failed; the rest of the batch goes on.
         metadata: anything JSON-serialisable worth storing (generation settings, ...).
     """
@@ -173,6 +177,8 @@ class Reading:
     usage: TokenUsage | None = None
     prefill_seconds: float | None = None
     generate_seconds: float | None = None
+    cost_usd: float | None = None
+    spent_usd: float | None = None
     error: tuple[str, str] | None = None
     metadata: dict[str, Any] = attrs.field(factory=dict, converter=_frozen_dict)
 

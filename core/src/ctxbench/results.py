@@ -153,6 +153,7 @@ class TrialResult:
     encoded_ratio: float | None = None
     compression_ratio: float | None = None
     prompt_ratio: float | None = None
+    cost_usd: float | None = None
     n_pages: int | None = None
     # where it was lost
     channel_ok: bool | None = None

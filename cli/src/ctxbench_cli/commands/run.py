@@ -98,6 +98,7 @@ def _only_installed(data: dict[str, Any], flags: dict[str, Any]) -> None:
 @click.option("--batch-size", type=click.IntRange(1), help="Prompts that a model reads at once.")
 @click.option("--images", type=click.Choice(["all", "failures", "none"]), help="Page images to keep beside the store.")
 @click.option("--no-channel", is_flag=True, help="Skip the classical decoding of every page.")
+@click.option("--budget", type=click.FloatRange(0, min_open=True), metavar="USD", help="Stop before more than this is spent.")
 @click.option("--fail-fast", is_flag=True, help="Stop at the first trial that fails.")
 @click.option("--retry-errors", is_flag=True, help="Run again the stored trials that ended in an error.")
 @click.option("--shard", metavar="K/N", help="Run the K-th of N parts of the plan, into a store of its own beside the store's name.")

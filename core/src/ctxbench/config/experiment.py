@@ -54,6 +54,7 @@ class RunConfig:
     batch_size: int = setting(Integer(1), "Prompts that a model reads at once.", 8)
     channel: bool = setting(Boolean(), "Also decode every page classically, to tell channel loss from reader loss.", True)
     images: str = setting(String(("all", "failures", "none")), "Which page images to keep beside the store.", "none")
+    budget: float | None = setting(Optional(Positive()), "US dollars that a run may spend; it stops before it passes them.", None)
     fail_fast: bool = setting(Boolean(), "Stop at the first trial that fails.", False)
     shard: str | None = setting(Optional(ShardOf()), "Run one part of the plan, 3/16 for the third of sixteen; null runs all of it.", None)
     retry_errors: bool = setting(Boolean(), "Run stored trials again whose row is an error.", False)

@@ -110,7 +110,7 @@ def account(
     """
     sent, made = _pages_cost(config, pages), _pages_cost(config, encoded)
     formula_prompt = counts.words + counts.carrier + sent.visual + sent.markers
-    visual = sent.visual if usage is None else usage.visual
+    visual = sent.visual if usage is None or usage.visual is None else usage.visual
     markers = sent.markers if usage is None or usage.markers is None else usage.markers
     carrier = counts.carrier + visual + markers
     encoded_tokens = counts.carrier + made.visual + made.markers
@@ -154,7 +154,25 @@ def _pages_cost(config: TokenConfig, pages: Sequence[PageCost]) -> _PagesCost:
     return _PagesCost(sum(image.tokens for image in images), _counter(config).overhead(images) if images else 0)
 
 
-def disagrees(usage: TokenUsage, pages: Sequence[PageCost]) -> bool:
-    """True if a processor or server counted other visual tokens than the formula, page by page where it tells."""
+def page_markers(config: TokenConfig, pages: Sequence[PageCost]) -> int:
+    """Marker tokens of a prompt's pages, by formula."""
+    return _pages_cost(config, pages).markers
+
+
+def disagrees(usage: TokenUsage, pages: Sequence[PageCost], *, markers: int = 0, text: int = 0) -> bool:
+    """True if a processor or server counted other visual tokens than the formula, page by page where it tells.
+
+    Where it cannot tell them from ``markers``, the formula's count of those, the sum decides. Where it counts the whole prompt alone, that
+    must have room for the pages. A server may cut a long prompt without saying so: a prompt without pages that has less than half of
+    ``text``, its tokens by formula, disagrees too.
+    """
     expected = tuple(page.tokens.tokens for page in pages)
-    return usage.pages != expected if usage.pages else usage.visual != sum(expected)
+    if usage.pages:
+        return usage.pages != expected
+    if usage.source == "server" and not pages:
+        return 2 * usage.prompt < text
+    if usage.visual is None:
+        return usage.prompt < sum(expected) + markers
+    if usage.markers is not None:
+        return usage.visual + usage.markers != sum(expected) + markers
+    return usage.visual != sum(expected)

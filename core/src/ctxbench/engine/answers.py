@@ -15,6 +15,8 @@ from ctxbench.config import ExperimentConfig
 from ctxbench.engine import checks
 from ctxbench.engine.failures import Failure, limited
 from ctxbench.engine.prepare import Prepared, Variant
+from ctxbench.engine.purse import Purse
+from ctxbench.interfaces import Model
 from ctxbench.plan import Reader, Trial
 from ctxbench.records import ChannelAnswer, Prompt, Reading
 
@@ -82,9 +84,14 @@ class ReadingRoom:
     config: ExperimentConfig
     readers: tuple[Reader, ...]
     stopping: Callable[[], bool]
+    purse: Purse
 
     def answers(self, ready: Iterable[Ready]) -> Iterator[Answered]:
-        """What became of every trial: an answer, read in the order of the jobs, or the failure that it came with."""
+        """What became of every trial: an answer, read in the order of the jobs, or the failure that it came with.
+
+        Raises:
+            BudgetReached: the next request could pass the budget.
+        """
         turns = self._turns()
         source = iter(ready)
         if len(turns) == 1:
@@ -112,7 +119,7 @@ class ReadingRoom:
 
     def _read(self, ready: Iterable[Ready], readers: Sequence[Reader], *, first: bool) -> Iterator[Answered]:
         """Let some models read; the ``first`` time that these jobs are seen, their failures are told as well."""
-        queues = {id(reader.model): _Queue(reader, self.config) for reader in readers}
+        queues = {id(reader.model): _Queue(reader, self.config, self.purse) for reader in readers}
         for item in ready:
             for trial in item.trials:
                 question = Question(trial, item.prepared, item.variant(trial))
@@ -162,13 +169,14 @@ class _Queue:
 
     reader: Reader
     config: ExperimentConfig
+    purse: Purse
     _groups: dict[tuple[str, int, str, str, int], list[Question]] = attrs.field(factory=dict, init=False)
 
     def add(self, question: Question) -> Iterator[Answered]:
         """Queue a question; yields answers if that filled the batch."""
         self._groups.setdefault(question.key, []).append(question)
         # One prompt may serve several trials that arrive together, so a full batch is read when the next prompt comes.
-        if len(self._groups) > self.config.run.batch_size:
+        if len(self._groups) > max(self.config.run.batch_size, self.reader.model.at_once):
             last = self._groups.pop(question.key)
             yield from self.flush()
             self._groups[question.key] = last
@@ -176,27 +184,41 @@ class _Queue:
     def flush(self) -> Iterator[Answered]:
         """Read what waits."""
         groups, self._groups = list(self._groups.values()), {}
-        if groups:
-            yield from self._read(groups)
-
-    def _read(self, groups: Sequence[Sequence[Question]]) -> Iterator[Answered]:
         prompts = [group[0].prompt(self.config.system) for group in groups]
+        while groups:
+            n = self.purse.affordable(self.reader.model, prompts)
+            yield from self._read(groups[:n], prompts[:n])
+            groups, prompts = groups[n:], prompts[n:]
+
+    def _read(self, groups: Sequence[Sequence[Question]], prompts: Sequence[Prompt]) -> Iterator[Answered]:
+        """Let the model read. Whatever ends the reading, what has been answered by then is kept."""
+        found: dict[int, object] = {}
+        interrupt, failure = None, None
         start = time.perf_counter()
         try:
             with limited(self.config.run.limits, "read", len(prompts)):
-                found = checks.readings(self.reader.model.read(prompts), len(prompts))
-        except KeyboardInterrupt:
-            raise
+                for index, given in _each(self.reader.model, prompts):
+                    found[index] = given
+        except KeyboardInterrupt as error:
+            interrupt = error
         except BaseException as error:
             failure = Failure.of("read", error)
-            share = (time.perf_counter() - start) / len(groups)
-            for group in groups:
-                yield from (Answered(question, None, failure, share) for question in group)
-            return
         share = (time.perf_counter() - start) / len(groups)
-        for group, given in zip(groups, found, strict=True):
-            reading, wrong = _checked(given)
-            yield from (Answered(question, reading, wrong, share) for question in group)
+        for index, group in enumerate(groups):
+            reading, wrong = _checked(found[index]) if index in found else (None, failure)
+            if reading is not None:
+                self.purse.pay(reading)
+            if reading is not None or wrong is not None:
+                yield from (Answered(question, reading, wrong, share) for question in group)
+        if interrupt is not None:
+            raise interrupt
+
+
+def _each(model: Model, prompts: Sequence[Prompt]) -> Iterator[tuple[int, object]]:
+    """The readings of a model, each with the index of its prompt. One that reads in batches gives all or nothing."""
+    if type(model).read_each is Model.read_each:
+        return enumerate(checks.readings(model.read(prompts), len(prompts)))
+    return checks.answers(model.read_each(prompts), len(prompts))
 
 
 def _checked(given: object) -> tuple[Reading | None, Failure | None]:

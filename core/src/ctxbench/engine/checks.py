@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import attrs
@@ -126,9 +126,39 @@ def image_tokens(value: object) -> ImageTokens:
     return found
 
 
+def dollars(value: object, what: str) -> float | None:
+    """An amount of money, or ``None``."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{what} must be a number, got {_show(value)}")
+    if not 0 <= value < math.inf:
+        raise ValueError(f"{what} must be an amount of zero or more, got {value}")
+    return float(value)
+
+
+def answers(value: object, wanted: int) -> Iterator[tuple[int, object]]:
+    """What a model's ``read_each`` yields: an index and a reading for each prompt, each once; the readings are checked one by one."""
+    seen: set[int] = set()
+    if not isinstance(value, Iterable):
+        raise TypeError(f"read_each() must yield readings, got {type(value).__name__}")
+    for pair in value:
+        if not isinstance(pair, tuple) or len(pair) != 2:
+            raise TypeError(f"read_each() must yield (index, reading), got {_show(pair)}")
+        index = count(pair[0], "the index that read_each() yields")
+        if index >= wanted or index in seen:
+            raise ValueError(f"read_each() gave index {index} {'twice' if index in seen else f'for {wanted} prompts'}")
+        seen.add(index)
+        yield index, pair[1]
+    if len(seen) != wanted:
+        raise ValueError(f"read_each() gave {len(seen)} readings for {wanted} prompts")
+
+
 def reading(value: object) -> Reading:
     """A reading whose parts can be stored."""
     found = expect(value, Reading, "what read() returns for a prompt")
+    dollars(found.cost_usd, "a reading's cost_usd")
+    dollars(found.spent_usd, "a reading's spent_usd")
     if found.error is not None:
         pair = found.error
         if not isinstance(pair, tuple) or len(pair) != 2 or not all(isinstance(part, str) for part in pair):
@@ -146,10 +176,10 @@ def reading(value: object) -> Reading:
 
 def _usage(value: object) -> None:
     found = expect(value, TokenUsage, "a reading's usage")
-    for field in ("prompt", "visual"):
-        count(getattr(found, field), f"usage.{field}")
-    if found.completion is not None:
-        count(found.completion, "usage.completion")
+    count(found.prompt, "usage.prompt")
+    for field in ("visual", "completion", "markers"):
+        if getattr(found, field) is not None:
+            count(getattr(found, field), f"usage.{field}")
     expect(found.pages, tuple, "usage.pages")
     for tokens in found.pages:
         count(tokens, "usage.pages")

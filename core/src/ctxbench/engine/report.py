@@ -13,6 +13,7 @@ class RunReport:
         planned: all trials of the config. ``stored_before``: those that an earlier run had finished; ``stored_errors`` of them as errors.
         finished: trials that this run stored; ``errors`` of them as errors.
         rescored: stored trials that gained scores. ``filled``: stored trials that gained the channel's verdict.
+        spent_usd: what this run paid for readings, in US dollars; ``None`` if no model of it has a price.
         notes: what a user should know of it, one line each.
         cells: ids of the cells of the plan, as in the column ``cell``.
         config_hash: of the part of the config that decides results, without secrets.
@@ -25,6 +26,7 @@ class RunReport:
     errors: int = 0
     rescored: int = 0
     filled: int = 0
+    spent_usd: float | None = None
     notes: list[str] = attrs.field(factory=list)
     cells: list[str] = attrs.field(factory=list)
     config_hash: str = ""

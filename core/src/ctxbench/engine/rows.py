@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 
 from ctxbench.contamination import Guard, training_overlap
-from ctxbench.engine.accounting import account, disagrees
+from ctxbench.engine.accounting import TextCounts, account, disagrees, page_markers
 from ctxbench.engine.failures import Failure, limited
 from ctxbench.engine.judge import Judge
 from ctxbench.engine.prepare import Prepared, Variant
@@ -74,7 +74,7 @@ class RowMaker:
                 variant.costs,
                 prepared.encoded,
                 reading.usage,
-                disagreement=self._counts_differ(trial, variant, reading),
+                disagreement=self._counts_differ(trial, prepared.counts, variant, reading),
             )
         except (TypeError, ValueError) as error:
             return attrs.evolve(self.failed(trial, prepared, Failure.of("count", error), variant), prediction=reading.text)
@@ -95,6 +95,7 @@ class RowMaker:
             reading_metadata=secrets.redact_all(reading.metadata),
             completion_tokens=reading.usage.completion if reading.usage else None,
             **attrs.asdict(cost),
+            cost_usd=reading.cost_usd,
             n_pages=len(variant.pages),
             **self.channel_columns(trial, prepared, variant.channel),
             encode_seconds=prepared.encode_seconds,
@@ -150,15 +151,18 @@ class RowMaker:
         self._guard.check(reader.title, trial.cell.task.label, self._overlaps[key])
         return self._overlaps[key]
 
-    def _counts_differ(self, trial: Trial, variant: Variant, reading: Reading) -> bool:
+    def _counts_differ(self, trial: Trial, counts: TextCounts, variant: Variant, reading: Reading) -> bool:
         """True if the model's backend found its own counts at odds, or they differ from the formula of the model's own family.
 
         A model of another family than the experiment counts by has no formula here to differ from.
         """
         if reading.metadata.get("token_disagreement"):
             return True
-        same = trial.cell.reader.model.family in (None, self.experiment.config.tokens.family)
-        return same and reading.usage is not None and disagrees(reading.usage, variant.costs)
+        tokens = self.experiment.config.tokens
+        if reading.usage is None or trial.cell.reader.model.family not in (None, tokens.family):
+            return False
+        markers = page_markers(tokens, variant.costs)
+        return disagrees(reading.usage, variant.costs, markers=markers, text=counts.words + counts.carrier)
 
 
 def _trial_columns(trial: Trial, sample: Sample | None) -> dict[str, Any]:

@@ -18,11 +18,12 @@ from ctxbench.engine.pending import Work, pending, survey, wants_channel
 from ctxbench.engine.prepare import Job, Prepared, Preparer
 from ctxbench.engine.progress import Progress, Silent
 from ctxbench.engine.provenance import run_record
+from ctxbench.engine.purse import Purse
 from ctxbench.engine.report import RunReport
 from ctxbench.engine.rescore import rescore
 from ctxbench.engine.rows import RowMaker
 from ctxbench.engine.writer import Writer
-from ctxbench.errors import CtxbenchError
+from ctxbench.errors import BudgetReached, CtxbenchError
 from ctxbench.executors import after_interrupt, run_jobs
 from ctxbench.interfaces import Lost
 from ctxbench.plan import Experiment, Group, Trial, resolve
@@ -62,6 +63,7 @@ def run(
     Raises:
         ConfigError: the config names something that is missing or does not fit.
         StoreError: the store cannot be opened or written; what was stored before stays.
+        BudgetReached: the next request could cost more than is left of ``run.budget``; what was answered is stored.
         CtxbenchError: ``fail_fast`` was set and a trial failed, or the worker processes cannot be started.
         KeyboardInterrupt: after what had finished was stored.
     """
@@ -92,8 +94,13 @@ class _Run:
     report: RunReport
     _interrupt: KeyboardInterrupt | None = attrs.field(default=None, init=False)
 
+    @property
+    def _purse(self) -> Purse:
+        return Purse(self.experiment.config.run.budget, self.report)
+
     def run(self, command: str) -> None:
         experiment, store, report = self.experiment, self.store, self.report
+        self._purse.check(experiment.readers)
         found = survey(experiment, store)
         report.planned, report.stored_before, report.stored_errors = found.planned, found.stored, found.errors
         report.cells = [cell.id for cell in experiment.cells()]
@@ -125,12 +132,12 @@ class _Run:
         except BaseException as error:
             # Keep what had finished; a store that cannot be written (a full disk) must not hide the first error.
             with contextlib.suppress(CtxbenchError):
-                writer.close("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
+                writer.close("interrupted" if isinstance(error, (KeyboardInterrupt, BudgetReached)) else "failed")
             raise
 
     def _rows(self) -> Generator[tuple[TrialResult, tuple[Image.Image, ...]], None, None]:
         maker = RowMaker.of(self.experiment)
-        room = ReadingRoom(self.experiment.config, self.experiment.readers, lambda: self._interrupt is not None)
+        room = ReadingRoom(self.experiment.config, self.experiment.readers, lambda: self._interrupt is not None, self._purse)
         with contextlib.closing(self._ready(maker)) as ready:
             for answer in room.answers(ready):
                 yield _row(maker, answer)

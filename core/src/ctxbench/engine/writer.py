@@ -67,4 +67,5 @@ class Writer:
     def close(self, status: Literal["finished", "interrupted", "failed"]) -> None:
         """Store what waits, and how the run ended."""
         self.flush()
-        self.store.finish_run(self.run_id, status, {"finished": self.report.finished, "errors": self.report.errors})
+        counts = {"finished": self.report.finished, "errors": self.report.errors, "spent_usd": self.report.spent_usd}
+        self.store.finish_run(self.run_id, status, counts)

@@ -160,14 +160,18 @@ class Store:
                 [storable_text(value) if isinstance(value, str) else value for value in values],
             )
 
-    def finish_run(self, run_id: str, status: str, counts: Mapping[str, int]) -> None:
-        """Say how a run ended: ``finished``, ``interrupted`` or ``failed``. ``counts`` holds ``finished`` and ``errors``, in trials."""
+    def finish_run(self, run_id: str, status: str, counts: Mapping[str, float | None]) -> None:
+        """Say how a run ended: ``finished``, ``interrupted`` or ``failed``.
+
+        ``counts`` holds ``finished`` and ``errors``, in trials, and ``spent_usd``, in US dollars, if it is known.
+        """
         if status not in ENDINGS:
             raise StoreError(f"a run ends {', '.join(ENDINGS)}, not {status!r}")
+        money = counts.get("spent_usd")
         with interrupts_wait(), self._transaction():
             self._connection.execute(
-                "UPDATE runs SET status = ?, finished_at = ?, finished = ?, errors = ? WHERE run_id = ?",
-                [status, datetime.datetime.now(datetime.UTC), counts.get("finished", 0), counts.get("errors", 0), run_id],
+                "UPDATE runs SET status = ?, finished_at = ?, finished = ?, errors = ?, spent_usd = ? WHERE run_id = ?",
+                [status, datetime.datetime.now(datetime.UTC), *(counts.get(name, 0) for name in ("finished", "errors")), money, run_id],
             )
 
     @property

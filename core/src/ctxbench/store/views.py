@@ -196,7 +196,7 @@ cells AS (
         sum(context_bytes) FILTER (payload_bytes IS NOT NULL) / nullif(sum(payload_bytes), 0) AS text_compression,
         count(*) FILTER (token_flag IS NOT NULL) AS n_flagged, avg(n_pages) AS n_pages,
         avg(channel_ok::INTEGER) AS channel_ok, avg(channel_correct::INTEGER) AS channel_correct, avg(channel_cer) AS channel_cer,
-        max(training_overlap) AS training_overlap, {seconds}
+        max(training_overlap) AS training_overlap, avg(cost_usd) AS cost_usd, {seconds}
     FROM keyed GROUP BY {labels}, variant, cell
 ),
 ranked AS (
@@ -208,7 +208,7 @@ SELECT {labels}, variant, n, errors, k / nullif(judged, 0) AS accuracy, {low} AS
     CASE WHEN least_score >= 0 AND most_score <= 1 THEN {score_low} ELSE mean_score - {normal} END AS score_low,
     CASE WHEN least_score >= 0 AND most_score <= 1 THEN {score_high} ELSE mean_score + {normal} END AS score_high,
     reference_tokens, encoded_tokens, carrier_tokens, prompt_tokens, n_counted, encoded_ratio, compression_ratio, prompt_ratio,
-    text_compression, n_flagged, n_pages, channel_ok, channel_correct, channel_cer, training_overlap, {times},
+    text_compression, n_flagged, n_pages, channel_ok, channel_correct, channel_cer, training_overlap, cost_usd, {times},
     seed, token_family, model_version, task_version, codec_version, augmentation_version,
     count(*) OVER (PARTITION BY {labels}) AS n_variants, n_superseded, cell
 FROM ranked WHERE is_newest ORDER BY {labels}, variant"""

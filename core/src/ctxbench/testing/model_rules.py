@@ -101,12 +101,13 @@ def usage_adds_up(subject: Subject, given: ModelGiven) -> str:
 def _check_usage(usage: object, prompt: Prompt) -> None:
     if not isinstance(usage, TokenUsage):
         raise AssertionError(f"usage is {type(usage).__name__}, not TokenUsage")
-    numbers = {"prompt": usage.prompt, "visual": usage.visual, "completion": 0 if usage.completion is None else usage.completion}
+    visual = usage.visual or 0
+    numbers = {"prompt": usage.prompt, "visual": visual, "completion": 0 if usage.completion is None else usage.completion}
     numbers |= {f"pages[{i}]": tokens for i, tokens in enumerate(usage.pages)}
     for name, tokens in numbers.items():
         whole = isinstance(tokens, int) and not isinstance(tokens, bool)
         require(whole and tokens >= 0, f"usage.{name} must be a whole number of tokens, got {tokens!r}")
-    require(usage.visual <= usage.prompt, f"{usage.visual} visual tokens in a prompt of {usage.prompt}")
+    require(visual <= usage.prompt, f"{visual} visual tokens in a prompt of {usage.prompt}")
     if usage.pages:
         require(len(usage.pages) == len(prompt.pages), f"usage of {len(usage.pages)} pages for a prompt of {len(prompt.pages)}")
         require(sum(usage.pages) == usage.visual, f"the pages' tokens {usage.pages} do not sum to {usage.visual}")
