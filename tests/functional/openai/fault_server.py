@@ -64,7 +64,7 @@ class Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         with self.server.lock:
             number = len(self.server.arrivals)
-            self.server.arrivals.append(Arrival(body, dict(self.headers), time.monotonic()))
+            self.server.arrivals.append(Arrival(body, {name.lower(): value for name, value in self.headers.items()}, time.monotonic()))
             self.server.active += 1
             self.server.peak = max(self.server.peak, self.server.active)
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import Any
 
@@ -54,3 +55,38 @@ class Key:
         if isinstance(value, list):
             return [self.hide_all(item) for item in value]
         return value
+
+
+_PARTS = ("connection", "http11", "http2", "http_proxy", "socks_proxy", "proxy")
+LOGGERS = (
+    "openai",
+    "openai._base_client",
+    "httpx2",
+    "httpx",
+    *(f"{library}.{part}" for library in ("httpcore2", "httpcore") for part in _PARTS),
+)
+"""Loggers of what carries a request. At their most talkative they write down headers, and a server may give a key back in one."""
+
+
+@attrs.define(eq=False)
+class QuietLogs(logging.Filter):
+    """Takes the key out of the log records of the libraries below, between :meth:`begin` and :meth:`end`."""
+
+    key: Key
+
+    def begin(self) -> None:
+        """Watch the logs."""
+        for name in LOGGERS:
+            logging.getLogger(name).addFilter(self)
+
+    def end(self) -> None:
+        """Leave the logs alone."""
+        for name in LOGGERS:
+            logging.getLogger(name).removeFilter(self)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Keep every record, without the key."""
+        said = record.getMessage()
+        if (hidden := self.key.hide(said)) != said:
+            record.msg, record.args = hidden, ()
+        return True

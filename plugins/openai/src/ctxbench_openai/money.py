@@ -16,8 +16,8 @@ MILLION = 1_000_000
 SMALLEST_PATCH = 14
 """Pixels of the side of a square that costs a token: no family whose rule is published spends more tokens on a page."""
 
-LEAST_OF_A_PAGE = 3000
-"""Tokens that the smallest page may cost: families with a fixed number of tiles enlarge it (LLaVA-NeXT: 2,880)."""
+LEAST_OF_A_PAGE = 4000
+"""Tokens that the smallest page may cost: families with a fixed number of tiles enlarge it (InternVL 2: 3,330)."""
 
 
 @attrs.frozen

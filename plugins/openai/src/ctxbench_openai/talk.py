@@ -16,7 +16,7 @@ from ctxbench_openai.asking import Asker, Failed, Settings
 from ctxbench_openai.cache import Cache
 from ctxbench_openai.chat import Request, finish_of, text_of, usage_of
 from ctxbench_openai.counting import Probed, Probes, token_usage
-from ctxbench_openai.keys import Key
+from ctxbench_openai.keys import Key, QuietLogs
 from ctxbench_openai.loop import Loop
 from ctxbench_openai.money import Prices
 from ctxbench_openai.pace import Pace
@@ -69,10 +69,13 @@ class Talk:
     _loop: Loop = attrs.field(factory=Loop, init=False)
     _asker: Asker = attrs.field(init=False)
     _probes: Probes = attrs.field(factory=Probes, init=False)
+    _logs: QuietLogs = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         import openai  # noqa: F401 - it takes a second, which is not the event loop's to wait
 
+        self._logs = QuietLogs(self.server.key)
+        self._logs.begin()
         self._loop.run(self._open())
 
     async def _open(self) -> None:
@@ -96,6 +99,7 @@ class Talk:
         """Cancel what is under way and close the connections."""
         self._loop.run(self._asker.client.close())
         self._loop.close()
+        self._logs.end()
 
     def read(self, requests: Sequence[Request], formula: Formula) -> Iterator[tuple[int, Reading]]:
         """A reading for each request, with its index, as they come. Equal requests are asked once."""
