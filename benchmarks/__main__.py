@@ -25,6 +25,7 @@ LONG = (
     ("benchmarks.contamination", "overlap of evaluated contexts with the training data of the embedded model; size of such records"),
     ("benchmarks.gpu_qwen2vl", "training and reading at Qwen2-VL-2B's size, on a GPU"),
     ("benchmarks.render_ocr", "render: error rate and CPU time of reading pages by their glyphs, against OCR; its thresholds"),
+    ("benchmarks.servers", "servers of others: requests a second, answers and counts against the same weights in process"),
     ("benchmarks.install", "download, time and disk of the smallest useful installation against the full one"),
     ("benchmarks.readme --check", "every command of the README against the output that it shows"),
 )

