@@ -11,7 +11,7 @@ import pytest
 from ctxbench import TokenUsage, load_plugins, plain_text_hint, tokens
 from ctxbench.config import TokenConfig, make_config
 from ctxbench.engine import run
-from ctxbench.engine.accounting import PageCost, TextCounts, account, disagrees, page_cost
+from ctxbench.engine.accounting import PageCost, TextCounts, account, disagrees, page_cost, page_markers
 from ctxbench.records import ImageTokens
 
 QWEN = TokenConfig()
@@ -132,6 +132,27 @@ def test_sources_disagree_page_by_page():
     assert disagrees(TokenUsage(0, 10, (6, 4)), pages)
     assert not disagrees(TokenUsage(0, 10), pages)
     assert disagrees(TokenUsage(0, 11), pages)
+
+
+def test_sources_that_count_less_than_pages():
+    """A sum with markers is compared with both; a whole prompt must have room for its pages; a server may not cut a text to half."""
+    pages = costs(QWEN, (56, 56), (56, 84))
+    markers = page_markers(QWEN, pages)
+    assert markers == 4
+    assert not disagrees(TokenUsage(30, 14, markers=0), pages, markers=markers)
+    assert disagrees(TokenUsage(30, 10, markers=0), pages, markers=markers)
+    assert not disagrees(TokenUsage(14, None, source="server"), pages, markers=markers)
+    assert disagrees(TokenUsage(13, None, source="server"), pages, markers=markers)
+    assert not disagrees(TokenUsage(50, source="server"), [], text=100)
+    assert disagrees(TokenUsage(49, source="server"), [], text=100)
+    assert not disagrees(TokenUsage(49, source="processor"), [], text=100)
+
+
+def test_a_source_without_visual_tokens_leaves_them_to_the_formula():
+    """The whole prompt is the server's count; the pages' part is the formula's, and so is the carrier's cost."""
+    pages = costs(QWEN, (56, 84))
+    cost = account(QWEN, COUNTS, pages, pages, TokenUsage(500, None, source="server"))
+    assert (cost.prompt_tokens, cost.token_source, cost.carrier_visual_tokens, cost.carrier_marker_tokens) == (500, "server", 6, 2)
 
 
 def test_resize_factor_is_below_one_where_a_page_shrinks():
