@@ -42,7 +42,13 @@ def print_summary(store: Store, report: RunReport, config: ExperimentConfig, out
     """The table of a run, or its records as JSON."""
     found = cells(store, report.cells, config.samples)
     if output == "json":
-        counts = {"planned": report.planned, "stored_before": report.stored_before, "finished": report.finished, "errors": report.errors}
+        counts: dict[str, float] = {
+            "planned": report.planned,
+            "stored_before": report.stored_before,
+            "finished": report.finished,
+            "errors": report.errors,
+        }
+        counts |= {} if report.spent_usd is None else {"spent_usd": report.spent_usd}
         print_json({"name": config.name, "config_hash": report.config_hash, "store": config.store, **counts, "cells": found})
         return
     levels = [part.label for part in config.augmentations]
@@ -103,5 +109,7 @@ def _explain(report: RunReport, config: ExperimentConfig, found: list[dict[str, 
     click.echo()
     done = f"{report.finished} trials run" + (f", {report.errors} of them errors" if report.errors else "")
     click.echo(f"{done}, {report.stored_before} found finished; stored in {config.store}")
+    if report.spent_usd is not None:
+        click.echo(f"spent: ${report.spent_usd:.6f}, by the models' prices (column cost_usd)")
     where = "" if config.store == "ctxbench.duckdb" else f" --store {config.store}"
     click.echo(f'next: ctxbench plot{where}   or   ctxbench sql "SELECT * FROM summary"{where}')
