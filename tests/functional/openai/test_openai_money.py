@@ -51,6 +51,14 @@ def test_an_attempt_that_may_have_been_billed_is_counted(server, served):
     assert model.read([Prompt((), "other")])[0].spent_usd == 0.0
 
 
+def test_equal_prompts_are_paid_once(served):
+    """Three equal prompts are one request: each row has its cost, and the run has paid one."""
+    readings = served(prices=PRICES).read([Prompt((), "?")] * 3)
+    assert len({reading.cost_usd for reading in readings}) == 1
+    assert sum(reading.spent_usd for reading in readings) == pytest.approx(readings[0].cost_usd)
+    assert readings[0].cost_usd > 0
+
+
 def test_the_bound_is_above_what_any_rule_counts(served):
     """Of every family that ships, none spends more on a page than the bound; text has at most as many tokens as bytes."""
     model = served(prices={"input": 1e6, "output": 0}, probe=False)
