@@ -49,12 +49,21 @@ def count(value: object, what: str) -> int:
 
 def seconds(value: object, what: str) -> float | None:
     """A time, or ``None``."""
+    return _amount(value, what, "a time")
+
+
+def dollars(value: object, what: str) -> float | None:
+    """An amount of money, or ``None``."""
+    return _amount(value, what, "an amount")
+
+
+def _amount(value: object, what: str, kind: str) -> float | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{what} must be a number, got {_show(value)}")
     if not 0 <= value < math.inf:
-        raise ValueError(f"{what} must be a time of zero or more, got {value}")
+        raise ValueError(f"{what} must be {kind} of zero or more, got {value}")
     return float(value)
 
 
@@ -124,17 +133,6 @@ def image_tokens(value: object) -> ImageTokens:
         if count(getattr(found, name), f"the resized {name} of a page") < 1:
             raise ValueError(f"the resized {name} of a page must be at least 1, got 0")
     return found
-
-
-def dollars(value: object, what: str) -> float | None:
-    """An amount of money, or ``None``."""
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"{what} must be a number, got {_show(value)}")
-    if not 0 <= value < math.inf:
-        raise ValueError(f"{what} must be an amount of zero or more, got {value}")
-    return float(value)
 
 
 def answers(value: object, wanted: int) -> Iterator[tuple[int, object]]:
