@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +15,9 @@ from ctxbench.store.interrupts import stoppable
 from ctxbench.store.views import quoted
 
 BATCH_ROWS = 4096
+
+Parameters = Sequence[Any] | Mapping[str, Any]
+"""Values for the ``?`` of a statement in order, or for its ``$name`` by name."""
 
 T = TypeVar("T")
 
@@ -67,19 +70,36 @@ def statement(connection: duckdb.DuckDBPyConnection, sql: str, *, read_only: boo
     return found[0]
 
 
-def execute(connection: duckdb.DuckDBPyConnection, sql: str, *, read_only: bool) -> Rows:
+def execute(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Parameters | None = None, *, read_only: bool) -> Rows:
     """Run one reading statement and stream its rows."""
     wanted = statement(connection, sql, read_only=read_only)
-    guarded(connection, lambda: connection.execute(wanted))
+    guarded(connection, lambda: connection.execute(wanted, _values(parameters)))
     description = connection.description or []
     return Rows(unique([str(column[0]) for column in description]), [str(column[1]) for column in description], connection)
 
 
-def relation(connection: duckdb.DuckDBPyConnection, sql: str, *, read_only: bool) -> duckdb.DuckDBPyRelation:
+def relation(
+    connection: duckdb.DuckDBPyConnection, sql: str, parameters: Parameters | None = None, *, read_only: bool
+) -> duckdb.DuckDBPyRelation:
     """Like :func:`execute`, as a relation, from which Arrow and pandas take columns without a copy."""
     wanted = statement(connection, sql, read_only=read_only)
-    found: duckdb.DuckDBPyRelation = guarded(connection, lambda: connection.sql(wanted))
+    found: duckdb.DuckDBPyRelation = guarded(connection, lambda: connection.sql(wanted, params=_values(parameters)))
     return found
+
+
+def _values(parameters: Parameters | None) -> Any:
+    """As DuckDB takes them: a list or a dictionary.
+
+    Raises:
+        QueryError: neither a sequence nor a mapping; a text is no sequence of values here.
+    """
+    if parameters is None:
+        return None
+    if isinstance(parameters, Mapping):
+        return dict(parameters)
+    if isinstance(parameters, (str, bytes)) or not isinstance(parameters, Sequence):
+        raise QueryError(f"parameters: expected a list of values or a dictionary, got {type(parameters).__name__}")
+    return list(parameters)
 
 
 def named(connection: duckdb.DuckDBPyConnection, view_or_sql: str) -> str:
@@ -122,6 +142,6 @@ def guarded(connection: duckdb.DuckDBPyConnection, call: Callable[[], T]) -> T:
         raise QueryError(one_line(error)) from error
 
 
-def missing_pandas(path: Path) -> QueryError:
-    """What to do where pandas is not installed."""
-    return QueryError(f"{path}: a data frame needs pandas: pip install pandas (Store.query and Store.arrow work without it)")
+def missing(path: Path, library: str) -> QueryError:
+    """What to do where pandas or polars is not installed."""
+    return QueryError(f"{path}: a data frame needs {library}: pip install {library} (Store.query and Store.arrow work without it)")

@@ -21,11 +21,12 @@ from ctxbench.store import migrations, pages, views
 from ctxbench.store.connection import connect, store_error
 from ctxbench.store.inserts import insert
 from ctxbench.store.interrupts import interrupts_kept, interrupts_wait
-from ctxbench.store.query import Rows, Table, execute, guarded, missing_pandas, named, relation
+from ctxbench.store.query import Parameters, Rows, Table, execute, guarded, missing, named, relation
 from ctxbench.store.rows import RUN_COLUMNS, id_table, json_text, page_table, score_table, storable_text, trial_table, verdict_table
 
 if TYPE_CHECKING:
     import pandas
+    import polars
     import pyarrow
 
 ENDINGS = ("finished", "interrupted", "failed")
@@ -281,22 +282,26 @@ class Store:
         """
         return pages.keep(pages.image_folder(self.path), self.images, result, images)
 
-    def query(self, sql: str) -> Table:
+    def query(self, sql: str, parameters: Parameters | None = None) -> Table:
         """All rows that one reading SQL statement gives.
 
+        Args:
+            parameters: values for the statement's ``?`` in order, or for its ``$name`` by name. They are values and never SQL, whatever
+                they hold.
+
         Raises:
-            QueryError: the SQL is wrong, or does more than reading.
+            QueryError: the SQL is wrong, or does more than reading; or the parameters do not fit it.
         """
-        found = self.rows(sql)
+        found = self.rows(sql, parameters)
         return Table(found.columns, found.types, list(found))
 
-    def rows(self, view_or_sql: str) -> Rows:
+    def rows(self, view_or_sql: str, parameters: Parameters | None = None) -> Rows:
         """Like :meth:`query`, for a view's name or SQL, as a stream that is good until the next call of a method."""
         reader = self._new_reader()
-        return execute(reader, named(reader, view_or_sql), read_only=self.read_only)
+        return execute(reader, named(reader, view_or_sql), parameters, read_only=self.read_only)
 
-    def df(self, view_or_sql: str) -> pandas.DataFrame:
-        """A view, a table or reading SQL as a pandas data frame.
+    def df(self, view_or_sql: str, parameters: Parameters | None = None) -> pandas.DataFrame:
+        """A view, a table or reading SQL as a pandas data frame; ``parameters`` as in :meth:`query`.
 
         Raises:
             QueryError: pandas is not installed, or the SQL is wrong or does more than reading.
@@ -304,29 +309,47 @@ class Store:
         try:
             import pandas  # noqa: F401
         except ImportError:
-            raise missing_pandas(self.path) from None
-        reader, found = self._relation(view_or_sql)
+            raise missing(self.path, "pandas") from None
+        reader, found = self._relation(view_or_sql, parameters)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # DuckDB calls pandas in ways that newer versions deprecate
             return guarded(reader, found.df)
 
-    def arrow(self, view_or_sql: str) -> pyarrow.Table:
-        """A view, a table or reading SQL as an Arrow table.
+    def pl(self, view_or_sql: str, parameters: Parameters | None = None) -> polars.DataFrame:
+        """A view, a table or reading SQL as a polars data frame; ``parameters`` as in :meth:`query`.
+
+        Raises:
+            QueryError: polars is not installed, or the SQL is wrong or does more than reading.
+        """
+        try:
+            import polars
+        except ImportError:
+            raise missing(self.path, "polars") from None
+        made = polars.from_arrow(self.arrow(view_or_sql, parameters))
+        assert isinstance(made, polars.DataFrame)  # a table never makes a series
+        return made
+
+    def arrow(self, view_or_sql: str, parameters: Parameters | None = None) -> pyarrow.Table:
+        """A view, a table or reading SQL as an Arrow table; ``parameters`` as in :meth:`query`.
 
         Raises:
             QueryError: the SQL is wrong or does more than reading.
         """
-        reader, found = self._relation(view_or_sql)
+        reader, found = self._relation(view_or_sql, parameters)
         return guarded(reader, found.to_arrow_table)
 
-    def arrow_reader(self, view_or_sql: str, batch_rows: int = 50_000) -> pyarrow.RecordBatchReader:
+    def arrow_reader(
+        self, view_or_sql: str, batch_rows: int = 50_000, parameters: Parameters | None = None
+    ) -> pyarrow.RecordBatchReader:
         """Like :meth:`arrow`, as a stream of record batches that is good until the next call of a method."""
-        reader, found = self._relation(view_or_sql)
+        reader, found = self._relation(view_or_sql, parameters)
         return guarded(reader, lambda: found.to_arrow_reader(batch_rows))
 
-    def _relation(self, view_or_sql: str) -> tuple[duckdb.DuckDBPyConnection, duckdb.DuckDBPyRelation]:
+    def _relation(
+        self, view_or_sql: str, parameters: Parameters | None
+    ) -> tuple[duckdb.DuckDBPyConnection, duckdb.DuckDBPyRelation]:
         reader = self._new_reader()
-        return reader, relation(reader, named(reader, view_or_sql), read_only=self.read_only)
+        return reader, relation(reader, named(reader, view_or_sql), parameters, read_only=self.read_only)
 
     def _new_reader(self) -> duckdb.DuckDBPyConnection:
         """A cursor for one result: DuckDB does no other work on a connection whose result is not fetched to its end."""
