@@ -103,10 +103,20 @@ def _only_installed(data: dict[str, Any], flags: dict[str, Any]) -> None:
 @click.option("--retry-errors", is_flag=True, help="Run again the stored trials that ended in an error.")
 @click.option("--shard", metavar="K/N", help="Run the K-th of N parts of the plan, into a store of its own beside the store's name.")
 @click.option("--yes", is_flag=True, help=f"Run also more than {MOST_TRIALS:,} trials.")
+@click.option("--plan-power", metavar="DIFFERENCE", help="Say first how many samples show a difference such as 5pp, and whether -n is enough.")
 @click.option("--dry-run", is_flag=True, help="Check everything and say what would run; run nothing.")
 @click.option("--status", is_flag=True, help="Say what is stored and what is missing, shards and running stores included; run nothing.")
 @click.option("--format", "output", type=click.Choice(["table", "json"]), default="table", show_default=True)
-def command(config: str | None, sets: tuple[str, ...], yes: bool, dry_run: bool, status: bool, output: str, **flags: Any) -> None:
+def command(
+    config: str | None,
+    sets: tuple[str, ...],
+    yes: bool,
+    plan_power: str | None,
+    dry_run: bool,
+    status: bool,
+    output: str,
+    **flags: Any,
+) -> None:
     """Run an experiment and store every trial.
 
     Without CONFIG it runs the built-in quickstart. Running the same command again goes on where it stopped.
@@ -127,6 +137,8 @@ def command(config: str | None, sets: tuple[str, ...], yes: bool, dry_run: bool,
         return
     if experiment.run.shard is not None:
         experiment = attrs.evolve(experiment, store=Shard.parse(experiment.run.shard).store(experiment.store))
+    if plan_power is not None:
+        _say_power(plan_power, experiment.samples)
     if dry_run:
         _dry_run(experiment, output)
         return
@@ -146,6 +158,16 @@ def command(config: str | None, sets: tuple[str, ...], yes: bool, dry_run: bool,
         raise
     if report.all_failed:
         raise CtxbenchError(f"all {report.planned} trials failed; see: ctxbench sql errors --store {experiment.store}")
+
+
+def _say_power(difference: str, samples: int) -> None:
+    """What the samples can show, on stderr. The statistics are a distribution of their own, which a small installation lacks."""
+    try:
+        from ctxbench_stats.planning import plan_power
+    except ImportError:
+        raise CtxbenchError("--plan-power needs the statistics: pip install ctxbench-stats") from None
+    for line in plan_power(difference, samples):
+        click.echo(line, err=True)
 
 
 def _say_size(experiment: ExperimentConfig, yes: bool) -> None:

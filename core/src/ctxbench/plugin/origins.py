@@ -33,6 +33,7 @@ FIRST_PARTY: tuple[str, ...] = tuple(
         "vllm",
         "ray",
         "report",
+        "stats",
     )
 )
 """The project's own distributions. They load before all others, in this order, so that none of their names can be taken by a stranger

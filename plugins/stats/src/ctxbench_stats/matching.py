@@ -25,7 +25,7 @@ _OPTIONS = {
 """What else must agree where a label does: options, data, weights."""
 
 _VERSIONS = ("task_version", "model_version", "codec_version", "augmentation_version")
-_COMPARED = {"codec": ("codec",), "model": ("model",), "adapter": ("adapter",), "level": ("augmentation",)}
+_COMPARED = {"codec": ("codec",), "model": ("model",), "reader": ("model", "adapter"), "adapter": ("adapter",), "level": ("augmentation",)}
 _WORDS = {"augmentation": "level", "seed": "experiment seed", "token_config": "counting rules", "sample_index": "sample"}
 _VALUES = ("correct", "score", "status", "reference_tokens", "encoded_tokens", "carrier_tokens")
 
@@ -208,7 +208,6 @@ def _notes(pairs: Sequence[tuple[Row, Row]], compared: Sequence[str], loose: boo
     if loose:
         watched += [name for group in _OPTIONS.values() for name in group] + ["token_config", "seed"]
     own = {f"{name}_{what}" for name in compared for what in ("version", "config", "fingerprint")}
-    own |= {"model_version"} if "adapter" in compared else set()
     notes = []
     for column in watched:
         if column in own:

@@ -12,8 +12,9 @@ from ctxbench import UsageError
 from ctxbench.registry import nearest
 from ctxbench.store import Store
 
-KINDS = ("codec", "model", "adapter", "level", "run", "variant")
-"""What can be named within one store. ``level`` is a level of augmentation; a model may be named with its adapter, ``tiny + codebook``."""
+KINDS = ("codec", "model", "reader", "adapter", "level", "run", "variant")
+"""What can be named within one store. ``level`` is a level of augmentation; a ``reader`` is a model with its adapter, ``tiny + codebook``,
+or without one."""
 
 NO_ADAPTER = ("base", "none")
 SHORTEST_PREFIX = 4
@@ -41,8 +42,10 @@ def resolve(store: Store, a: str, b: str) -> tuple[str, Side, Side]:
         if not kinds:
             raise UsageError(f"{store.path}: nothing is named {name!r} (no {', '.join(KINDS)}){nearest(name, _all_names(store))}")
     common = [kind for kind in KINDS if kind in found[0] and kind in found[1]]
+    if "model" in common and "reader" in common:
+        common.remove("reader")  # two models are compared under the same adapter
     if not common:
-        first, second = (" or ".join(kinds) for kinds in found)
+        first, second = (" or ".join(kind for kind in kinds if kind != "reader" or len(kinds) == 1) for kinds in found)
         raise UsageError(f"{a!r} is a {first} and {b!r} a {second}: name two of a kind")
     if len(common) > 1:
         raise UsageError(f"{a!r} and {b!r} are each a {' and a '.join(common)}: write {common[0]}:{a} {common[0]}:{b}")
@@ -65,7 +68,8 @@ def _kinds_of(store: Store, text: str) -> dict[str, Side]:
 def _named(store: Store, kind: str, name: str) -> Side | None:
     finders: dict[str, Callable[[Store, str], Side | None]] = {
         "codec": lambda store, name: _column(store, "codec", name),
-        "model": _reader,
+        "model": lambda store, name: _column(store, "model", name),
+        "reader": _reader,
         "adapter": _adapter,
         "level": lambda store, name: _column(store, "augmentation", name),
         "run": _run,
@@ -92,13 +96,9 @@ def _column(store: Store, column: str, name: str) -> Side | None:
 
 
 def _reader(store: Store, name: str) -> Side | None:
-    """A model under each of its adapters, or with the one behind a plus sign (``base`` is none)."""
-    if side := _column(store, "model", name):
-        return side
-    model, plus, adapter = name.partition(" + ")
-    if not plus:
-        return None
-    if adapter in NO_ADAPTER:
+    """A model with the adapter behind a plus sign, or without one."""
+    model, _, adapter = name.partition(" + ")
+    if not adapter or adapter in NO_ADAPTER:
         return _exists(store, Side(name, "model = ? AND adapter IS NULL", (model,)))
     return _exists(store, Side(name, "model = ? AND adapter = ?", (model, adapter)))
 
