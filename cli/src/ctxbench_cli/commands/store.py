@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from ctxbench import CtxbenchError, StoreError
+from ctxbench import CtxbenchError, StoreError, UsageError
 
+if TYPE_CHECKING:
+    from ctxbench.store import Store
+
+TARGETS = ("mlflow", "wandb", "every-eval-ever")
 STORE = click.option("--store", type=click.Path(), default="ctxbench.duckdb", show_default=True, help="The store.")
 
 
@@ -19,16 +25,62 @@ def command() -> None:
 @command.command("export")
 @click.argument("names", metavar="[TABLE_OR_VIEW]...", nargs=-1)
 @click.option("--format", "kind", type=click.Choice(["parquet", "csv", "jsonl"]), default="parquet", show_default=True)
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="A folder; for one table or view, also a file.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="A folder; for one table or view, also a file.")
+@click.option("--to", type=click.Choice(TARGETS), help="Not as tables, but to a tracker, or in the format of Every Eval Ever.")
+@click.option("--uri", help="With --to mlflow: the tracking server, or sqlite:///FILE. Default: MLFLOW_TRACKING_URI.")
+@click.option("--experiment", default="ctxbench", show_default=True, help="With --to mlflow or wandb: the experiment or project.")
+@click.option("--organization", default="unknown", show_default=True, help="With --to every-eval-ever: who publishes the figures.")
 @STORE
-def export_command(names: tuple[str, ...], kind: str, output: Path, store: str) -> None:
-    """Write tables or views as files; by default the four tables, as 'store import' takes them."""
+def export_command(
+    names: tuple[str, ...], kind: str, output: Path | None, to: str | None, uri: str | None, experiment: str, organization: str, store: str
+) -> None:
+    """Write tables or views as files; by default the four tables with a data card, as 'store import' takes them.
+
+    --to mlflow and --to wandb make each cell of the summary a run of the tracker (W&B's offline ones go to -o), --to every-eval-ever
+    writes one file for each model into -o.
+    """
     from ctxbench.store import Store
+    from ctxbench.store.card import write_card
     from ctxbench.store.export import export
 
+    if to and names:
+        raise UsageError(f"--to {to} exports the whole store, not {names[0]}")
+    if to == "mlflow":
+        _to_mlflow(store, uri or os.environ.get("MLFLOW_TRACKING_URI"), experiment)
+        return
+    if output is None:
+        raise UsageError("say where to with -o, for example -o out")
     with Store.open_read_only(store) as opened:
-        for made in export(opened, kind, output, names):
+        if to:
+            _to_files(opened, to, output, experiment, organization)
+            return
+        found = export(opened, kind, output, names)
+        for made in found:
             click.echo(f"{made.path}: {made.rows:,} rows")
+        if kind == "parquet" and output.is_dir():
+            click.echo(f"{write_card(opened, output, found)}: the data card")
+
+
+def _to_mlflow(store: str, uri: str | None, experiment: str) -> None:
+    from ctxbench.store import Store
+    from ctxbench.store.trackers import to_mlflow
+
+    if not uri:
+        raise UsageError("say where MLflow keeps its runs: --uri http://HOST:PORT or --uri sqlite:///mlflow.db (or set MLFLOW_TRACKING_URI)")
+    with Store.open_read_only(store) as opened:
+        made, there = to_mlflow(opened, uri, experiment)
+    click.echo(f"{uri}: {made:,} runs added to experiment {experiment}, {there:,} were there")
+
+
+def _to_files(store: Store, to: str, output: Path, experiment: str, organization: str) -> None:
+    from ctxbench.store import every_eval_ever
+    from ctxbench.store.trackers import to_wandb
+
+    if to == "wandb":
+        click.echo(f"{output}: {to_wandb(store, output, experiment):,} runs of project {experiment}; to send them: wandb sync --sync-all")
+        return
+    for made in every_eval_ever.export(store, output, organization=organization):
+        click.echo(f"{made.path}: {made.rows:,} {'trials' if made.path.suffix == '.jsonl' else 'results'}")
 
 
 @command.command("import")
