@@ -138,7 +138,10 @@ def _results(columns: dict[tuple[str, str], str]) -> str:
 
 
 def _keyed(alias: str = "t") -> str:
-    """SQL of the hashes that tell cells and variants apart; for rows of before they were stored, one made of what there is."""
+    """SQL of the hashes that tell cells and variants apart; for rows of before they were stored, one made of what there is.
+
+    ``CASE`` and not ``coalesce``: in two calls of ``coalesce`` DuckDB finds the same expression, and hashes every row that needs none.
+    """
     t = alias
     parts = (
         *CELL,
@@ -151,7 +154,7 @@ def _keyed(alias: str = "t") -> str:
         "seed",
     )
     old = "md5(concat_ws('|', " + ", ".join(f"coalesce({t}.{name}::VARCHAR, '-')" for name in parts) + "))"
-    return f"coalesce(nullif({t}.variant, ''), {old}) AS variant, coalesce(nullif({t}.cell, ''), {old}) AS cell"
+    return ", ".join(f"CASE WHEN {t}.{name} <> '' THEN {t}.{name} ELSE {old} END AS {name}" for name in ("variant", "cell"))
 
 
 def wilson(successes: str, n: str) -> tuple[str, str]:
