@@ -177,7 +177,9 @@ def summary_against_pandas(folder: Path, wanted: int) -> None:
     with Store.open_read_only(path) as store:
         ours, our_cpu = timed(lambda: store.query("SELECT * FROM summary"))
         columns = "status, outcome, channel_ok, text_prompt_tokens, formula_prompt_tokens, context_bytes, payload_bytes, score"
-        columns += ", reference_tokens, encoded_tokens, carrier_tokens, prompt_tokens, n_pages, channel_cer, encode_seconds, augment_seconds"
+        columns += (
+            ", reference_tokens, encoded_tokens, carrier_tokens, prompt_tokens, n_pages, channel_cer, encode_seconds, augment_seconds"
+        )
         columns += ", channel_seconds, read_seconds, score_seconds"
         start = time.perf_counter()
         frame = store.df(f"SELECT {', '.join(CELL)}, {columns} FROM trials")

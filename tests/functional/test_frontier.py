@@ -33,7 +33,9 @@ def test_values_of_an_option(text, values):
     assert parse_vary(text)[1] == values
 
 
-@pytest.mark.parametrize("text", ["cell", "=1,2", "cell=3", "cell=5..2", "cell=1..9:0", "cell=a..b", "cell=1..99999", "cell=1,", "cell=[1],2"])
+@pytest.mark.parametrize(
+    "text", ["cell", "=1,2", "cell=3", "cell=5..2", "cell=1..9:0", "cell=a..b", "cell=1..99999", "cell=1,", "cell=[1],2"]
+)
 def test_values_that_are_none(text):
     """One message, with what was expected."""
     with pytest.raises(UsageError, match="--vary"):

@@ -191,7 +191,7 @@ def test_detectable_is_the_inverse():
     assert detectable(6, 1.0) == pytest.approx(2 * 0.8 ** (1 / 6) - 1)  # six of six one way, with a chance of 80 %
     one_way = detectable(40, 0.0)  # no pair differs so far: all that would differ go one way
     assert power(40, one_way, one_way) == pytest.approx(0.8, abs=0.01)
-    with pytest.raises(ValueError, match="at least 0.4"):
+    with pytest.raises(ValueError, match=r"at least 0\.4"):
         power(10, 0.4, 0.3)
 
 

@@ -81,7 +81,9 @@ def test_every_reason_for_a_missing_partner_is_told(put):
         *rows("beta", [True], 150, bucket=999),
         *rows("beta", [True], 160, task="json_restore", sample_index=5),
     ]
-    partners[4] = next(rows("beta", [True], 140, sample_index=4, sample_seed=1004, augmentation_seed=2004, context_sha256="c4", outcome=None))
+    partners[4] = next(
+        rows("beta", [True], 140, sample_index=4, sample_seed=1004, augmentation_seed=2004, context_sha256="c4", outcome=None)
+    )
     matched, _ = ctxbench_stats.compare(put(everything, partners), "alpha", "beta")
     assert len(matched.pairs) == 1
     assert matched.unmatched_a == {
@@ -98,7 +100,7 @@ def test_every_reason_for_a_missing_partner_is_told(put):
 def test_other_options_are_no_partners(put):
     """Two codecs read by one model label with other weights are not compared with each other."""
     path = put(rows("alpha", [True] * 3), rows("beta", [True] * 3, 100, model_fingerprint="other weights"))
-    with pytest.raises(UsageError, match="no sample was run with both alpha and beta.*other options of model than with beta"):
+    with pytest.raises(UsageError, match=r"no sample was run with both alpha and beta.*other options of model than with beta"):
         ctxbench_stats.compare(path, "alpha", "beta")
 
 
@@ -234,8 +236,17 @@ def test_equal_rates_are_equivalent_only_if_that_is_shown(put):
 def test_errors_are_not_right_and_are_counted(put):
     """As in ``summary``; the command says how many."""
     lost = [
-        failure(100 + i, codec="beta", codec_config={"of": "beta"}, sample_index=i, sample_seed=1000 + i, augmentation_seed=2000 + i,
-                cell="b", variant="b", seed=0)  # fmt: skip
+        failure(
+            100 + i,
+            codec="beta",
+            codec_config={"of": "beta"},
+            sample_index=i,
+            sample_seed=1000 + i,
+            augmentation_seed=2000 + i,
+            cell="b",
+            variant="b",
+            seed=0,
+        )
         for i in range(4)
     ]
     path = put(rows("alpha", [True] * 4), lost)

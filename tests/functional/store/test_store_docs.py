@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.cookbook import answer, make_store, questions
 from ctxbench.store.views import CELL
 
 DOCUMENT = (Path(__file__).parents[3] / "docs" / "store.md").read_text("utf-8")
@@ -51,3 +52,12 @@ def test_every_column_of_a_view(store, view):
     assert columns <= named
     if view in ("summary", "ratios", "attribution"):
         assert set(in_tables(text)) <= columns
+
+
+def test_the_cookbook_gives_the_answers_that_it_shows(tmp_path):
+    """Ten questions on the store that the document's own command makes (``python -m benchmarks.cookbook --write`` writes them anew)."""
+    found = list(questions(DOCUMENT))
+    assert len(found) == 10
+    store = make_store(DOCUMENT, tmp_path)
+    for sql, shown in found:
+        assert answer(sql, store) == shown

@@ -29,7 +29,9 @@ def full(tmp_path):
     with Store.open(path) as store:
         store.start_run(run_record())
         rows = [trial(i, cell="a", variant="va", seed=0, encoded_tokens=50, encoded_ratio=2.0) for i in range(3)]
-        rows += [trial(10, cell="a", variant="va", seed=0, sample_index=3, outcome="confabulated", score=0.0, prediction='</script>"\n\x00|')]
+        rows += [
+            trial(10, cell="a", variant="va", seed=0, sample_index=3, outcome="confabulated", score=0.0, prediction='</script>"\n\x00|')
+        ]
         rows += [failure(11, cell="a", variant="va", seed=0, sample_index=4)]
         hub = {"model": "hf:Qwen/Qwen2-VL-2B-Instruct", "adapter": "../evil/../mine", "cell": "b", "variant": "vb", "seed": 0}
         rows += [trial(20 + i, **hub, prompt_tokens=80, completion_tokens=3, read_seconds=0.5) for i in range(2)]
@@ -89,7 +91,9 @@ def test_every_eval_ever_keeps_to_its_schemas(full, tmp_path):
 
 def test_every_eval_ever_by_its_own_validator(full, tmp_path):
     """The package's own checks, the semantic ones included, where it can be installed."""
-    core = pytest.importorskip("every_eval_ever.validator.validation_core", reason="every-eval-ever needs Python 3.12; its schemas are kept")
+    core = pytest.importorskip(
+        "every_eval_ever.validator.validation_core", reason="every-eval-ever needs Python 3.12; its schemas are kept"
+    )
     with Store.open_read_only(full) as store:
         written = every_eval_ever.export(store, tmp_path)
     files = {made.path.relative_to(tmp_path).as_posix() for made in written}
@@ -156,7 +160,9 @@ def test_what_leads_nowhere_is_told(full, tmp_path):
         assert len(error.strip().splitlines()) == 1
 
 
-@pytest.mark.parametrize(("target", "module", "words"), [("mlflow", "mlflow", "pip install mlflow"), ("wandb", "wandb", "pip install wandb")])
+@pytest.mark.parametrize(
+    ("target", "module", "words"), [("mlflow", "mlflow", "pip install mlflow"), ("wandb", "wandb", "pip install wandb")]
+)
 def test_a_tracker_that_is_not_installed_is_told(full, tmp_path, monkeypatch, target, module, words):
     """The command says what to install."""
     monkeypatch.setitem(sys.modules, module, None)
@@ -231,7 +237,9 @@ def test_a_polars_frame_has_the_stores_values(full):
     polars = pytest.importorskip("polars")
     with Store.open_read_only(full) as store:
         frame = store.pl("SELECT trial_id, bucket, score, channel_ok, created_at FROM trials ORDER BY trial_id")
-        assert frame.rows() == [tuple(row) for row in store.query("SELECT trial_id, bucket, score, channel_ok, created_at FROM trials ORDER BY trial_id").rows]
+        assert frame.rows() == [
+            tuple(row) for row in store.query("SELECT trial_id, bucket, score, channel_ok, created_at FROM trials ORDER BY trial_id").rows
+        ]
         assert frame.schema["bucket"] == polars.Int64
         assert frame["score"].null_count() == 1
         assert store.pl("summary").height == 2

@@ -103,7 +103,9 @@ def _only_installed(data: dict[str, Any], flags: dict[str, Any]) -> None:
 @click.option("--retry-errors", is_flag=True, help="Run again the stored trials that ended in an error.")
 @click.option("--shard", metavar="K/N", help="Run the K-th of N parts of the plan, into a store of its own beside the store's name.")
 @click.option("--yes", is_flag=True, help=f"Run also more than {MOST_TRIALS:,} trials.")
-@click.option("--plan-power", metavar="DIFFERENCE", help="Say first how many samples show a difference such as 5pp, and whether -n is enough.")
+@click.option(
+    "--plan-power", metavar="DIFFERENCE", help="Say first how many samples show a difference such as 5pp, and whether -n is enough."
+)
 @click.option("--dry-run", is_flag=True, help="Check everything and say what would run; run nothing.")
 @click.option("--status", is_flag=True, help="Say what is stored and what is missing, shards and running stores included; run nothing.")
 @click.option("--format", "output", type=click.Choice(["table", "json"]), default="table", show_default=True)

@@ -66,7 +66,9 @@ def _to_mlflow(store: str, uri: str | None, experiment: str) -> None:
     from ctxbench.store.trackers import to_mlflow
 
     if not uri:
-        raise UsageError("say where MLflow keeps its runs: --uri http://HOST:PORT or --uri sqlite:///mlflow.db (or set MLFLOW_TRACKING_URI)")
+        raise UsageError(
+            "say where MLflow keeps its runs: --uri http://HOST:PORT or --uri sqlite:///mlflow.db (or set MLFLOW_TRACKING_URI)"
+        )
     with Store.open_read_only(store) as opened:
         made, there = to_mlflow(opened, uri, experiment)
     click.echo(f"{uri}: {made:,} runs added to experiment {experiment}, {there:,} were there")

@@ -46,7 +46,13 @@ def card(store: Store, files: Sequence[Exported]) -> str:
         found = store.query(f"SELECT DISTINCT {column} FROM trials ORDER BY ALL").rows
         values = ", ".join("none" if value is None else _cell(str(value)) for (value,) in found[:50])
         lines.append(f"| {column} | {values}{', ...' if len(found) > 50 else ''} |")
-    lines += ["", "## Runs", "", "| run | name | config hash | ctxbench | git revision | trials | status |", "|---|---|---|---|---|---|---|"]
+    lines += [
+        "",
+        "## Runs",
+        "",
+        "| run | name | config hash | ctxbench | git revision | trials | status |",
+        "|---|---|---|---|---|---|---|",
+    ]
     sql = "SELECT run_id, name, config_hash, ctxbench_version, git_revision, finished, status FROM runs ORDER BY started_at, run_id"
     for row in store.query(sql).rows:
         lines.append("| " + " | ".join("" if value is None else _cell(str(value)) for value in row) + " |")
@@ -59,12 +65,13 @@ def card(store: Store, files: Sequence[Exported]) -> str:
         lines.append(f"- {made.name}: {', '.join(kinds)}")
     lines += [
         "",
-        f"Schema version {migrations.latest()}. NULL means not known or not applicable, never zero; times are seconds in UTC, costs tokens.",
+        f"Schema version {migrations.latest()}. NULL means not known or not applicable, never zero; times are in seconds, costs in tokens.",
         "`ctxbench store import FOLDER` reads the tables back into a store.",
         "",
         "## What to know before using it",
         "",
-        "- Contexts and questions are made from seeds, or come from what the task's options name; predictions are what a model said, unchecked.",
+        "- Contexts and questions are made from seeds, or come from what the task's options name.",
+        "- Predictions are what a model said, unchecked.",
         "- Page images are not part of the tables; their SHA-256 is.",
         "- Rows of one `cell` differ in their sample alone. Pool nothing else without saying so.",
         "",

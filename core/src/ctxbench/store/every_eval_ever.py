@@ -61,7 +61,7 @@ def export(store: Store, output: Path, *, organization: str = "unknown") -> list
         raise StoreError(f"{store.path}: no trial has an outcome, so there is nothing to export")
     library = store.query("SELECT ctxbench_version, started_at FROM runs ORDER BY started_at DESC LIMIT 1").rows
     version, started = (str(library[0][0]), library[0][1]) if library else ("unknown", None)
-    found = []
+    found: list[Written] = []
     for model, adapter in sorted({(cell["model"], cell["adapter"]) for cell in cells}, key=lambda key: (key[0], key[1] or "")):
         own = [cell for cell in cells if (cell["model"], cell["adapter"]) == (model, adapter)]
         found += _write_reader(store, output, own, version, started, organization)
@@ -126,7 +126,12 @@ def _model_info(model: str, adapter: str | None, identifier: str, developer: str
     deployed = "externally_managed" if kind == "openai" else "self_deployed"
     weights = "unknown" if kind == "openai" else "open_weights"
     details = {"deployment_type": deployed, "model_availability": weights, **({"adapter": adapter} if adapter else {})}
-    return {"name": model if adapter is None else f"{model} + {adapter}", "id": identifier, "developer": developer, "additional_details": details}
+    return {
+        "name": model if adapter is None else f"{model} + {adapter}",
+        "id": identifier,
+        "developer": developer,
+        "additional_details": details,
+    }
 
 
 def _name(cell: dict[str, Any]) -> str:
@@ -179,7 +184,7 @@ def _instances(store: Store, cells: Sequence[dict[str, Any]], evaluation: str, i
 
 
 def _key(row: dict[str, Any]) -> tuple[Any, ...]:
-    return tuple(row[name] for name in ("task", "bucket", "codec", "augmentation")) + (row["variant"] or "",)
+    return (*(row[name] for name in ("task", "bucket", "codec", "augmentation")), row["variant"] or "")
 
 
 def _instance(row: dict[str, Any], cell: dict[str, Any], evaluation: str, identifier: str) -> dict[str, Any]:

@@ -338,16 +338,12 @@ class Store:
         reader, found = self._relation(view_or_sql, parameters)
         return guarded(reader, found.to_arrow_table)
 
-    def arrow_reader(
-        self, view_or_sql: str, batch_rows: int = 50_000, parameters: Parameters | None = None
-    ) -> pyarrow.RecordBatchReader:
+    def arrow_reader(self, view_or_sql: str, batch_rows: int = 50_000, parameters: Parameters | None = None) -> pyarrow.RecordBatchReader:
         """Like :meth:`arrow`, as a stream of record batches that is good until the next call of a method."""
         reader, found = self._relation(view_or_sql, parameters)
         return guarded(reader, lambda: found.to_arrow_reader(batch_rows))
 
-    def _relation(
-        self, view_or_sql: str, parameters: Parameters | None
-    ) -> tuple[duckdb.DuckDBPyConnection, duckdb.DuckDBPyRelation]:
+    def _relation(self, view_or_sql: str, parameters: Parameters | None) -> tuple[duckdb.DuckDBPyConnection, duckdb.DuckDBPyRelation]:
         reader = self._new_reader()
         return reader, relation(reader, named(reader, view_or_sql), parameters, read_only=self.read_only)
 

@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ctxbench.errors import StoreError
 
@@ -95,7 +95,9 @@ def to_wandb(store: Store, folder: Path, project: str = "ctxbench") -> int:
     made = 0
     for cell, name, parameters, metrics in cells(store):
         settings = wandb.Settings(silent=True, console="off", x_disable_stats=True)
-        run = wandb.init(project=project, name=name, id=cell[:32], dir=str(folder), config=parameters, mode=mode, settings=settings, reinit=True)
+        run = wandb.init(
+            project=project, name=name, id=cell[:32], dir=str(folder), config=parameters, mode=mode, settings=settings, reinit=True
+        )
         run.summary.update(metrics)
         run.finish()
         made += 1

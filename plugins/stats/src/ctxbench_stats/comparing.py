@@ -95,6 +95,11 @@ def _clusters(pairs: Sequence[tuple[Row, Row]]) -> Any:
     return codes_of([a["context_sha256"] or b["context_sha256"] or (a["task"], a["bucket"], a["sample_seed"]) for a, b in pairs])
 
 
+def _head(measure: str, stratum: dict[str, Any], n: int, clusters: int, a: float, b: float) -> dict[str, Any]:
+    """The fields that every measure has."""
+    return {"measure": measure, "stratum": stratum, "n": n, "clusters": clusters, "a": a, "b": b, "difference": a - b}
+
+
 def _accuracy(name: str, pairs: Sequence[tuple[Row, Row]], stratum: dict[str, Any]) -> Difference | None:
     if not pairs:
         return None
@@ -102,7 +107,7 @@ def _accuracy(name: str, pairs: Sequence[tuple[Row, Row]], stratum: dict[str, An
     codes = _clusters(pairs)
     clusters = int(codes.max()) + 1
     a, b = (counts.both + counts.only_a) / counts.n, (counts.both + counts.only_b) / counts.n
-    common = {"measure": name, "stratum": stratum, "n": counts.n, "clusters": clusters, "a": a, "b": b, "difference": counts.difference}
+    common = _head(name, stratum, counts.n, clusters, a, b)
     if clusters == counts.n:
         low, high = paired_interval(counts)
         least = detectable(counts.n, counts.discordance)
@@ -135,7 +140,7 @@ def _score(name: str, pairs: Sequence[tuple[Row, Row]], stratum: dict[str, Any])
     codes = _clusters(known)
     ones, total_x, total_y = sums(np.ones_like(x), codes), sums(x, codes), sums(y, codes)
     a, b = float(x.mean()), float(y.mean())
-    common = {"measure": name, "stratum": stratum, "n": len(x), "clusters": len(ones), "a": a, "b": b, "difference": a - b}
+    common = _head(name, stratum, len(x), len(ones), a, b)
     if len(ones) > MOST_RESAMPLED:
         fit = clustered_mean(x - y, codes)
         return Difference(**common, low=fit.low, high=fit.high, p=fit.p, interval="clustered t", test="clustered t")
@@ -169,7 +174,7 @@ def _ratio(name: str, pairs: Sequence[tuple[Row, Row]], stratum: dict[str, Any])
         return None  # nothing that could differ, as between two models or two levels
     whole = float(reference.sum())
     a, b = whole / float(cost_a.sum()), whole / float(cost_b.sum())
-    common = {"measure": name, "stratum": stratum, "n": len(known), "clusters": len(reference), "a": a, "b": b, "difference": a - b}
+    common = _head(name, stratum, len(known), len(reference), a, b)
     if len(reference) > MOST_RESAMPLED:  # the ratio made linear at its mean (delta method)
         items = float(len(reference))
         moves = (reference - a * cost_a) / (cost_a.sum() / items) - (reference - b * cost_b) / (cost_b.sum() / items)
@@ -179,7 +184,9 @@ def _ratio(name: str, pairs: Sequence[tuple[Row, Row]], stratum: dict[str, Any])
     found = bootstrap([reference, cost_a, cost_b], lambda r, s, t: r / s - r / t)
     p = permutation(cost_a, cost_b, lambda s, t: whole / s - whole / t) if len(reference) > 1 else None
     low_high = (found.low, found.high, found.method) if found else (None, None, "none")
-    return Difference(**common, low=low_high[0], high=low_high[1], p=p, interval=low_high[2], test="permutation" if p is not None else "none")
+    return Difference(
+        **common, low=low_high[0], high=low_high[1], p=p, interval=low_high[2], test="permutation" if p is not None else "none"
+    )
 
 
 def verdict(row: Difference, a: str, b: str, margin: float) -> str:

@@ -241,7 +241,7 @@ class Search:
             notes.append("not even the sparsest value passes: the ratio, if there is one, lies below it")
         ordered = sorted((point for point in measured if point.ratio is not None), key=lambda point: point.ratio or 0.0)
         if best is not None and any(not point.passes and (point.ratio or 0) < (best.ratio or 0) for point in ordered):
-            notes.append("a sparser value failed though a denser one passes: accuracy does not fall steadily, so more values are worth a look")
+            notes.append("a sparser value failed though a denser one passes: accuracy does not fall steadily; look at more values")
         if len(usable) > len(measured):
             notes.append(f"{len(usable) - len(measured)} of {len(usable)} values were not run: bisection takes them to lie in between")
         return notes
@@ -271,7 +271,7 @@ def read_point(store: Store, cell: str, samples: int, value: Any, label: str) ->
 
 
 def equal_cost(ratio: float, context: str, config: ExperimentConfig) -> list[tuple[str, dict[str, Any]]]:
-    """Baselines that are installed and can be set to a cost, each with the setting that comes nearest to this ratio without costing less."""
+    """Baselines that are installed and can be set to a cost, each with the setting nearest to this ratio that costs no less than it says."""
     registry = ctxbench.load_plugins()
     names = registry.names("codec")
     found: list[tuple[str, dict[str, Any]]] = []

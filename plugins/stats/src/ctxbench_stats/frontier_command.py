@@ -119,7 +119,10 @@ def _print(found: Frontier, codec: str, option: str) -> None:
     click.echo()
     beside = found.best or found.points[0]
     columns = ["baseline", "tokens", "ratio", "n", "accuracy", "95 % interval", "channel", f"{codec} is better by", "p"]
-    rows = [[*_row(row.point, "")[:-1], f"{_signed(row.difference)} ({_signed(row.low)} to {_signed(row.high)})", _p(row.p)] for row in found.baselines]
+    rows = [
+        [*_row(row.point, "")[:-1], f"{_signed(row.difference)} ({_signed(row.low)} to {_signed(row.high)})", _p(row.p)]
+        for row in found.baselines
+    ]
     print_table(columns, rows, title=f"baselines at the tokens of {beside.label}, in points", right=columns[1:])
 
 

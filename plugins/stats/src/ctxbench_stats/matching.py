@@ -159,7 +159,9 @@ def _by_key(name: str, rows: Iterable[dict[str, Any]], steps: Sequence[tuple[str
 
 
 def _ambiguous(name: str, first: Row, second: Row) -> None:
-    differing = [column for column in first if "config" in column or "fingerprint" in column or column in (*LABELS, "model_runtime", "seed")]
+    differing = [
+        column for column in first if "config" in column or "fingerprint" in column or column in (*LABELS, "model_runtime", "seed")
+    ]
     differing = [column for column in differing if first[column] != second[column]]
     what = "; ".join(f"{column} {first[column]} or {second[column]}" for column in differing) or "they differ in the system message"
     raise UsageError(

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from ctxbench_stats.power import POWER, detectable, needed, parse_points
 
 SHARES = (0.5, 0.25, 0.1)
-"""Shares of pairs in which two codecs, models or levels may differ. A half is what two readers come to that are right by chance every second
-time and know nothing of each other; readers that are alike differ less, and need fewer pairs."""
+"""Shares of pairs in which two codecs, models or levels may differ. A half is what two readers come to that are right by chance every
+second time and know nothing of each other; readers that are alike differ less, and need fewer pairs."""
 
 
 def plan_power(text: str, samples: int) -> Iterator[str]:
@@ -39,8 +39,10 @@ def plan_power(text: str, samples: int) -> Iterator[str]:
         yield f"  {100 * wanted:3.0f} %: n = {n:,}; -n {samples} shows {here}"
     known = [n for n in needs if n is not None]
     if not known or min(known) > samples:
-        yield f"-n {samples} is too small for {points}, whatever the cells; it takes -n {min(known):,} at least" if known else (
-            f"-n {samples} is too small for {points}"
+        yield (
+            f"-n {samples} is too small for {points}, whatever the cells; it takes -n {min(known):,} at least"
+            if known
+            else (f"-n {samples} is too small for {points}")
         )
     elif len(known) < len(needs) or max(known) > samples:
         yield f"-n {samples} is too small for {points} unless the cells mostly agree"

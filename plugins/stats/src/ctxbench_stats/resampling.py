@@ -54,8 +54,7 @@ def codes_of(clusters: Sequence[Hashable]) -> NDArray[np.int64]:
 
 def sums(values: Sequence[float] | Numbers, codes: NDArray[np.int64]) -> Numbers:
     """The sum of the values of each cluster."""
-    found: Numbers = np.bincount(codes, weights=np.asarray(values, dtype=float), minlength=int(codes.max()) + 1 if len(codes) else 0)
-    return found
+    return np.asarray(np.bincount(codes, weights=np.asarray(values, dtype=float)), dtype=float)
 
 
 def clustered_mean(values: Sequence[float] | Numbers, codes: NDArray[np.int64]) -> Clustered:
