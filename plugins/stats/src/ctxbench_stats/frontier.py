@@ -271,7 +271,7 @@ def read_point(store: Store, cell: str, samples: int, value: Any, label: str) ->
 
 
 def equal_cost(ratio: float, context: str, config: ExperimentConfig) -> list[tuple[str, dict[str, Any]]]:
-    """Baselines that are installed and can be set to a cost, each with the setting nearest to this ratio that costs no less than it says."""
+    """Baselines that are installed and can be set to a cost, each with the setting nearest to this ratio that costs no less."""
     registry = ctxbench.load_plugins()
     names = registry.names("codec")
     found: list[tuple[str, dict[str, Any]]] = []
