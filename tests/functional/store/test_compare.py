@@ -184,14 +184,15 @@ def test_runs_and_stores(put):
 def test_holm_and_the_row_for_all(put):
     """Strata are adjusted for their number; the row for all pairs is one more test and is not."""
     groups = []
-    for i, bucket in enumerate((128, 256, 512)):
+    for i, bucket in enumerate((128, 256, 512, 1024)):
         groups.append(rows("alpha", [True] * 7, 1000 * i, bucket=bucket))
         groups.append(rows("beta", [False] * 7, 1000 * i + 500, bucket=bucket))
     found = [row for row in ctxbench_stats.compare(put(*groups), "alpha", "beta")[1] if row.measure == "accuracy"]
-    assert [row.stratum for row in found] == [{"bucket": 128}, {"bucket": 256}, {"bucket": 512}, {}]
-    assert [row.p for row in found[:3]] == [2 / 2**7] * 3
-    assert [row.p_holm for row in found] == [pytest.approx(3 * 2 / 2**7)] * 3 + [None]
-    assert (found[3].n, found[3].clusters) == (21, 7)
+    assert [row.stratum for row in found] == [{"bucket": 128}, {"bucket": 256}, {"bucket": 512}, {"bucket": 1024}, {}]
+    assert [row.p for row in found[:4]] == [2 / 2**7] * 4
+    assert [row.p_holm for row in found] == [pytest.approx(4 * 2 / 2**7)] * 4 + [None]
+    assert all(row.verdict.startswith("no difference shown") for row in found[:4])  # 0.0156 alone, 0.0625 among four
+    assert (found[4].n, found[4].clusters) == (28, 7)
 
 
 def test_scores_and_ratios_have_intervals_of_their_own(put):
