@@ -6,7 +6,8 @@ import subprocess
 import sys
 
 QUICK = (
-    ("benchmarks.store", "DuckDB: bulk appends against row-by-row inserts"),
+    ("benchmarks.store", "DuckDB: bulk appends against row-by-row inserts; summary of a million trials, against pandas"),
+    ("benchmarks.cookbook", "the questions of docs/store.md, and whether their answers still hold"),
     ("benchmarks.ratios", "ratios split into compression of text and pixels, beside the same compression as plain text"),
     ("benchmarks.samples", "tasks: samples a CPU second, against counting their contexts once"),
     ("benchmarks.executor", "the pool of worker processes, against ProcessPoolExecutor"),
