@@ -73,7 +73,7 @@ def _table(found: list[dict[str, Any]], config: ExperimentConfig, levels: list[s
         tokens = "" if first["encoded_tokens"] is None else f"{first['encoded_tokens']:.0f}"
         ratio = "" if first["encoded_ratio"] is None else f"{first['encoded_ratio']:.2f}"
         name = model if adapter is None else f"{model} + {adapter}"
-        row = [name, task, str(bucket), codec, tokens, ratio]
+        row = [name, task, str(bucket or "whole"), codec, tokens, ratio]
         row += [_share(by_level[level]) if level in by_level else "" for level in levels]
         if has_errors:
             row.append(str(sum(cell["errors"] for cell in by_level.values())))

@@ -122,11 +122,25 @@ class Task(Component, abc.ABC):
     sized: ClassVar[bool] = True
     """Contexts meet their bucket, within 1 % or one token; a run checks it. False for a task whose contexts have the length they have."""
 
+    whole: ClassVar[bool] = False
+    """Takes bucket 0, for contexts as long as the data has them. A run refuses it for other tasks."""
+
+    def supply(self, bucket: int) -> int | None:
+        """How many samples there are, for a task whose data can run out; ``None`` if every seed is another one.
+
+        A run uses each of the samples 0 to ``supply(bucket) - 1`` once, in an order drawn from its own seed, and refuses to plan more.
+
+        Raises:
+            SampleError: the data has none of this length.
+        """
+        return None
+
     @abc.abstractmethod
     def sample(self, bucket: int, seed: int) -> Sample:
         """Make the sample that (bucket, seed) names.
 
-        The context is within 1 % of ``bucket`` reference tokens, or one token where that is more.
+        The context is within 1 % of ``bucket`` reference tokens, or one token where that is more. A task with a :meth:`supply` takes
+        seeds beyond it too, and counts round.
 
         Raises:
             SampleError: the options cannot give a context this short or long.

@@ -8,11 +8,12 @@ from typing import Any, cast
 
 import attrs
 
-from ctxbench.config import ComponentConfig, ExperimentConfig, TokenConfig
-from ctxbench.errors import ConfigError
+from ctxbench.config import ComponentConfig, ExperimentConfig, TokenConfig, hash_of
+from ctxbench.errors import ConfigError, SampleError
 from ctxbench.identity import identify
 from ctxbench.interfaces import Codec, Component, Metric, Model, Task, TokenCounter
 from ctxbench.layouts import check_layouts, completed, strange
+from ctxbench.plugin import plugin_work
 from ctxbench.registry import Registry, nearest
 from ctxbench.secrets import Secrets, secret_options
 from ctxbench.seeds import derive_seed, stable_hash
@@ -136,11 +137,12 @@ class Experiment:
     secrets: Secrets
     notes: tuple[str, ...] = ()
     _cells: dict[tuple[str, int, str], list[Cell]] = attrs.field(factory=dict, init=False, repr=False, eq=False)
+    _orders: dict[tuple[str, int], list[int] | None] = attrs.field(factory=dict, init=False, repr=False, eq=False)
 
     @property
     def config_hash(self) -> str:
         """SHA-256 of the canonical JSON of all that decides results (everything but ``run`` and ``store``), without secrets."""
-        return stable_hash({key: value for key, value in self.secrets.config.items() if key not in ("run", "store")})
+        return hash_of(self.secrets.config)
 
     def versions(self) -> dict[str, str]:
         """Version of every distribution that offers a part of this experiment."""
@@ -161,19 +163,28 @@ class Experiment:
 
     def groups(self) -> Iterator[Group]:
         """Every trial of the shard, in groups that share their CPU work; samples outermost, so that a run cut short has whole samples."""
-        seed, shard = self.config.seed, self.shard
+        shard = self.shard
         for index in range(self.config.samples):
             for number, task in enumerate(self.tasks):
                 for place, bucket in enumerate(self.config.buckets):
                     if not shard.holds(index, number * len(self.config.buckets) + place):
                         continue
-                    sample_seed = derive_seed(EVALUATION, seed, task.name, bucket, index)
+                    sample_seed = self._sample_seed(task, bucket, index)
                     # One draw of damage for each level and sample, whatever the codec and whatever the release: so they can be paired.
                     damage = [derive_seed("augmentation", sample_seed, level.name, level.config) for level in self.augmentations]
                     for codec in self.codecs:
                         cells = self._cells_of(task, bucket, codec)
                         trials = (self._trial(cell, index, sample_seed, damage) for cell in cells)
                         yield Group(task, bucket, index, sample_seed, codec, tuple(trials))
+
+    def _sample_seed(self, task: Part, bucket: int, index: int) -> int:
+        """Of unlimited samples, one that is drawn; of data that can run out, the row whose turn it is."""
+        key = (task.label, bucket)
+        if key not in self._orders:
+            count = cast(Task, self.session.component(task)).supply(bucket)
+            self._orders[key] = None if count is None else seeded_order(count, derive_seed(EVALUATION, self.config.seed, task.name))
+        order = self._orders[key]
+        return derive_seed(EVALUATION, self.config.seed, task.name, bucket, index) if order is None else order[index]
 
     def _trial(self, cell: Cell, index: int, sample_seed: int, damage: Sequence[int]) -> Trial:
         augmentation_seed = damage[self.augmentations.index(cell.augmentation)]
@@ -201,6 +212,7 @@ class Experiment:
     def _cell(self, reader: Reader, task: Part, bucket: int, codec: Part, augmentation: Part) -> Cell:
         rules = self._rules()
         common = [bucket, self.config.seed, self.config.system, rules]
+        common += [{"prompt": self.config.prompt}] if self.config.prompt else []
         parts = (reader, task, codec, augmentation)
         full = stable_hash([*common, *(part.identity for part in parts)])[:32]
         variant = stable_hash([*common, *(part.unversioned for part in parts)])[:32]
@@ -215,6 +227,11 @@ class Experiment:
         """Free the models."""
         for reader in self.readers:
             reader.model.close()
+
+
+def seeded_order(count: int, seed: int) -> list[int]:
+    """The numbers below ``count`` in an order that ``seed`` alone decides, on every machine: by the hashes of seed and number."""
+    return sorted(range(count), key=lambda number: hashlib.sha256(f"{seed} {number}".encode()).digest())
 
 
 def counting(config: TokenConfig, counter: TokenCounter) -> dict[str, Any]:
@@ -240,6 +257,7 @@ def resolve(config: ExperimentConfig, session: Session) -> Experiment:
         metrics = _metrics(config, registry, tasks)
         _check_token_families(config, session)
         _parts(registry, "executor", [config.run.executor], "run.executor")
+        _check_supply(config, session, tasks)
     notes += strange(codecs, readers)
     return Experiment(config, session, readers, tasks, codecs, augmentations, metrics, secrets, tuple(notes))
 
@@ -293,6 +311,25 @@ def _check_token_families(config: ExperimentConfig, session: Session) -> None:
             raise ConfigError(f"{key}: {error}") from None
         if key == "tokens.reference" and counter.text("") is None:
             raise ConfigError(f"{key}: {family!r} has no text tokenizer at hand{nearest(family, ())}")
+
+
+def _check_supply(config: ExperimentConfig, session: Session, parts: Sequence[Part]) -> None:
+    """Every task has as many samples of every bucket as are wanted of it."""
+    for i, part in enumerate(parts):
+        task = cast(Task, session.component(part))
+        for bucket in config.buckets:
+            where = f"tasks[{i}] ({part.label})"
+            if not bucket and not task.whole:
+                raise ConfigError(f"{where}: makes contexts of a given length and needs a bucket; null is for tasks with whole documents")
+            try:
+                with plugin_work(f"task {part.name!r}"):
+                    count = task.supply(bucket)
+            except SampleError as error:
+                raise ConfigError(f"{where}: {error}") from None
+            if count is not None and config.samples > count:
+                of = f" of {bucket} tokens" if bucket else ""
+                has = f"its data has {count} sample{'' if count == 1 else 's'}{of}, and each is used once"
+                raise ConfigError(f"{where}: {has}; {config.samples} are wanted: use -n {count} (samples: {count}) or less, or more data")
 
 
 def _readers(config: ExperimentConfig, registry: Registry) -> tuple[Reader, ...]:

@@ -24,15 +24,18 @@ MANY_TRIALS, MOST_TRIALS = 10_000, 1_000_000
 WITH_OPTIONS = ("tasks", "codecs", "augmentations", "metrics")  # a model's colon begins a reference, not options
 
 
-def _buckets(values: tuple[str, ...]) -> list[int]:
-    """``512``, ``1k`` and ``512,2k`` as token counts."""
-    found = []
+def _buckets(values: tuple[str, ...]) -> list[int | None]:
+    """``512``, ``1k`` and ``512,2k`` as token counts; ``none`` for whole documents."""
+    found: list[int | None] = []
     for item in ",".join(values).split(","):
         text = item.strip().lower()
+        if text == "none":
+            found.append(None)
+            continue
         factor = 1024 if text.endswith("k") else 1
         number = text.removesuffix("k")
         if not number.isdigit() or int(number) < 1:
-            raise UsageError(f"--bucket {item!r}: expected a number of tokens such as 512 or 2k")
+            raise UsageError(f"--bucket {item!r}: expected a number of tokens such as 512 or 2k, or none for whole documents")
         found.append(int(number) * factor)
     return found
 
@@ -55,6 +58,8 @@ def build_config(path: str | None, flags: dict[str, Any], sets: tuple[str, ...])
             target[key] = [None if value in ("none", "base") else value for value in values]
         elif key == "buckets":
             target[key] = _buckets(values)
+        elif key == "prompt":
+            target[key] = values.replace("\\n", "\n")
         else:
             target[key] = values
     return make_config(apply_overrides(data, sets), source)
@@ -88,7 +93,8 @@ def _only_installed(data: dict[str, Any], flags: dict[str, Any]) -> None:
 @click.option("-t", "--task", "tasks", multiple=True, help="Task, with options like a codec's. Repeatable.")
 @click.option("-a", "--augment", "augmentations", multiple=True, help="Augmentation: clean, light, heavy, custom:... Repeatable.")
 @click.option("--metric", "metrics", multiple=True, help="Metric; the default is each task's own. Repeatable.")
-@click.option("-b", "--bucket", "buckets", multiple=True, help="Context length in reference tokens: 512, 2k or 512,1k. Repeatable.")
+@click.option("-b", "--bucket", "buckets", multiple=True, help="Context length in tokens: 512, 2k, 512,1k, or none (whole). Repeatable.")
+@click.option("--prompt", help=r"Template of the text after the pages: '{hint}\n{context}\n{question}'; \n is a line break.")
 @click.option("-n", "--samples", type=click.IntRange(1), help="Samples in each cell.")
 @click.option("--seed", type=click.IntRange(0), help="All randomness is derived from it.")
 @click.option("--set", "sets", multiple=True, metavar="KEY.PATH=VALUE", help="Set any config value. Repeatable.")
@@ -193,7 +199,7 @@ def _dry_run(experiment: ExperimentConfig, output: str) -> None:
         return
     click.echo(f"{experiment.name}: {plan['planned']} trials, {plan['stored']} stored, {plan['to_run']} to run (nothing was run)")
     for key in ("models", "tasks", "buckets", "codecs", "augmentations"):
-        click.echo(f"  {key:14}{', '.join(str(value) for value in plan[key])}")
+        click.echo(f"  {key:14}{', '.join(str(value or 'whole') for value in plan[key])}")
     click.echo(f"  {'samples':14}{plan['samples']} in each cell, seed {experiment.seed}")
     click.echo(f"  {'store':14}{experiment.store}")
     click.echo(f"  {'config hash':14}{plan['config_hash']}")

@@ -1,13 +1,15 @@
 """Experiment configs: their fields, reading them from YAML, and their JSON Schema."""
 
 from ctxbench.config.components import ComponentConfig, named
-from ctxbench.config.experiment import ExperimentConfig, LimitConfig, RunConfig, TokenConfig
+from ctxbench.config.experiment import ExperimentConfig, LimitConfig, RunConfig, TokenConfig, hash_of
 from ctxbench.config.loading import apply_overrides, load_config, make_config, parse_component, parse_config, read_text, read_yaml
 from ctxbench.config.schema import json_schema
-from ctxbench.config.values import Boolean, Component, Integer, ListOf, Optional, Positive, Section, String, Value, setting
+from ctxbench.config.template import Template
+from ctxbench.config.values import Boolean, Bucket, Component, Integer, ListOf, Optional, Positive, Section, String, Value, setting
 
 __all__ = [
     "Boolean",
+    "Bucket",
     "Component",
     "ComponentConfig",
     "ExperimentConfig",
@@ -19,9 +21,11 @@ __all__ = [
     "RunConfig",
     "Section",
     "String",
+    "Template",
     "TokenConfig",
     "Value",
     "apply_overrides",
+    "hash_of",
     "json_schema",
     "load_config",
     "make_config",

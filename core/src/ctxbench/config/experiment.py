@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
 
 from ctxbench.config.components import ComponentConfig, named
-from ctxbench.config.values import Boolean, Component, Integer, ListOf, Optional, Positive, Section, ShardOf, String, setting
+from ctxbench.config.template import Template
+from ctxbench.config.values import Boolean, Bucket, Component, Integer, ListOf, Optional, Positive, Section, ShardOf, String, setting
 from ctxbench.seeds import stable_hash
 
 
@@ -67,7 +69,9 @@ class ExperimentConfig:
     name: str = setting(String(), "A name for people.", "experiment")
     seed: int = setting(Integer(0, 2**63 - 1), "All randomness is derived from this number.", 0)
     samples: int = setting(Integer(1), "Samples in each cell.", 5)
-    buckets: tuple[int, ...] = setting(ListOf(Integer(1)), "Context lengths in reference text tokens.", (512,))
+    buckets: tuple[int, ...] = setting(
+        ListOf(Bucket()), "Context lengths in reference text tokens; null for whole documents, as they are.", (512,)
+    )
     models: tuple[ComponentConfig, ...] = setting(ListOf(Component("model")), "Models that read.", factory=lambda: (named("channel"),))
     adapters: tuple[str | None, ...] = setting(ListOf(Optional(String())), "LoRA adapters; null is the base model.", (None,))
     tasks: tuple[ComponentConfig, ...] = setting(
@@ -85,13 +89,17 @@ class ExperimentConfig:
         ListOf(Component("metric"), minimum=0), "Scores to compute; empty for each task's own.", factory=tuple
     )
     system: str = setting(String(), "System message of every prompt.", "")
+    prompt: str = setting(
+        Template(), "Template of the text after the pages, with {hint}, {context} and {question}; empty for the usual one.", ""
+    )
     tokens: TokenConfig = setting(Section(TokenConfig), "How tokens are counted.", factory=TokenConfig)
     run: RunConfig = setting(Section(RunConfig), "How the work is done; changes no result.", factory=RunConfig)
     store: str = setting(String(), "DuckDB file that takes the results.", "ctxbench.duckdb")
 
     def plain(self) -> dict[str, Any]:
         """The config as plain lists, mappings and values: what its YAML would load to."""
-        return _plain(self)  # type: ignore[no-any-return]
+        plain: dict[str, Any] = _plain(self)
+        return plain | {"buckets": [bucket or None for bucket in self.buckets]}
 
     @property
     def size(self) -> int:
@@ -102,7 +110,13 @@ class ExperimentConfig:
     @property
     def hash(self) -> str:
         """SHA-256 of the canonical JSON of all that decides results (everything but ``run`` and ``store``)."""
-        return stable_hash({key: value for key, value in self.plain().items() if key not in ("run", "store")})
+        return hash_of(self.plain())
+
+
+def hash_of(plain: Mapping[str, Any]) -> str:
+    """SHA-256 of what decides results in a config's plain values. The usual prompt is left out, as configs had no such key before."""
+    left_out = ("run", "store") if plain["prompt"] else ("run", "store", "prompt")
+    return stable_hash({key: value for key, value in plain.items() if key not in left_out})
 
 
 def _plain(value: Any) -> Any:

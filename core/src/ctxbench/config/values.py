@@ -58,6 +58,17 @@ class Integer(Value):
 
 
 @attrs.frozen
+class Bucket(Value):
+    """A context length in tokens, at least 1; null or ``none``, which becomes 0, for contexts of whatever length they have."""
+
+    def parse(self, value: Any, path: str) -> int:
+        return 0 if value is None or value == "none" else Integer(1).parse(value, path)
+
+    def schema(self) -> dict[str, Any]:
+        return {"anyOf": [Integer(1).schema(), {"enum": [None, "none"]}]}
+
+
+@attrs.frozen
 class Positive(Value):
     """A number above zero, whole or not."""
 

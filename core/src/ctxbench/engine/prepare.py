@@ -36,6 +36,7 @@ class Job:
         number: its place in the run.
         channel: whether its pages are decoded. ``decoder``: whether any job of the run needs a decoder process, which must be there before
             the first page is encoded.
+        prompt: the template of the prompt; empty for the usual one.
     """
 
     number: int
@@ -48,6 +49,7 @@ class Job:
     system: str
     channel: bool
     decoder: bool
+    prompt: str = ""
 
 
 @attrs.frozen
@@ -151,7 +153,7 @@ def _prepare(job: Job, session: Session, decoder: DecoderProcess | None, limit: 
         if unchanged is None or carrier.pages:  # a carrier without pages is the same under every augmentation
             unchanged = _variant(job, session, carrier, sample, part, seed, decoder, limit)
         variants[part.label] = unchanged
-    text = compose(hint, carrier.text, sample.question)
+    text = compose(hint, carrier.text, sample.question, job.prompt)
     return Prepared(job.number, sample, text, encoded, counts, room, encode_seconds, variants)
 
 
@@ -187,8 +189,8 @@ def _count(job: Job, sample: Sample, length: int, hint: str, carrier: Carrier) -
     counts = TextCounts(
         context=length,
         carrier=tokens(carrier.text),
-        words=tokens(compose(hint, None, sample.question)) + tokens(job.system),
-        plain_words=tokens(compose(plain, None, sample.question)) + tokens(job.system),
+        words=tokens(compose(hint, None, sample.question, job.prompt)) + tokens(job.system),
+        plain_words=tokens(compose(plain, None, sample.question, job.prompt)) + tokens(job.system),
         context_bytes=len(sample.context.encode("utf-8")),
         payload_bytes=carrier.payload_bytes,
     )

@@ -8,11 +8,15 @@ LEAST_ROOM = 32
 ROOM_SHARE = 0.5
 
 
-def compose(hint: str, carrier_text: str | None, question: str) -> str:
+def compose(hint: str, carrier_text: str | None, question: str, template: str = "") -> str:
     """The text of the user's turn, which follows the page images.
 
-    It says what the carrier is, then gives the carrier's own text if it has one, then the question.
+    It says what the carrier is, then gives the carrier's own text if it has one, then the question. A template with ``{hint}``,
+    ``{context}`` and ``{question}`` (:class:`ctxbench.config.Template`) is filled in as it is; a carrier without text leaves nothing in
+    the place of ``{context}``.
     """
+    if template:
+        return template.format(hint=hint, context=carrier_text or "", question=question)
     parts = [hint, carrier_text, question]
     return "\n\n".join(part for part in parts if part)
 

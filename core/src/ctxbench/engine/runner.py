@@ -245,6 +245,7 @@ def make_job(experiment: Experiment, group: Group, trials: Iterable[Trial], numb
         augmentations=tuple(wanted.values()),
         tokens=config.tokens,
         system=config.system,
+        prompt=config.prompt,
         channel=wants_channel(experiment),
         decoder=wants_channel(experiment) and any(codec.decodes and not codec.verbatim for codec in experiment.codecs),
     )

@@ -65,8 +65,15 @@ def one_seed_is_one_sample(subject: Subject, given: TaskGiven) -> None:
     """Equal seeds give equal samples, other seeds other ones."""
     task, bucket = subject.component, given.buckets[0]
     require(task.sample(bucket, 5) == task.sample(bucket, 5), "one seed gives two different samples")
-    contexts = {task.sample(bucket, seed).context for seed in range(8)}
-    require(len(contexts) == 8, f"8 seeds give only {len(contexts)} different contexts")
+    supply = task.supply(bucket)
+    if supply is None:
+        contexts = {task.sample(bucket, seed).context for seed in range(8)}
+        require(len(contexts) == 8, f"8 seeds give only {len(contexts)} different contexts")
+        return
+    there = min(8, supply)
+    found = {(sample.context, sample.question) for sample in (task.sample(bucket, seed) for seed in range(there))}
+    require(len(found) == there, f"the first {there} of {supply} samples hold only {len(found)} different ones")
+    require(task.sample(bucket, supply) == task.sample(bucket, 0), "a seed beyond the supply does not count round")
 
 
 def samples_are_the_same_in_another_process(subject: Subject, given: TaskGiven) -> None:
