@@ -33,6 +33,7 @@ class Part:
         config: what is stored of them. ``version`` and ``fingerprint`` as in :class:`~ctxbench.identity.Identity`.
         identity: hash of all that decides what the component does; ``unversioned`` leaves its version out.
         decodes: for a codec: whether it has a classical decoder. ``verbatim``: whether its carriers are the context itself.
+        data: the component's own fingerprint, which it must still have when it works.
     """
 
     kind: str
@@ -46,6 +47,7 @@ class Part:
     unversioned: str
     decodes: bool = False
     verbatim: bool = False
+    data: str = ""
 
     def make(self, registry: Registry) -> Component:
         """Make the component anew."""
@@ -278,9 +280,8 @@ def part_of(registry: Registry, kind: str, config: ComponentConfig, path: str) -
         found = identify(kind, config.name, entry.origin, component, config.options, secrets=secret_options(entry.record, component))
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
-    made = Part(
-        kind, config.name, config.label, dict(config.options), found.config, found.version, found.fingerprint, found.full, found.unversioned
-    )
+    same = (found.config, found.version, found.fingerprint, found.full, found.unversioned)
+    made = Part(kind, config.name, config.label, dict(config.options), *same, data=component.fingerprint)
     if isinstance(component, Codec):
         return attrs.evolve(made, decodes=bool(component.can_decode), verbatim=bool(component.verbatim))
     return made

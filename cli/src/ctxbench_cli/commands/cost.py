@@ -1,4 +1,4 @@
-"""``ctxbench cost FILE``"""
+"""``ctxbench cost FILE...``"""
 
 from __future__ import annotations
 
@@ -11,31 +11,37 @@ from ctxbench import Carrier, CtxbenchError, ImageTokens, TokenCounter, tokens
 from ctxbench.config import ComponentConfig, make_config, parse_component
 from ctxbench.plugin import plugin_work
 from ctxbench.registry import Registry
-from ctxbench_cli.files import read_context
+from ctxbench_cli.added_up import added_up
+from ctxbench_cli.files import Context, read_contexts
 from ctxbench_cli.output import print_json, print_table
 
 
 @click.command("cost")
-@click.argument("file", metavar="FILE")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @click.option("-c", "--codec", "codecs", multiple=True, help="Codec, with options as NAME:key=value. Default: every codec.")
 @click.option(
     "--family", "families", multiple=True, help="Model family, with options as NAME:key=value. Default: every family that is known."
 )
 @click.option("--reference", default=tokens.REFERENCE, show_default=True, help="Whose tokenizer counts the text.")
+@click.option("--encoding", default="utf-8", show_default=True, help="Of the files.")
 @click.option("--format", "output", type=click.Choice(["table", "json"]), default="table", show_default=True)
-def command(file: str, codecs: tuple[str, ...], families: tuple[str, ...], reference: str, output: str) -> None:
+def command(files: tuple[str, ...], codecs: tuple[str, ...], families: tuple[str, ...], reference: str, encoding: str, output: str) -> None:
     """What FILE would cost in each codec, for each model family, before you run anything. FILE '-' is stdin.
+
+    Several files, a folder or a pattern such as 'notes/**/*.md' are taken one by one and their costs added up.
 
     The tokens are those of the carrier's own text, of its pages, and of the markers around them. The ratio is that of the reference
     tokens to them, and the product of two factors: how much the codec compresses the text (bytes of the context for each byte of its
     payload), and how much the carrier gains by holding those bytes as it does.
     """
     registry = ctxbench.load_plugins()
-    text = read_context(file)
+    contexts = read_contexts(files, encoding)
     with plugin_work(f"token counter {reference!r}"):
-        reference_tokens = tokens.count_text(text, reference)
-    if not reference_tokens:
-        raise CtxbenchError(f"{file}: the context is empty, so there is nothing to compare")
+        counted = [(context, tokens.count_text(context.text, reference)) for context in contexts]
+    measured = [(context, count) for context, count in counted if count]
+    name = contexts[0].label if len(contexts) == 1 else " ".join(files)
+    if not measured:
+        raise CtxbenchError(f"{name}: the context is empty, so there is nothing to compare")
     names = list(codecs) or registry.names("codec")
     config = make_config({"codecs": [parse_component(name) for name in names]}, "--codec")
     wanted = list(families) or registry.names("token_counter")
@@ -45,16 +51,25 @@ def command(file: str, codecs: tuple[str, ...], families: tuple[str, ...], refer
         registry.token_counter(family)
     rows = []
     for part in config.codecs:
-        rows += _rows(registry, part, text, reference_tokens, wanted, reference)
+        found = [_rows(registry, part, context.text, count, wanted, reference) for context, count in measured]
+        rows += found[0] if len(found) == 1 else added_up([(count, some) for (_, count), some in zip(measured, found, strict=True)])
+    documents = [_document(context, count) for context, count in counted]
+    total = {key: sum(document[key] for document in documents) for key in ("characters", "bytes", "reference_tokens")}
     if output == "json":
-        size = len(text.encode("utf-8"))
-        head = {"file": file, "characters": len(text), "bytes": size, "reference_tokens": reference_tokens, "reference": reference}
-        print_json({**head, "costs": rows})
+        several = {"documents": documents} if len(documents) > 1 else {}
+        print_json({"file": name, **total, "reference": reference, **several, "costs": rows})
         return
-    click.echo(f"{file}: {len(text):,} characters, {reference_tokens:,} reference tokens ({reference})")
+    empty = f" ({len(counted) - len(measured)} of them empty)" if len(measured) < len(counted) else ""
+    many = f"{len(contexts):,} documents{empty}, " if len(contexts) > 1 else ""
+    click.echo(f"{name}: {many}{total['characters']:,} characters, {total['reference_tokens']:,} reference tokens ({reference})")
     click.echo()
     columns = ["codec", "family", "pages", "page size", "visual", "markers", "tokens", "ratio", "= text", "x carrier", "note"]
     print_table(columns, [[_cell(row, name) for name in columns] for row in rows], right=columns[2:3] + columns[4:-1])
+
+
+def _document(context: Context, count: int) -> dict[str, Any]:
+    size = len(context.text.encode("utf-8"))
+    return {"file": context.label, "characters": len(context.text), "bytes": size, "reference_tokens": count}
 
 
 def _rows(
@@ -81,6 +96,7 @@ def _carried(label: str, carrier: Carrier, text: str, reference: str) -> dict[st
         "pages": len(carrier.pages),
         "page_sizes": [list(page.size) for page in carrier.pages],
         "text_tokens": tokens.count_text(carrier.text, reference) if carrier.text else 0,
+        "context_bytes": size,
         "payload_bytes": carrier.payload_bytes,
         "text_factor": size / carrier.payload_bytes if carrier.payload_bytes else None,
     }
@@ -130,7 +146,8 @@ def _cell(row: dict[str, Any], name: str) -> str:
     if name == "note":
         if row.get("error"):
             return str(row["error"])
-        return "pages lose pixels: the model gets fewer than they have" if row.get("loses_pixels") else ""
+        lost = "pages lose pixels: the model gets fewer than they have" if row.get("loses_pixels") else ""
+        return "; ".join(note for note in (row.get("left_out"), lost) if note)
     value = row.get(_KEYS.get(name, name))
     if value is None:
         return ""

@@ -130,6 +130,7 @@ def make_sample(session: Session, part: Part, bucket: int, seed: int, tokens: To
         StageError: the task failed, or what it made is no sample of this bucket.
     """
     task = cast(Task, component(session, part, "sample"))
+    _unchanged(part, task, "sample")
     made, _ = staged("sample", lambda: checks.sample(task.sample(bucket, seed), bucket))
     length, _ = staged("count", lambda: checks.count(reference_tokens(tokens, made.context), "reference tokens of the context"))
     if task.sized:
@@ -170,6 +171,9 @@ def component(session: Session, part: Part, stage: Stage) -> Component:
 
 def _unchanged(part: Part, made: Component, stage: Stage) -> None:
     """A component that changes its own options would give the next trial another meaning under the same id."""
+    if made.fingerprint != part.data:
+        error = ValueError(f"the data of {part.kind} {part.name!r} has changed since the run was planned; run the command again")
+        raise StageError(Failure.of(stage, error))
     config = made.config
     if any(config.get(key, value) != value for key, value in part.config.items()):
         changed = ", ".join(key for key, value in part.config.items() if config.get(key, value) != value)

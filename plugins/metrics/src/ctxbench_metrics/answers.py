@@ -12,6 +12,7 @@ from rapidfuzz.distance import Levenshtein
 from ctxbench import Metric, Sample, Scores
 from ctxbench.outcome import assertions, is_refusal
 from ctxbench_metrics.extraction import Extracted, after_question, extract_json, extract_text
+from ctxbench_metrics.references import references_of, restored
 from ctxbench_metrics.statements import Expected, gives
 
 _ANNOUNCED = re.compile(r"\banswers?\b(?: is| are|\W{0,4}:)|答案(?:是|为|\W{0,4}[:：])", re.IGNORECASE)
@@ -76,15 +77,20 @@ class Contains(Metric):
 
 @attrs.frozen
 class ExactMatch(Metric):
-    """1 if the prediction, without surrounding white space and code fence, is the expected text, character by character; else 0."""
+    """1 if the prediction, without surrounding white space and code fence, is the expected text, character by character; else 0.
+
+    With ``sample.metadata["references"]``, if it is one of them.
+    """
+
+    version: ClassVar[int] = 2
 
     def score(self, prediction: str, sample: Sample) -> Scores:
         """``exact_match``."""
-        expected = sample.answer.strip()
+        expected = {answer.strip() for answer in references_of(sample, "exact_match")}
         found = extract_text(prediction)
-        if prediction.strip() == expected:
+        if prediction.strip() in expected:
             return Scores({"exact_match": 1.0}, "raw")
-        return Scores({"exact_match": float(found.text == expected)}, found.how)
+        return Scores({"exact_match": float(found.text in expected)}, found.how)
 
 
 def _cap(_: Any, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -101,13 +107,15 @@ class CharacterErrorRate(Metric):
     """Levenshtein distance over the number of expected characters; an answer much longer than expected scores above 1.
 
     Compared is the answer without what surrounds it: where the expected text is a JSON document, the JSON found in the prediction (as
-    for ``json_exact_match``; the whole prediction if there is none), else the prediction without white space and code fence around it.
+    for ``json_exact_match``; the whole prediction if there is none), else the prediction without white space and, unless the expected
+    text begins with one itself, code fence around it.
     With an empty expected text the rate is the number of characters said.
 
     Attributes:
         cap: the largest rate to report, or ``None`` for no limit.
     """
 
+    version: ClassVar[int] = 2
     higher_is_better: ClassVar[bool] = False
 
     cap: float | None = attrs.field(default=None, validator=_cap)
@@ -115,7 +123,8 @@ class CharacterErrorRate(Metric):
     def score(self, prediction: str, sample: Sample) -> Scores:
         """``character_error_rate``."""
         expected = sample.answer.strip()
-        found = extract_json(prediction, expected, sample.question) if expected.startswith(("{", "[")) else extract_text(prediction)
+        json = expected.startswith(("{", "["))
+        found = extract_json(prediction, expected, sample.question) if json else restored(prediction, expected)
         rate = Levenshtein.distance(found.text, expected) / max(1, len(expected))
         return Scores({"character_error_rate": rate if self.cap is None else min(rate, self.cap)}, found.how)
 
