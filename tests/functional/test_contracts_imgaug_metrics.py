@@ -17,7 +17,8 @@ AUGMENTERS = {
     "camera": ("heavy", {"order": "camera", "perspective": 0.1, "noise_per_channel": False, "fill": [9, 9, 9]}),
     "blur": ("custom", {"blur_sigma": 3.0, "interpolation": "lanczos", "scale": 0.5, "antialias": False}),
 }
-METRICS = ("json_exact_match", "json_f1", "json_key_value_mean", "hit_at_1", "contains", "exact_match", "character_error_rate")
+TEXTS = ("exact_match", "character_error_rate", "word_error_rate", "identifiers", "semantic_corruption", "squad_exact_match", "squad_f1")
+METRICS = ("json_exact_match", "json_f1", "json_key_value_mean", "hit_at_1", "contains", *TEXTS)
 
 
 class TestAugmenters(AugmenterContract):
@@ -42,7 +43,7 @@ class TestMetricsOfText(MetricContract):
 
     sample = Sample("...", "?", "灯塔", 64, "zh", {"answers": ["灯塔"], "answerable": True, "not_found": "未找到"})
 
-    @pytest.fixture(params=["hit_at_1", "contains", "exact_match", "character_error_rate"])
+    @pytest.fixture(params=["hit_at_1", "contains", *TEXTS])
     def metric(self, request):
         return load_plugins().metric(request.param)
 
@@ -52,7 +53,7 @@ class TestMetricsOfAbsence(MetricContract):
 
     sample = Sample("...", "?", "not found", 64, "en", {"answers": [], "answerable": False, "not_found": "not found"})
 
-    @pytest.fixture(params=["hit_at_1", "contains", "exact_match", "character_error_rate"])
+    @pytest.fixture(params=["hit_at_1", "contains", "exact_match", "character_error_rate", "squad_exact_match", "squad_f1"])
     def metric(self, request):
         return load_plugins().metric(request.param)
 

@@ -16,7 +16,7 @@ LEAST = 0.75
 FULL = 0.97
 """Share from which on a stretch is near enough to the wanted length to look for its last line or sentence."""
 
-TAIL = 0.15
+TAIL = 0.22
 """Share of a stretch, at its end, in which a line or a sentence must end for the cut to be there."""
 
 _ENDS = {

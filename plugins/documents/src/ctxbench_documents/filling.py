@@ -53,10 +53,11 @@ class Filler:
         counted = tuple((context, count_text(context)) for context in contexts)
         return cls(counted, {question: frozenset(found) for question, found in asked.items()})
 
-    @property
-    def tokens(self) -> int:
-        """Reference tokens of all contexts together."""
-        return sum(tokens for _, tokens in self.contexts)
+    def others(self) -> dict[str, int]:
+        """For each question, reference tokens of all contexts that may stand beside one that it is asked about."""
+        lengths = dict(self.contexts)
+        total = sum(lengths.values())
+        return {question: total - sum(lengths[context] for context in found) for question, found in self.asked.items()}
 
     def fill(self, record: Record, own: int, bucket: int, seed: int) -> Filled:
         """``record.context`` (of ``own`` tokens) among others, at most ``bucket`` tokens in all.

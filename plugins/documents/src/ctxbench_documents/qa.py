@@ -25,7 +25,7 @@ class QuestionAnswering(Task):
     """A user's own questions about their own texts, as SQuAD has them: records of a context, a question, and one or more right answers.
 
     A bucket bounds the length of contexts: records whose context has more reference tokens are left out. With ``distractors`` it is
-    filled with the contexts of other records. Without a bucket (``buckets: null``, ``-b none``) every record is asked about its own.
+    filled with the contexts of other records that the same question is not asked about; records with too few of these are left out. Without a bucket (``buckets: null``, ``-b none``) every record is asked about its own.
 
     Attributes:
         path: a file, a folder or a pattern, or a list of them: JSONL, CSV, Parquet, a JSON list, or SQuAD's nested JSON.
@@ -161,8 +161,13 @@ def _fitting(corpus: Corpus, fields: Fields, bucket: int, fill: bool) -> tuple[R
     if not found:
         shortest = min(lengths.values())
         raise SampleError(f"no record has a context of {bucket} reference tokens or fewer; the shortest has {shortest}")
-    if fill and filler.tokens < bucket:
-        raise SampleError(f"all contexts together have {filler.tokens} reference tokens, too few to fill a bucket of {bucket}")
+    if fill:
+        others = filler.others()
+        found = tuple(record for record in found if lengths[record.context] + others[record.question] >= bucket)
+        if not found:
+            most = max(others[record.question] + lengths[record.context] for record in records)
+            why = f"a record's context and those that the same question is not asked about have {most} reference tokens at most"
+            raise SampleError(f"{why}, too few to fill a bucket of {bucket}")
     return found
 
 

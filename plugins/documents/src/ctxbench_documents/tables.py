@@ -76,7 +76,8 @@ def _connect() -> Any:
 
 def _failed(file: Found, error: Exception) -> CtxbenchError:
     """What DuckDB says of a file, without its advice on options that are not there and without the path."""
-    said = re.split(r"\s+(?:Possible |LINE \d|file = )", " ".join(str(error).split()))[0]
+    text = " ".join(str(error).replace(_escaped(file.path), file.label).replace(str(file.path), file.label).split())
+    said = re.split(r"\s+(?:Possible |LINE \d|file = )", text)[0]
     return CtxbenchError(f"{file.label}: {said[:300].strip()}")
 
 
