@@ -46,7 +46,7 @@ def find_files(paths: Sequence[str]) -> list[Found]:
     found: dict[Path, Found] = {}
     for given in paths:
         for label, path in _meant(given, alone=len(paths) == 1):
-            found.setdefault(path.resolve(), Found(label, path))
+            found.setdefault(Path(os.path.realpath(path)), Found(label, path))
     labels: dict[str, Path] = {}
     for file in found.values():
         if file.label in labels:

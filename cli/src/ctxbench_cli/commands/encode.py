@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 import ctxbench
-from ctxbench import Carrier, Codec, CtxbenchError, EncodeError
+from ctxbench import Carrier, Codec, CtxbenchError, EncodeError, tokens
 from ctxbench.config import make_config, parse_component
 from ctxbench.plugin import plugin_work
 from ctxbench_cli.files import read_contexts, write_whole
@@ -88,7 +88,7 @@ def _write(output: Path, files: dict[str, bytes], force: bool) -> None:
 
 def _visual_tokens(carrier: Carrier) -> str:
     try:
-        total = sum(ctxbench.tokens.visual_tokens(*page.size) for page in carrier.pages)
+        total = sum(tokens.visual_tokens(*page.size) for page in carrier.pages)
     except CtxbenchError:
         return "written"
-    return f"{total} visual tokens ({ctxbench.tokens.REFERENCE})"
+    return f"{total} visual tokens ({tokens.REFERENCE})"

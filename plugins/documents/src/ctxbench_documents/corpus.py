@@ -111,7 +111,7 @@ def fingerprints(files: list[Found]) -> tuple[tuple[Found, str], ...]:
     for file in files:
         try:
             stat = file.path.stat()
-            found.append((file, _sha256(str(file.path.resolve()), stat.st_size, stat.st_mtime_ns)))
+            found.append((file, _sha256(str(file.path.absolute()), stat.st_size, stat.st_mtime_ns)))
         except OSError as error:
             raise ValueError(f"{file.label}: {error.strerror or error}") from None
     return tuple(found)

@@ -25,7 +25,8 @@ class QuestionAnswering(Task):
     """A user's own questions about their own texts, as SQuAD has them: records of a context, a question, and one or more right answers.
 
     A bucket bounds the length of contexts: records whose context has more reference tokens are left out. With ``distractors`` it is
-    filled with the contexts of other records that the same question is not asked about; records with too few of these are left out. Without a bucket (``buckets: null``, ``-b none``) every record is asked about its own.
+    filled with the contexts of other records that the same question is not asked about; records with too few of these are left out.
+    Without a bucket (``buckets: null``, ``-b none``) every record is asked about its own.
 
     Attributes:
         path: a file, a folder or a pattern, or a list of them: JSONL, CSV, Parquet, a JSON list, or SQuAD's nested JSON.
