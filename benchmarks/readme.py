@@ -1,4 +1,4 @@
-"""Runs every command in README.md and writes its real output below it: ``python -m benchmarks.readme``.
+"""Runs every command in README.md, or in another document, and writes its real output below it: ``python -m benchmarks.readme [DOCUMENT]``.
 
 A fenced block marked ``console`` holds commands after ``$ `` and, below each, what it printed. A block marked ``python`` is a script,
 one with ``title=NAME`` a file; ``console neural`` shows answers of a neural network, whose arithmetic differs from processor to
@@ -95,11 +95,13 @@ def normal(text: str, neural: bool = False) -> str:
 
 
 def main() -> None:
-    """Rewrite or check README.md."""
+    """Rewrite or check a document."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="compare instead of writing; exit code 1 if something differs")
-    check = parser.parse_args().check
-    document = README.read_text("utf-8")
+    parser.add_argument("document", nargs="?", type=Path, default=README, help="another document than README.md")
+    arguments = parser.parse_args()
+    check = arguments.check
+    document = arguments.document.read_text("utf-8")
     made, position, different = [], 0, []
     with tempfile.TemporaryDirectory() as name:
         for block in blocks(document):
@@ -111,9 +113,9 @@ def main() -> None:
     made.append(document[position:])
     if check:
         for old, new in different:
-            print(f"--- README\n{old}\n--- now\n{new}")
+            print(f"--- {arguments.document.name}\n{old}\n--- now\n{new}")
         raise SystemExit(1 if different else 0)
-    README.write_text("".join(made), "utf-8")
+    arguments.document.write_text("".join(made), "utf-8")
 
 
 if __name__ == "__main__":

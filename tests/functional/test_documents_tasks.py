@@ -60,24 +60,14 @@ def data(tmp_path_factory) -> Path:
 
 
 class TestTranscribe(TaskContract):
-    """Pieces of a folder's texts, and of a table's column."""
+    """Pieces of a folder's texts, and of a table's column; and whole ones."""
 
-    buckets = (128, 512)
+    buckets = (128, 0)
 
     @pytest.fixture(params=["texts", "t.jsonl"])
     def task(self, data, request):
         column = {"column": "body"} if request.param.endswith("l") else {}
         return load_plugins().task("transcribe", path=str(data / request.param), **column)
-
-
-class TestWholeTexts(TaskContract):
-    """Without a bucket."""
-
-    buckets = (0,)
-
-    @pytest.fixture
-    def task(self, data):
-        return load_plugins().task("transcribe", path=[str(data / "texts")], cut="sentence", language="en")
 
 
 class TestQuestions(TaskContract):
@@ -199,6 +189,22 @@ def test_what_the_data_does_not_have(data, name, options, bucket, message):
         task.supply(bucket)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"text\0text", "bad.txt: holds a NUL character at position 4: a binary file, or another encoding"),
+        ("grün".encode("utf-16"), "bad.txt: not UTF-8 text: byte 0xff at position 0; it begins as UTF-16 does: give the encoding utf-16"),
+    ],
+)
+def test_a_file_that_is_no_text_stops_the_plan(data, tmp_path, content, message):
+    """One file among good ones: nothing is run without it, quietly."""
+    write_texts(tmp_path / "texts")
+    (tmp_path / "texts/bad.txt").write_bytes(content)
+    with pytest.raises(ConfigError) as error:
+        plan({"tasks": {"name": "transcribe", "path": str(tmp_path / "texts")}, "buckets": None})
+    assert str(error.value) == f"tasks[0] (transcribe): {message}"
 
 
 @pytest.mark.parametrize(
