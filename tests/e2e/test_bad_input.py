@@ -96,9 +96,10 @@ def huge_png(width: int, height: int) -> bytes:
 
 
 def test_context_files_that_are_no_text(ctxbench, tmp_path):
-    """Latin-1, a folder and a missing file are told apart, each in one line."""
+    """Latin-1, an empty folder and a missing file are told apart, each in one line."""
     (tmp_path / "latin.txt").write_bytes("Grüße".encode("latin-1"))
-    for name, reason in (("latin.txt", "byte 0xfc at position 2"), (".", "Is a directory"), ("none.txt", "No such file")):
+    (tmp_path / "void").mkdir()
+    for name, reason in (("latin.txt", "byte 0xfc at position 2"), ("void", "holds no files"), ("none.txt", "No such file")):
         assert reason in one_error(ctxbench("encode", name, "-c", "text", "-o", "p", exit_code=1))
         assert reason in one_error(ctxbench("cost", name, exit_code=1))
 

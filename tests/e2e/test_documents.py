@@ -43,7 +43,7 @@ def test_from_a_folder_to_sql(ctxbench, notes):
     done = json.loads(ctxbench(*run).stdout)
     assert (done["planned"], done["finished"], done["errors"]) == (18, 18, 0)
     assert {cell["accuracy"] for cell in done["cells"]} == {1.0}
-    assert json.loads(ctxbench(*run).stdout)["finished"] == 0
+    assert json.loads(ctxbench(*run, "--dry-run").stdout)["stored"] == 18
     sql = (
         "SELECT sample_metadata->>'source' AS source, count(*) AS n, avg(identifier_recall) AS recall, sum(semantic_corruption) AS wrong, "
         "count(DISTINCT sample_seed) AS samples FROM results GROUP BY ALL ORDER BY source"
@@ -53,7 +53,7 @@ def test_from_a_folder_to_sql(ctxbench, notes):
     assert {(row["recall"], row["wrong"]) for row in rows} == {(1.0, 0.0)}
 
     (notes / "b.txt").write_text("Another text. " * 200)
-    assert json.loads(ctxbench(*run).stdout)["stored_before"] == 0
+    assert json.loads(ctxbench(*run, "--dry-run").stdout)["stored"] == 0
 
 
 def test_more_than_there_is(ctxbench, notes):
@@ -87,8 +87,8 @@ def test_questions_of_a_table(ctxbench, tmp_path):
         assert row["prompt"].count("It is ") >= 3
         assert "The context is the text below" not in row["prompt"]
     # The same without the template is another plan, and with it again is the stored one.
-    assert json.loads(ctxbench(*RUN, "-t", task, "-b", "100", "-n", "6").stdout)["finished"] == 6
-    assert json.loads(ctxbench(*RUN, "-t", task, "-b", "100", "-n", "6", "--prompt", prompt).stdout)["finished"] == 0
+    assert json.loads(ctxbench(*RUN, "-t", task, "-b", "100", "-n", "6", "--dry-run").stdout)["stored"] == 0
+    assert json.loads(ctxbench(*RUN, "-t", task, "-b", "100", "-n", "6", "--prompt", prompt, "--dry-run").stdout)["stored"] == 6
     error = one_error(ctxbench(*RUN, "-t", task, "--prompt", "{contex} {question}", exit_code=2))
     assert error.endswith("prompt: unknown placeholder {contex}; did you mean 'context'?")
 

@@ -10,6 +10,8 @@ import pytest
 
 from ctxbench import ConfigError, SampleError, load_plugins
 from ctxbench.config import make_config
+from ctxbench.engine.failures import StageError
+from ctxbench.engine.prepare import make_sample
 from ctxbench.plan import resolve
 from ctxbench.session import Session
 from ctxbench.testing import TaskContract
@@ -163,6 +165,23 @@ def test_the_data_decides_the_trial_id_and_its_place_does_not(data, tmp_path):
         ids.append(plan({**config, "tasks": {"name": "transcribe", "path": str(folder)}}))
     assert ids[0] == ids[1]
     assert not {trial for _, trial, _ in ids[0]} & {trial for _, trial, _ in ids[2]}
+
+
+def test_data_that_changes_while_a_run_goes_on(tmp_path):
+    """A worker that starts later reads other data: its trials fail, and nothing is stored under the id of what was planned."""
+    write_texts(tmp_path / "texts")
+    config = make_config(
+        {"models": "mock", "codecs": "text", "tasks": {"name": "transcribe", "path": str(tmp_path / "texts")}, "buckets": 128}
+    )
+    experiment = resolve(config, Session.of())
+    experiment.close()
+    (part,) = experiment.tasks
+    seed = next(experiment.trials()).sample_seed
+    assert make_sample(Session.of(), part, 128, seed, config.tokens)[1] <= 128
+    (tmp_path / "texts/3.txt").write_text("another text")
+    with pytest.raises(StageError) as error:
+        make_sample(Session.of(), part, 128, seed, config.tokens)
+    assert "the data of task 'transcribe' has changed since the run was planned" in error.value.failure.message
 
 
 def test_whole_documents_are_for_tasks_that_have_them(data):
