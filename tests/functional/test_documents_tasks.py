@@ -107,6 +107,27 @@ def test_distractors_fill_the_bucket(data):
     assert max(depths) > 0.7
 
 
+def test_two_contexts_of_one_question(tmp_path):
+    """They never stand in one prompt, where either answer would be right; and the reader knows which of them it was given."""
+    ask = "Who was mate?"
+    lines = [
+        {"context": f"{prose(i, 6)} The mate was Bo{i}.", "question": ask if i < 2 else f"Q{i}?", "answers": f"Bo{i}"} for i in range(9)
+    ]
+    lines.append({"context": f"{lines[0]['context']} The mate was then Cy.", "question": ask, "answers": "Cy"})
+    path = tmp_path / "q.jsonl"
+    path.write_text("\n".join(map(json.dumps, lines)))
+    task = load_plugins().task("qa", path=str(path), distractors=True)
+    samples = [task.sample(450, seed) for seed in range(task.supply(450))]
+    mates = {sample.answer: sample for sample in samples if sample.question.startswith(ask)}
+    assert sorted(mates) == ["Bo0", "Bo1", "Cy"]
+    assert "Bo1" not in mates["Bo0"].context + mates["Cy"].context
+    assert "Bo0" not in mates["Bo1"].context
+    assert "then Cy" not in mates["Bo0"].context
+    assert all(task.solve(sample.context, sample.question) == sample.answer for sample in samples)
+    assert task.solve(prose(0, 3) + " The mate was Bo1.", mates["Bo0"].question) == "Bo1"
+    assert task.solve(prose(0, 3), mates["Bo0"].question) == ""
+
+
 def test_no_piece_comes_twice_and_none_is_left_out(data):
     """The pieces of a bucket, taken together, hold no place of any text twice, and all of a long text."""
     task = load_plugins().task("transcribe", path=str(data / "texts"))

@@ -98,10 +98,10 @@ def test_rows_that_repeat_a_question_are_one_record(tmp_path):
 
 
 def test_squads_json(tmp_path):
-    """Version 2.0: nested, with questions that cannot be answered, whose plausible answers do not count."""
+    """Version 2.0: nested, with questions that are marked as impossible, whose answers do not count."""
     asked = [
         {"id": "1", "question": "Who?", "answers": [{"text": "Ada", "answer_start": 0}, {"text": "Ada L.", "answer_start": 0}]},
-        {"id": "2", "question": "Why?", "answers": [], "plausible_answers": [{"text": "Ada"}], "is_impossible": True},
+        {"id": "2", "question": "Why?", "answers": [{"text": "Ada"}], "is_impossible": True},
     ]
     data = {"version": "v2.0", "data": [{"title": "T", "paragraphs": [{"context": "Ada L. wrote it.", "qas": asked}]}]}
     (tmp_path / "dev.json").write_text(json.dumps(data))

@@ -25,6 +25,7 @@ def sample(*references: str, **more) -> Sample:
         ("the tall Eiffel tower", ["Eiffel Tower", "Tower of Paris"], 0, 0.8),
         ("Paris", ["London", "in Paris", "Paris"], 1, 1),  # the best of several
         ("tower tower", ["tower"], 0, 2 / 3),  # bags: a word counts as often as it is there
+        ("tower tower", ["tower tower Paris"], 0, 0.8),
         ("", ["Paris"], 0, 0),
         ("the", ["a"], 1, 1),  # nothing is left of either
         ("Who was it? Ada", ["Ada"], 1, 1),  # a repeated question is left out
