@@ -141,8 +141,8 @@ _KEYS = {"visual": "visual_tokens", "markers": "marker_tokens", "= text": "text_
 
 def _cell(row: dict[str, Any], name: str) -> str:
     if name == "page size":
-        sizes = sorted({f"{w} x {h}" for w, h in row.get("page_sizes", [])}, key=len)
-        return sizes[-1] + (" ..." if len(sizes) > 1 else "") if sizes else ""
+        sizes = sorted({(w * h, w, h) for w, h in row.get("page_sizes", [])})
+        return f"{sizes[-1][1]} x {sizes[-1][2]}" + (" ..." if len(sizes) > 1 else "") if sizes else ""
     if name == "note":
         if row.get("error"):
             return str(row["error"])
