@@ -10,4 +10,4 @@ from ctxbench import CodecRecord, hookimpl
 @hookimpl
 def ctxbench_codecs() -> Iterable[CodecRecord]:
     """The render codec."""
-    yield CodecRecord("render", "Monospace pages, as a reader would see the text.", "ctxbench_render.codec:RenderCodec")
+    yield CodecRecord("render", "Monospace pages, as a reader would see the text.", "ctxbench_render.profiles:render")

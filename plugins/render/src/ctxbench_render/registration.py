@@ -51,10 +51,10 @@ def find_pose(image: Image.Image, codec: RenderCodec) -> Pose | None:
     """The pose of a page in a grey image, or ``None`` if there is no ink."""
     if is_clean(image, codec):
         return Pose(0.0, 1.0, 0.0, 0.0)
-    x, y, weight = _ink(image)
+    x, y, weight = ink_points(image)
     if len(x) < 8:
         return None
-    angle = _angle(x, y, weight)
+    angle = text_angle(x, y, weight)
     cos, sin = math.cos(angle), math.sin(angle)
     along, down = x * cos + y * sin, -x * sin + y * cos
     scale = _scale(along, down, weight, codec)
@@ -76,7 +76,7 @@ def is_clean(image: Image.Image, codec: RenderCodec) -> bool:
     return bool((grey == 255).mean() > 0.2)
 
 
-def _ink(image: Image.Image) -> tuple[Floats, Floats, Floats]:
+def ink_points(image: Image.Image) -> tuple[Floats, Floats, Floats]:
     """(x, y, darkness) of the dark pixels, a sample of them on a large page; noise is smoothed and cut off."""
     dark = 255.0 - np.asarray(image.filter(ImageFilter.BoxBlur(1)), np.float64)
     dark -= np.median(dark)
@@ -90,7 +90,8 @@ def _ink(image: Image.Image) -> tuple[Floats, Floats, Floats]:
     return x.astype(np.float64) + 0.5, y.astype(np.float64) + 0.5, np.asarray(dark[y, x], np.float64)
 
 
-def _angle(x: Floats, y: Floats, weight: Floats) -> float:
+def text_angle(x: Floats, y: Floats, weight: Floats) -> float:
+    """The angle in radians at which weighted points project sharpest on the vertical."""
     some = slice(None, None, max(1, len(x) // COARSE_POINTS))
 
     def sharpness(degrees: float, part: slice) -> float:
@@ -111,7 +112,7 @@ def _wave(values: Floats, weight: Floats, period: float) -> complex:
 
 
 def _scale(along: Floats, down: Floats, weight: Floats, codec: RenderCodec) -> float:
-    across, upright = _Spectrum.of(along, weight), _Spectrum.of(down, weight)
+    across, upright = Spectrum.of(along, weight), Spectrum.of(down, weight)
     cell, line, height = codec.cell, codec.pitch, float(np.ptp(down))
 
     def periodicity(scale: Floats) -> Floats:
@@ -132,14 +133,14 @@ def _scale(along: Floats, down: Floats, weight: Floats, codec: RenderCodec) -> f
 
 
 @attrs.frozen(eq=False)
-class _Spectrum:
+class Spectrum:
     """Magnitudes of the Fourier coefficients of weighted points, as shares of their weight, at many more frequencies than there are px."""
 
     magnitudes: Floats
     bins: int
 
     @classmethod
-    def of(cls, values: Floats, weight: Floats) -> _Spectrum:
+    def of(cls, values: Floats, weight: Floats) -> Spectrum:
         _, sums = _histogram(values, weight)
         bins = 32 * (1 << (len(sums) - 1).bit_length())  # neighbouring frequencies turn the far end by a 64th of a period at most
         return cls(np.abs(np.fft.rfft(sums, bins)) / sums.sum(), bins)
@@ -167,8 +168,8 @@ def _corner(
     """
     cell, pitch = codec.cell * scale, codec.pitch * scale
     typical = _typical(codec)
-    x = _phase(along, weight, cell, typical[0], codec.cell)
-    y = _phase(down, weight, pitch, typical[1], codec.pitch)
+    x = line_phase(along, weight, cell, typical[0], codec.cell)
+    y = line_phase(down, weight, pitch, typical[1], codec.pitch)
     margin = codec.margin * scale
     inked = float(np.percentile(along, 0.2)), float(np.percentile(down, 0.2))
     guess = _page_corner(canvas, scale, angle)
@@ -204,7 +205,7 @@ def _typical(codec: RenderCodec) -> tuple[Floats, Floats]:
     return mean.sum(0), mean.sum(1)
 
 
-def _phase(values: Floats, weight: Floats, period: float, typical: Floats, length: int) -> float:
+def line_phase(values: Floats, weight: Floats, period: float, typical: Floats, length: int) -> float:
     """Where a cell starts, modulo the period: the shift at which the folded ink fits that of a typical cell best."""
     ideal = (np.arange(length) + 0.5) / length * period
     shift = np.angle(_wave(ideal, typical, period)) - np.angle(_wave(values, weight, period))

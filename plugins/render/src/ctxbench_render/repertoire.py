@@ -86,10 +86,11 @@ def _tier(codec: RenderCodec, tier: str) -> list[str]:
     if tier == "hangul-wide":
         return [c for c in every if "\uac00" <= c <= "\ud7a3"]
     wide = [c for c in every if width(c) == 2]
-    return [c for c in wide if _legacy(c)] if tier == "wide" else wide
+    return [c for c in wide if is_legacy(c)] if tier == "wide" else wide
 
 
-def _legacy(character: str) -> bool:
+def is_legacy(character: str) -> bool:
+    """Whether a wide character is a common one."""
     for encoding in LEGACY:
         try:
             character.encode(encoding)
