@@ -64,6 +64,7 @@ class PrintCodec(Codec):
     tab: int = attrs.field(default=4, validator=_between(1, 16))
 
     def __attrs_post_init__(self) -> None:
+        faces.fingerprint(self.face)  # a face that is not there is refused now
         if self.lines_on_a_page < 1:
             raise ValueError(f"a page of {self.height} px holds no line of {self.line_height} px between margins of {self.margin} px")
         if self.limit < 2 * self.font_size:

@@ -64,13 +64,13 @@ def bank(codec: PrintCodec, tier: str, sigma: float = 0.0) -> Bank:
             ink = np.ascontiguousarray(face.glyph(character).T)
             if ink.any() or character == " ":
                 by_ink.setdefault(len(ink), {}).setdefault(ink.tobytes(), character)
-    by_width = {}
+    by_width: dict[int, tuple[Floats, Floats, tuple[str, ...]]] = {}
     for advance, known in by_ink.items():
-        inks = np.frombuffer(b"".join(known), np.uint8).reshape(len(known), -1).astype(np.float32) / 255
+        inks = np.asarray(np.frombuffer(b"".join(known), np.uint8).reshape(len(known), -1) / 255, np.float32)
         if sigma:
             inks = np.stack([_blurred(ink.reshape(advance, -1), sigma).ravel() for ink in inks])
         rare = np.array([RARE if c > "~" else 0.0 for c in known.values()], np.float32)
-        by_width[advance] = (inks, (inks * inks).sum(1) + A_GLYPH + rare, tuple(known.values()))
+        by_width[advance] = (inks, np.asarray((inks * inks).sum(1) + A_GLYPH + rare, np.float32), tuple(known.values()))
     return Bank(by_ink, by_width)
 
 

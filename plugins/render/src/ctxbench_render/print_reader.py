@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ctxbench_render.print import PrintCodec
 
 Floats = npt.NDArray[np.float32]
+Number = TypeVar("Number", np.uint8, np.float32)
 
 LEAST_FIT = 0.75
 """Share of the variance of a page's ink that its glyphs must account for, or they are not what is on it."""
@@ -112,7 +113,7 @@ def _read(grey: Image.Image, codec: PrintCodec, name: str) -> list[str]:
     return lines
 
 
-def strips(ink: npt.NDArray[np.uint8] | Floats, codec: PrintCodec) -> list[npt.NDArray[np.uint8] | Floats]:
+def strips(ink: npt.NDArray[Number], codec: PrintCodec) -> list[npt.NDArray[Number]]:
     """The lines of a page, (line height, px) each, without the left margin."""
     rows = min(codec.lines_on_a_page, (ink.shape[0] - codec.margin) // codec.line_height)
     tops = [codec.margin + row * codec.line_height for row in range(rows)]

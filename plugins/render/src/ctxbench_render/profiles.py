@@ -5,6 +5,7 @@ Sources are in ``docs/render.md``. Without a profile and a ratio the codec is :c
 
 from __future__ import annotations
 
+import functools
 import inspect
 from typing import Any, ClassVar
 
@@ -13,8 +14,8 @@ import numpy as np
 
 from ctxbench import Carrier, Codec
 from ctxbench_render.codec import RenderCodec
-from ctxbench_render.fonts import Ink
 from ctxbench_render.fitted import FittedCodec
+from ctxbench_render.fonts import GlyphSource, Ink
 from ctxbench_render.print import PrintCodec
 
 PXPIPE = {"font_size": 7, "columns": 312, "line_spacing": 8 / 7, "margin": 4, "page_height": 728}
@@ -60,9 +61,7 @@ class Pxpipe(RenderCodec):
 
         The baseline is higher than in other pages, so that an underscore shows in lines as close as these.
         """
-        glyph = self.glyphs.ink(cluster, self.pitch, round(self.pitch / 2 + self.font_size * 0.3))
-        cells = glyph.shape[1] // self.glyphs.cell
-        return np.pad(glyph, ((0, 0), (0, cells * self.cell - glyph.shape[1])))
+        return _in_cells(self.glyphs, cluster, self.pitch, round(self.pitch / 2 + self.font_size * 0.3), self.cell)
 
     @property
     def bar(self) -> slice:
@@ -95,36 +94,65 @@ class Pxpipe(RenderCodec):
         return text.replace(RETURN, LIKE_RETURN).replace("\n", RETURN)
 
 
+@functools.lru_cache(maxsize=65536)
+def _in_cells(glyphs: GlyphSource, cluster: str, height: int, baseline: int, cell: int) -> Ink:
+    glyph = glyphs.ink(cluster, height, baseline)
+    return np.pad(glyph, ((0, 0), (0, glyph.shape[1] // glyphs.cell * cell - glyph.shape[1])))
+
+
 def render(profile: str | None = None, target_ratio: float | None = None, **options: Any) -> Codec:
     """Pages of type.
 
     Args:
         profile: ``glyph``, ``vtcbench`` or ``pxpipe``, as these projects print; ``None`` is monospace type as the other options say.
         target_ratio: reference tokens of a text over the tokens of its pages; font size and line spacing are chosen to come near it.
-            The option ``family`` names the rule that counts, ``qwen2-vl`` unless given.
-        **options: of :class:`RenderCodec`; with ``glyph`` and ``vtcbench``, of :class:`~ctxbench_render.print.PrintCodec`.
+        family: with ``target_ratio``, the rule that counts tokens; ``qwen2-vl`` unless given.
+        reflow: with ``pxpipe``, draw newlines as a sign and fill lines up.
+        cell_width: with ``pxpipe``, of a cell in px.
+        face: with ``glyph`` and ``vtcbench``, ``dejavu-sans``, ``aileron`` or a font file.
+        line_height: with these, distance from line to line in px.
+        width, height: with these, of a page in px.
+        crop: with these, cut pages a margin after their ink.
+        jpeg: with these, quality with which pages are saved; ``None`` is without loss.
+        **options: of :class:`RenderCodec`; with ``glyph`` and ``vtcbench``, those of them that
+            :class:`~ctxbench_render.print.PrintCodec` has.
     """
     if profile is not None and profile not in PROFILES:
         raise ValueError(f"profile must be one of {', '.join(PROFILES)}, got {profile!r}")
+    if target_ratio is not None and profile is not None:
+        raise ValueError("target_ratio chooses the size that a profile fixes; give one of the two")
+    takes = set(_options(profile, target_ratio is not None))
+    wrong = sorted(set(options) - takes)
+    if wrong:
+        there = f"profile={profile}" if profile else "target_ratio" if target_ratio is not None else "pages without a profile"
+        raise ValueError(f"{wrong[0]} is no option of {there}; known: {', '.join(sorted(takes))}")
     if target_ratio is not None:
-        if profile is not None:
-            raise ValueError("target_ratio chooses the size that a profile fixes; give one of the two")
         return FittedCodec(target_ratio, **options)
     if profile == "pxpipe":
         return Pxpipe(**{**PXPIPE, **options})
-    if profile == "glyph":
-        return PrintCodec(profile, **{**GLYPH, **options})
-    if profile == "vtcbench":
-        return PrintCodec(profile, **{**VTCBENCH, **options})
+    if profile is not None:
+        return PrintCodec(profile, **{**(GLYPH if profile == "glyph" else VTCBENCH), **options})
     return RenderCodec(**options)
 
 
+def _options(profile: str | None, fitted: bool = False) -> dict[str, inspect.Parameter]:
+    """The options of the codec that a profile makes."""
+    made = Pxpipe if profile == "pxpipe" else RenderCodec if profile is None else PrintCodec
+    found = {name: one for name, one in inspect.signature(made).parameters.items() if name != "profile"}
+    return {**found, "family": _FAMILY} if fitted else found
+
+
+_FAMILY = inspect.Parameter("family", inspect.Parameter.KEYWORD_ONLY, default=None)
+
+
 def _signature() -> inspect.Signature:
-    """That of the factory with the options of monospace type in it, for ``ctxbench plugins show``."""
+    """That of the factory with every option in it: those of monospace type first, then what only profiles take."""
     own = [one for one in inspect.signature(render).parameters.values() if one.kind is not one.VAR_KEYWORD]
-    more = inspect.signature(RenderCodec).parameters.values()
-    keyword = [one.replace(kind=one.KEYWORD_ONLY) for one in (*own, *more)]
-    return inspect.Signature(keyword, return_annotation=RenderCodec)
+    found = {one.name: one.replace(kind=one.KEYWORD_ONLY) for one in (*own, *_options(None).values(), _FAMILY)}
+    for profile in ("pxpipe", "glyph"):
+        for name, one in _options(profile).items():
+            found.setdefault(name, one.replace(kind=one.KEYWORD_ONLY, default=None))
+    return inspect.Signature(list(found.values()), return_annotation=RenderCodec)
 
 
 render.__signature__ = _signature()  # type: ignore[attr-defined]
