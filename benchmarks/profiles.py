@@ -20,6 +20,7 @@ CODECS = {
     "profile=pxpipe": {"profile": "pxpipe"},
     "target_ratio=3": {"target_ratio": 3},
 }
+RATIOS = (1, 2, 3, 6)
 TASKS = ("needle", "json_restore", "ruler_niah_multikey_3")
 BUCKET = 1024
 
@@ -56,6 +57,9 @@ def main() -> None:
                 f"    {level:6} exact {exact / len(texts):.2f}   refused {refused / len(texts):.2f}   character error rate {rate}",
                 flush=True,
             )
+    for ratio in RATIOS:
+        fits = [registry.codec("render", target_ratio=ratio).fit(text).reached for text in texts]
+        print(f"target_ratio={ratio}: reached {min(fits):.2f} to {max(fits):.2f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,9 @@ STEP = 0.002
 TYPICAL = "etaoinshrdlucmfwyp"
 SHIFTS = (-0.5, 0.5)  # px, tried in both directions
 SIGMAS = (0.5, 0.8, 1.1, 1.5)  # px, blur that is tried
-FACTORS = (0.997, 0.9985, 1.0015, 1.003)  # of the scale that the lines' distance gives
+DOUBT, MOST_DOUBT, FINE = 0.12, 0.04, 0.002
+"""By how much the scale that the distance of n lines gives may be wrong, as a share: DOUBT over n; and the steps in which it is searched."""
+
 BORDER = 1  # px to the left of the first ink that are kept: a space would be read into more
 
 
@@ -63,8 +65,9 @@ def upright(grey: Image.Image, codec: PrintCodec, fit: Callable[[Floats, float],
     def tried(scale: float, across: float, below: float, sigma: float) -> tuple[float, float, float, float, float]:
         return fit(page(scale, (across, below)), sigma), scale, across, below, sigma
 
-    for factor in FACTORS:
-        best = max(best, tried(scale * factor, 0.0, 0.0, best[4]))
+    doubt = min(MOST_DOUBT, DOUBT * codec.line_height * scale / max(1.0, float(np.ptp(down))))
+    for factor in np.arange(1 - doubt, 1 + doubt, FINE):
+        best = max(best, tried(scale * float(factor), 0.0, 0.0, best[4]))
     for below in SHIFTS:
         best = max(best, tried(best[1], best[2], below, best[4]))
     for sigma in SIGMAS:

@@ -174,7 +174,7 @@ def fitted(ink: Floats, codec: PrintCodec, *, sigma: float = 0.0, few: bool = Fa
     Args:
         ink: (height, width) of the page.
         codec: whose type is on it.
-        sigma: blur in px of a page that was scaled back. Where there is any, columns may belong to no glyph.
+        sigma: blur in px of a page that was scaled back. Where there is any, columns may belong to no glyph, and all is ASCII.
         few: only the five lines with the most ink, in ASCII.
     """
     every = [np.asarray(strip, np.float32) for strip in strips(ink, codec)]
@@ -186,12 +186,12 @@ def fitted(ink: Floats, codec: PrintCodec, *, sigma: float = 0.0, few: bool = Fa
     found = [
         _likeliest(strip, bank(codec, "ascii", sigma), drifts) if there else ("", 0.0) for strip, there in zip(every, inked, strict=True)
     ]
-    if not few and inked.any():
+    if not few and not drifts and inked.any():
         errors = np.array([off for _, off in found]) / own
-        doubtful = inked & (((errors > POOR) & (not drifts)) | (errors > UNUSUAL * float(np.median(errors[inked]))))
+        doubtful = inked & ((errors > POOR) | (errors > UNUSUAL * float(np.median(errors[inked]))))
         for tier, worth in (("letters", doubtful), ("wide", doubtful & (errors > 1 - GOOD_FIT))):
             for i in np.flatnonzero(worth):
-                if tier == "letters" or (not drifts and found[i][1] / own[i] > 1 - GOOD_FIT):
+                if tier == "letters" or found[i][1] / own[i] > 1 - GOOD_FIT:
                     found[i] = min(found[i], _likeliest(every[i], bank(codec, tier, sigma), drifts), key=lambda one: one[1])
     error = sum(off for _, off in found)
     return [line.rstrip() for line, _ in found], 1 - error / float(own[inked].sum()) if inked.any() else 0.0
