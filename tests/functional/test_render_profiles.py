@@ -178,8 +178,9 @@ def test_a_larger_ratio_has_smaller_type():
         ({"profile": "glyph", "line_height": 2}, "5 to 400"),
         ({"profile": "vtcbench", "face": "Helvetica"}, "dejavu-sans, aileron or a font file"),
         ({"profile": "pxpipe", "cell_width": 2}, "cell_width"),
-        ({"jpeg": 85}, "jpeg is no option of pages without a profile"),
-        ({"profile": "glyph", "reflow": True}, "reflow is no option of profile=glyph"),
+        ({"colums": 85}, "'colums'.*columns"),
+        ({"jpeg": 85}, "render without a profile has no option 'jpeg'"),
+        ({"profile": "glyph", "reflow": True}, "profile=glyph has no option 'reflow'"),
     ],
 )
 def test_wrong_options_are_refused(options, message):

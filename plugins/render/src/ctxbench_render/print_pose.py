@@ -25,7 +25,7 @@ TYPICAL = "etaoinshrdlucmfwyp"
 SHIFTS = (-0.5, 0.5)  # px, tried in both directions
 SIGMAS = (0.5, 0.8, 1.1, 1.5)  # px, blur that is tried
 DOUBT, MOST_DOUBT, FINE = 0.12, 0.04, 0.002
-"""By how much the scale that the distance of n lines gives may be wrong, as a share: DOUBT over n; and the steps in which it is searched."""
+"""Share by which the scale may be wrong that the distance of n lines gives, DOUBT over n, and the steps in which it is searched."""
 
 BORDER = 1  # px to the left of the first ink that are kept: a space would be read into more
 

@@ -13,6 +13,7 @@ import attrs
 import numpy as np
 
 from ctxbench import Carrier, Codec
+from ctxbench.registry import nearest
 from ctxbench_render.codec import RenderCodec
 from ctxbench_render.fitted import FittedCodec
 from ctxbench_render.fonts import GlyphSource, Ink
@@ -106,16 +107,9 @@ def render(profile: str | None = None, target_ratio: float | None = None, **opti
     Args:
         profile: ``glyph``, ``vtcbench`` or ``pxpipe``, as these projects print; ``None`` is monospace type as the other options say.
         target_ratio: reference tokens of a text over the tokens of its pages; font size and line spacing are chosen to come near it.
-        family: with ``target_ratio``, the rule that counts tokens; ``qwen2-vl`` unless given.
-        reflow: with ``pxpipe``, draw newlines as a sign and fill lines up.
-        cell_width: with ``pxpipe``, of a cell in px.
-        face: with ``glyph`` and ``vtcbench``, ``dejavu-sans``, ``aileron`` or a font file.
-        line_height: with these, distance from line to line in px.
-        width, height: with these, of a page in px.
-        crop: with these, cut pages a margin after their ink.
-        jpeg: with these, quality with which pages are saved; ``None`` is without loss.
-        **options: of :class:`RenderCodec`; with ``glyph`` and ``vtcbench``, those of them that
-            :class:`~ctxbench_render.print.PrintCodec` has.
+        options: ``profile`` (``glyph``, ``vtcbench``, ``pxpipe``) prints as these projects do, with ``face``, ``line_height``, ``width``,
+            ``height``, ``crop`` and ``jpeg`` in the first two, ``reflow`` and ``cell_width`` in the last; ``target_ratio`` chooses size and
+            spacing to meet a ratio of tokens, counted by the rule of ``family``. See docs/render.md.
     """
     if profile is not None and profile not in PROFILES:
         raise ValueError(f"profile must be one of {', '.join(PROFILES)}, got {profile!r}")
@@ -124,8 +118,8 @@ def render(profile: str | None = None, target_ratio: float | None = None, **opti
     takes = set(_options(profile, target_ratio is not None))
     wrong = sorted(set(options) - takes)
     if wrong:
-        there = f"profile={profile}" if profile else "target_ratio" if target_ratio is not None else "pages without a profile"
-        raise ValueError(f"{wrong[0]} is no option of {there}; known: {', '.join(sorted(takes))}")
+        there = f"profile={profile}" if profile else "target_ratio" if target_ratio is not None else "render without a profile"
+        raise ValueError(f"{there} has no option {wrong[0]!r}{nearest(wrong[0], takes)}")
     if target_ratio is not None:
         return FittedCodec(target_ratio, **options)
     if profile == "pxpipe":
@@ -146,13 +140,13 @@ _FAMILY = inspect.Parameter("family", inspect.Parameter.KEYWORD_ONLY, default=No
 
 
 def _signature() -> inspect.Signature:
-    """That of the factory with every option in it: those of monospace type first, then what only profiles take."""
-    own = [one for one in inspect.signature(render).parameters.values() if one.kind is not one.VAR_KEYWORD]
-    found = {one.name: one.replace(kind=one.KEYWORD_ONLY) for one in (*own, *_options(None).values(), _FAMILY)}
-    for profile in ("pxpipe", "glyph"):
-        for name, one in _options(profile).items():
-            found.setdefault(name, one.replace(kind=one.KEYWORD_ONLY, default=None))
-    return inspect.Signature(list(found.values()), return_annotation=RenderCodec)
+    """The options of monospace type, and ``**options`` for what profiles and ratios take.
+
+    ``profile`` and ``target_ratio`` are among the latter, since pages without them leave them out of their config: stored trials of such
+    pages keep their ids.
+    """
+    found = [one.replace(kind=one.KEYWORD_ONLY) for one in _options(None).values()]
+    return inspect.Signature([*found, inspect.Parameter("options", inspect.Parameter.VAR_KEYWORD)], return_annotation=RenderCodec)
 
 
 render.__signature__ = _signature()  # type: ignore[attr-defined]
