@@ -119,7 +119,8 @@ def refresh(connection: duckdb.DuckDBPyConnection, pairs: Iterable[tuple[str, st
 
 
 def _results(columns: dict[tuple[str, str], str]) -> str:
-    trial = ", ".join(f"t.{column.name}" for column in TRIAL_COLUMNS)
+    keys = _keys("t")
+    trial = ", ".join(f"{keys.get(column.name, 't.' + column.name)} AS {column.name}" for column in TRIAL_COLUMNS)
     run = ", ".join(f"r.{name} AS run_{name}" for name in _RUN_COLUMNS)
     select = f"SELECT {trial}, {_correct('t')} AS correct"
     source = "FROM trials t LEFT JOIN runs r ON r.run_id = t.run_id"
@@ -137,12 +138,11 @@ def _results(columns: dict[tuple[str, str], str]) -> str:
     return f"{select}, {wide}, {tail} {source} LEFT JOIN ({scores}) s ON s.trial_id = t.trial_id"
 
 
-def _keyed(alias: str = "t") -> str:
+def _keys(t: str) -> dict[str, str]:
     """SQL of the hashes that tell cells and variants apart; for rows of before they were stored, one made of what there is.
 
     ``CASE`` and not ``coalesce``: in two calls of ``coalesce`` DuckDB finds the same expression, and hashes every row that needs none.
     """
-    t = alias
     parts = (
         *CELL,
         "model_fingerprint",
@@ -154,7 +154,12 @@ def _keyed(alias: str = "t") -> str:
         "seed",
     )
     old = "md5(concat_ws('|', " + ", ".join(f"coalesce({t}.{name}::VARCHAR, '-')" for name in parts) + "))"
-    return ", ".join(f"CASE WHEN {t}.{name} <> '' THEN {t}.{name} ELSE {old} END AS {name}" for name in ("variant", "cell"))
+    return {name: f"CASE WHEN {t}.{name} <> '' THEN {t}.{name} ELSE {old} END" for name in ("variant", "cell")}
+
+
+def _keyed(alias: str = "t") -> str:
+    """The same as two columns of a query."""
+    return ", ".join(f"{sql} AS {name}" for name, sql in _keys(alias).items())
 
 
 def wilson(successes: str, n: str) -> tuple[str, str]:

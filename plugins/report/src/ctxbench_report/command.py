@@ -6,15 +6,18 @@ from pathlib import Path
 
 import click
 
-KIND_NAMES = ("cost-accuracy", "ratio-accuracy", "robustness", "depth-length")
+from ctxbench_report.options import filter_options
+
+KIND_NAMES = ("cost-accuracy", "ratio-accuracy", "robustness", "frontier", "attribution", "outcomes", "depth-length")
 LEARNING = "learning-curve"
+FORMATS = ("png", "svg", "pdf")
 
 
 def _formats(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
     wanted = tuple(dict.fromkeys(part.strip().lower() for part in value.split(",") if part.strip()))
-    bad = [part for part in wanted if part not in ("png", "svg")]
+    bad = [part for part in wanted if part not in FORMATS]
     if bad or not wanted:
-        raise click.BadParameter(f"{bad[0] if bad else value!r} is no format; choose png, svg or png,svg")
+        raise click.BadParameter(f"{bad[0] if bad else value!r} is no format; choose from png, svg and pdf, such as png,pdf")
     return wanted
 
 
@@ -31,28 +34,21 @@ def _formats(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ..
 @click.option(
     "-o", "--output", type=click.Path(file_okay=False, path_type=Path), default="plots", show_default=True, help="Folder to write to."
 )
-@click.option("--format", "formats", default="png,svg", show_default=True, callback=_formats, help="png, svg or both.")
-@click.option("-m", "--model", "models", multiple=True, help="Draw only this model. Repeatable, as are the next four.")
-@click.option("-t", "--task", "tasks", multiple=True, help="Draw only this task.")
-@click.option("-c", "--codec", "codecs", multiple=True, help="Draw only this codec.")
-@click.option("-a", "--augment", "augmentations", multiple=True, help="Draw only this augmentation.")
-@click.option("-b", "--bucket", "buckets", multiple=True, type=click.IntRange(1), help="Draw only this context length in tokens.")
+@click.option("--format", "formats", default="png,svg", show_default=True, callback=_formats, help="png, svg, pdf, or several.")
+@filter_options
 def command(
     kinds: tuple[str, ...],
     logs: tuple[Path, ...],
     store: str,
     output: Path,
     formats: tuple[str, ...],
-    models: tuple[str, ...],
-    tasks: tuple[str, ...],
-    codecs: tuple[str, ...],
-    augmentations: tuple[str, ...],
-    buckets: tuple[int, ...],
+    **chosen: tuple[str, ...],
 ) -> None:
     """Draw stored results, and print the path of every file written.
 
-    KIND is cost-accuracy, ratio-accuracy, robustness (accuracy over augmentation levels) or depth-length (the needle's depth by the
-    context's length); without one, every plot that the store has rows for. learning-curve draws training logs, named with --log.
+    KIND is cost-accuracy, ratio-accuracy, robustness (accuracy over augmentation levels), frontier (what no cheaper cell beats),
+    attribution (lost in the pixels or by the reader), outcomes (how trials ended) or depth-length (the needle's depth by the context's
+    length); without one, every plot that the store has rows for. learning-curve draws training logs, named with --log.
     """
     from ctxbench.store import Store
     from ctxbench_report.data import Filters, NothingToPlot, check
@@ -66,7 +62,7 @@ def command(
         kinds = tuple(kind for kind in kinds if kind != LEARNING)
         if not kinds:
             return
-    filters = Filters(models, tasks, codecs, augmentations, buckets)
+    filters = Filters(**chosen)  # type: ignore[arg-type]
     with Store.open_read_only(store) as opened:
         check(opened, filters)
         for kind in kinds or KIND_NAMES:

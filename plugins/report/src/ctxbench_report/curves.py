@@ -1,17 +1,20 @@
-"""Accuracy over cost, over compression ratio, and over the strength of the augmentation."""
+"""Accuracy over cost, over compression ratio, and over the strength of the augmentation; and the cells that no other beats."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from ctxbench.store import Store
-from ctxbench_report.data import Cell, Filters, NothingToPlot, cells, codecs, levels, pooled, wilson
+from ctxbench_report.data import Cell, Filters, NothingToPlot, cells, codecs, frontier_ids, left_out, levels, pooled, wilson
 from ctxbench_report.style import Look, accuracy_axis, axis_labels, count_range, log_axis, panels, wrapped
 
 INTERVALS = "bars are 95 % Wilson intervals"
+GREY = "#8A8A8A"
 
 
 def cost_accuracy(store: Store, filters: Filters) -> Figure:
@@ -22,19 +25,23 @@ def cost_accuracy(store: Store, filters: Filters) -> Figure:
         "Accuracy over cost",
         "carrier tokens",
         lambda cell: cell.tokens or 0.0,
-        lambda value: f"{value:,.0f}" if value >= 1 else f"{value:g}",
+        _tokens,
     )
 
 
 def ratio_accuracy(store: Store, filters: Filters) -> Figure:
-    """Accuracy over compression ratio; trials with a flagged token count are left out."""
+    """Accuracy over compression ratio; trials with a flagged token count are left out, and the note says how many."""
+    found = [cell for cell in cells(store, filters, flagged=False) if cell.ratio]
+    whole = {cell.id: cell.n for cell in cells(store, filters) if cell.tokens}
+    flagged = sum(whole.values()) - sum(cell.n for cell in found)
     figure = _over_cost(
         store,
-        [cell for cell in cells(store, filters, flagged=False) if cell.ratio],
+        found,
         "Accuracy over compression ratio (reference tokens / carrier tokens)",
         "compression ratio",
         lambda cell: cell.ratio or 0.0,
         lambda value: f"{value:g}",
+        f"; {flagged:,} trials without a token count that is sure are left out" if flagged else "",
     )
     for axes in figure.axes:
         low, high = axes.get_xlim()
@@ -43,7 +50,19 @@ def ratio_accuracy(store: Store, filters: Filters) -> Figure:
     return figure
 
 
-def _over_cost(store: Store, found: list[Cell], title: str, label: str, x: Callable[[Cell], float], form: Callable[[float], str]) -> Figure:
+def _tokens(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1 else f"{value:g}"
+
+
+def _over_cost(
+    store: Store,
+    found: list[Cell],
+    title: str,
+    label: str,
+    x: Callable[[Cell], float],
+    form: Callable[[float], str],
+    note: str = "",
+) -> Figure:
     if not found:
         raise NothingToPlot(f"{store.path}: no trial has a token count that this plot could use")
     rows = sorted({(cell.model, cell.task) for cell in found})
@@ -51,8 +70,8 @@ def _over_cost(store: Store, found: list[Cell], title: str, label: str, x: Calla
     buckets = sorted({cell.bucket for cell in found})
     lengths = ", ".join(f"{bucket:,}" for bucket in buckets)
     growing = f"; along a line the context grows: {lengths} tokens" if len(buckets) > 1 else f"; contexts of {lengths} tokens"
-    note = f"n = {count_range([cell.n for cell in found])} trials a point; {INTERVALS}{growing}"
-    figure, axes = panels([f"{model}, {task}" for model, task in rows], columns, f"{title}\n{note}", (3.0, 2.4), sharex=True, sharey=True)
+    note = f"n = {count_range([cell.n for cell in found])} trials a point; {INTERVALS}{growing}{note}{left_out(found)}"
+    figure, axes = panels([f"{model}, {task}" for model, task in rows], columns, f"{title}\n{note}", (3.0, 2.2), sharex=True, sharey=True)
     look = Look(codecs(store))
     for i, row in enumerate(rows):
         for j, level in enumerate(columns):
@@ -78,14 +97,16 @@ def robustness(store: Store, filters: Filters) -> Figure:
     points: list[tuple[Axes, str, list[float], list[tuple[int, int]]]] = []
     size = (max(3.0, 0.95 * len(strengths) + 0.6), 2.6)
     counts = [pooled(group)[1] for group in _groups(found)]
-    note = f"n = {count_range(counts)} trials a point, all context lengths together; {INTERVALS}"
+    lengths = sorted({cell.bucket for cell in found})
+    together = f"context lengths {', '.join(f'{b:,}' for b in lengths)} together" if len(lengths) > 1 else f"contexts of {lengths[0]:,} tokens"
+    note = f"n = {count_range(counts)} trials a point, {together}; {INTERVALS}{left_out(found)}"
     figure, axes = panels(readers, tasks, f"Accuracy under augmentation\n{note}", size, sharex=True, sharey=True)
     for i, reader in enumerate(readers):
         for j, task in enumerate(tasks):
             for place, codec in enumerate(shown):
                 inside = [cell for cell in found if (cell.model, cell.task, cell.codec) == (reader, task, codec)]
                 at = [level for level in strengths if any(cell.augmentation == level for cell in inside)]
-                offset = (place - (len(shown) - 1) / 2) * min(0.12, 0.6 / len(shown))
+                offset = (place - (len(shown) - 1) / 2) * min(0.15, 0.6 / len(shown))
                 xs = [strengths.index(level) + offset for level in at]
                 points.append((axes[i][j], codec, xs, [pooled([c for c in inside if c.augmentation == level]) for level in at]))
             accuracy_axis(axes[i][j])
@@ -98,6 +119,44 @@ def robustness(store: Store, filters: Filters) -> Figure:
     return figure
 
 
+def frontier(store: Store, filters: Filters) -> Figure:
+    """Accuracy over carrier tokens, with the cells joined that no other cell beats (view ``frontier``), and the channel's ceiling.
+
+    A panel for each reader, task and length (rows) and augmentation (columns): cells that compete with each other. Beaten cells are
+    hollow; a bar above or below a point is the share of questions that the codec's own decoder answers from the same pixels.
+    """
+    found = [cell for cell in cells(store, filters) if cell.tokens]
+    if not found:
+        raise NothingToPlot(f"{store.path}: no trial has a token count, which the frontier needs")
+    best = frontier_ids(store)
+    rows, columns = sorted({(c.model, c.task, c.bucket) for c in found}), levels(found)
+    names = [f"{model}, {task}, {bucket:,} tokens" for model, task, bucket in rows]
+    note = f"n = {count_range([c.n for c in found])} trials a point; {INTERVALS}; hollow: another cell costs less and is not shown to be"
+    note += f" worse by 5 points; wide grey dash: what the codec's own decoder answers{left_out(found)}"
+    figure, axes = panels(names, columns, f"Frontier: what is worth its tokens\n{note}", (3.0, 2.2), sharex=True, sharey=True)
+    look = Look(codecs(store))
+    for i, row in enumerate(rows):
+        for j, level in enumerate(columns):
+            inside = [c for c in found if (c.model, c.task, c.bucket) == row and c.augmentation == level]
+            _frontier_panel(axes[i][j], sorted(inside, key=lambda cell: cell.tokens or 0), best, look)
+            accuracy_axis(axes[i][j])
+            log_axis(axes[i][j], [cell.tokens or 0 for cell in found], _tokens)
+    axis_labels(axes, "carrier tokens", "accuracy")
+    extra = [Line2D([], [], color=GREY, linewidth=1.4), Line2D([], [], color=GREY, linewidth=0, marker="_", markersize=12, markeredgewidth=2)]
+    look.legend(figure, [cell.codec for cell in found], extra, ["frontier", "channel's ceiling"])
+    return figure
+
+
+def _frontier_panel(axes: Axes, line: Sequence[Cell], best: set[str], look: Look) -> None:
+    kept = [cell for cell in line if cell.id in best]
+    axes.plot([c.tokens or 0 for c in kept], [c.accuracy for c in kept], color=GREY, linewidth=1.4, zorder=1.5, clip_on=False)
+    for cell in line:
+        if cell.ceiling is not None:
+            axes.plot([cell.tokens or 0], [cell.ceiling], "_", color=GREY, markersize=13, markeredgewidth=2, zorder=2.4, clip_on=False)
+        style = {} if cell.id in best else {"markerfacecolor": "white", "markeredgecolor": look.of(cell.codec)["color"], "markeredgewidth": 1.2}
+        _line(axes, [cell.tokens or 0], [(cell.correct, cell.n)], look, cell.codec, **style)
+
+
 def _groups(found: Sequence[Cell]) -> list[list[Cell]]:
     groups: dict[tuple[str, ...], list[Cell]] = {}
     for cell in found:
@@ -105,17 +164,15 @@ def _groups(found: Sequence[Cell]) -> list[list[Cell]]:
     return list(groups.values())
 
 
-def _line(axes: Axes, xs: list[float], rates: list[tuple[int, int]], look: Look, codec: str) -> None:
-    """Points with their intervals, joined by a line."""
+def _line(axes: Axes, xs: list[float], rates: list[tuple[int, int]], look: Look, codec: str, **marker: Any) -> None:
+    """Points with their intervals, joined by a line. The wider an interval, the fainter it is: at n = 4 the bars would drown the points."""
     if not xs:
         return
     accuracy = [correct / n for correct, n in rates]
     bounds = [wilson(correct, n) for correct, n in rates]
-    errors = [
-        [value - low for value, (low, _) in zip(accuracy, bounds, strict=True)],
-        [high - value for value, (_, high) in zip(accuracy, bounds, strict=True)],
-    ]
-    shown = [[max(0.0, error) for error in side] for side in errors]  # rounding may leave -1e-17 at 0 and at 1
-    style = look.of(codec)
-    axes.errorbar(xs, accuracy, yerr=shown, fmt="none", ecolor=style["color"], elinewidth=1, capsize=2.5, alpha=0.55, zorder=2)
-    axes.plot(xs, accuracy, markersize=5.5, linewidth=1.3, markeredgecolor="white", markeredgewidth=0.6, zorder=3, clip_on=False, **style)
+    style = {"markeredgecolor": "white", "markeredgewidth": 0.6, **look.of(codec), **marker}
+    widest = max(high - low for low, high in bounds)
+    alpha = 0.3 if widest > 0.3 else 0.5
+    lows, highs = [low for low, _ in bounds], [high for _, high in bounds]
+    axes.vlines(xs, lows, highs, color=style["color"], linewidth=4, alpha=alpha, zorder=2, capstyle="butt")
+    axes.plot(xs, accuracy, markersize=5.5, linewidth=1.3, zorder=3, clip_on=False, **style)

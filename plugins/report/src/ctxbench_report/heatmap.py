@@ -7,17 +7,29 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from ctxbench.store import Store
-from ctxbench_report.data import Cell, Filters, NothingToPlot, cells, codecs, levels, pooled, wilson
+from ctxbench_report.data import Cell, Filters, NothingToPlot, cells, codecs, left_out, levels, pooled, wilson
 from ctxbench_report.style import axis_labels, count_range, panels
 
 MAX_DEPTHS = 11
 COLOUR_MAP = "cividis"
 
+LEAST = 5
+"""Trials from which on a square is drawn: of fewer, even if all are right, the interval leaves half of the scale open (4 of 4: 51 to
+100 %, 1 of 1: 21 to 100 %)."""
+
+Band = tuple[float, float]
+Squares = dict[tuple[tuple[str, str, str], str, int, Band], tuple[int, int]]
+
 
 def depth_length(store: Store, filters: Filters) -> Figure:
-    """Needle depth (down) by context length (across); a panel for each reader, task and augmentation (rows) and codec (columns)."""
+    """Needle depth (down) by context length (across); a panel for each reader, task and augmentation (rows) and codec (columns).
+
+    The depths are put into as many bands as the trials can fill with :data:`LEAST` a square: the depths as they are, tenths, fifths or
+    thirds. A square with fewer trials is hatched and tells their number alone.
+    """
     found = cells(store, filters, depth=True)
     if not found:
         raise NothingToPlot(
@@ -27,19 +39,14 @@ def depth_length(store: Store, filters: Filters) -> Figure:
     rows = sorted({(c.model, c.task, c.augmentation) for c in found}, key=lambda row: (row[0], row[1], order.index(row[2])))
     columns = [codec for codec in codecs(store) if any(cell.codec == codec for cell in found)]
     buckets = sorted({cell.bucket for cell in found})
-    bands = _bands(found)
-    squares = {
-        (row, codec, bucket, band): pooled(inside)
-        for row in rows
-        for codec in columns
-        for bucket in buckets
-        for band in bands
-        if (inside := [c for c in found if _is_in(c, row, codec, bucket, band)])
-    }
-    counts = count_range([n for _, n in squares.values()])
-    note = f"n = {counts} trials a square; in each its accuracy in % and 95 % Wilson interval; depth 0 is the start"
-    size = (max(1.9, 0.75 * len(buckets) + 0.5), max(1.5, 0.36 * len(bands) + 0.5))
-    figure, axes = panels([", ".join(row) for row in rows], columns, f"Accuracy by needle depth and context length\n{note}", size)
+    bands, squares = _filled(store, found)
+    enough = [n for _, n in squares.values() if n >= LEAST]
+    few = len(squares) - len(enough)
+    note = f"n = {count_range(enough)} trials a square; in each its accuracy in % and 95 % Wilson interval; depth 0 is the start"
+    note += f"; hatched: fewer than {LEAST} trials, which say too little" if few else ""
+    size = (max(1.9, 0.75 * len(buckets) + 0.5), max(1.1, 0.36 * len(bands) + 0.3))
+    heading = f"Accuracy by needle depth and context length\n{note}{left_out(found)}"
+    figure, axes = panels([", ".join(row) for row in rows], columns, heading, size)
     for i, row in enumerate(rows):
         for j, codec in enumerate(columns):
             values = [[squares.get((row, codec, bucket, band)) for bucket in buckets] for band in bands]
@@ -50,32 +57,53 @@ def depth_length(store: Store, filters: Filters) -> Figure:
     return figure
 
 
-def _bands(found: list[Cell]) -> list[tuple[float, float]]:
-    """The depths as they are if they are few, or else tenths; each a closed lower and an open upper bound."""
+def _filled(store: Store, found: list[Cell]) -> tuple[list[Band], Squares]:
+    """The narrowest bands of depth with :data:`LEAST` trials in at least half of the squares, or else the widest, and their squares."""
+    candidates = _bands(found)
+    for bands in candidates:
+        squares = _pooled(found, bands)
+        if 2 * sum(n >= LEAST for _, n in squares.values()) >= len(squares):
+            return bands, squares
+    most = max(n for _, n in squares.values())
+    if most < LEAST:
+        raise NothingToPlot(
+            f"{store.path}: {most} trial{'s' * (most > 1)} a square of depth and length at most, too few to say anything ({LEAST} are"
+            f" the least); run about {LEAST * len(bands)} samples a cell: ctxbench run -n {LEAST * len(bands)}"
+        )
+    return bands, squares
+
+
+def _pooled(found: list[Cell], bands: list[Band]) -> Squares:
+    inside: dict[Any, list[Cell]] = {}
+    for c in found:
+        band = next(band for band in bands if c.depth is not None and band[0] <= c.depth < band[1])
+        inside.setdefault(((c.model, c.task, c.augmentation), c.codec, c.bucket, band), []).append(c)
+    return {square: pooled(group) for square, group in inside.items()}
+
+
+def _bands(found: list[Cell]) -> list[list[Band]]:
+    """Ways to divide the depths, the finest first; each band a closed lower and an open upper bound."""
     depths = sorted({cell.depth for cell in found if cell.depth is not None})
-    if len(depths) <= MAX_DEPTHS:
-        return [(depth, math.nextafter(depth, math.inf)) for depth in depths]
-    tenths = [(i / 10, (i + 1) / 10 if i < 9 else 1.0 + 1e-9) for i in range(10)]
-    return [band for band in tenths if any(band[0] <= depth < band[1] for depth in depths)]
-
-
-def _is_in(cell: Cell, row: tuple[str, str, str], codec: str, bucket: int, band: tuple[float, float]) -> bool:
-    if (cell.model, cell.task, cell.augmentation) != row or (cell.codec, cell.bucket) != (codec, bucket):
-        return False
-    return cell.depth is not None and band[0] <= cell.depth < band[1]
+    ways = [[(depth, math.nextafter(depth, math.inf)) for depth in depths]] if len(depths) <= MAX_DEPTHS else []
+    for parts in (10, 5, 3):
+        bounds = [(i / parts, (i + 1) / parts) for i in range(parts)]
+        bounds[0], bounds[-1] = (-math.inf, bounds[0][1]), (bounds[-1][0], math.inf)
+        if len(used := [band for band in bounds if any(band[0] <= depth < band[1] for depth in depths)]) < len(depths):
+            ways.append(used)
+    return ways
 
 
 def _name(band: tuple[float, float]) -> str:
     low, high = band
     if high - low < 0.01:
         return f"{100 * low:.3g}"
-    return f"{100 * low:.0f}-{100 * min(high, 1):.0f}"
+    return f"{100 * max(low, 0):.0f}-{100 * min(high, 1):.0f}"
 
 
 def _squares(axes: Axes, values: list[list[tuple[int, int] | None]]) -> None:
-    """The heat map with its numbers; a square without trials stays grey."""
-    shares = [[math.nan if rate is None else 100 * rate[0] / rate[1] for rate in line] for line in values]
-    axes.set_facecolor("#D9D9D9")
+    """The heat map with its numbers; a square without trials stays grey, one with too few is hatched."""
+    shares = [[math.nan if rate is None or rate[1] < LEAST else 100 * rate[0] / rate[1] for rate in line] for line in values]
+    axes.set_facecolor("#EDEDED")
     axes.imshow(shares, cmap=COLOUR_MAP, vmin=0, vmax=100, aspect="auto", interpolation="nearest")
     axes.grid(visible=False)
     axes.tick_params(length=0)
@@ -83,7 +111,12 @@ def _squares(axes: Axes, values: list[list[tuple[int, int] | None]]) -> None:
         for x, rate in enumerate(line):
             if rate is None:
                 continue
+            style: Any = {"textcoords": "offset points", "ha": "center", "va": "center"}
+            if rate[1] < LEAST:
+                axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor="#EDEDED", edgecolor="#C4C4C4", hatch="////", linewidth=0))
+                axes.annotate(f"n = {rate[1]}", (x, y), (0, 0), fontsize=6.5, color="#444444", backgroundcolor="#EDEDED", **style)
+                continue
             low, high = wilson(*rate)
-            style: Any = {"textcoords": "offset points", "ha": "center", "va": "center", "color": "black" if shares[y][x] > 55 else "white"}
+            style["color"] = "black" if shares[y][x] > 55 else "white"
             axes.annotate(f"{shares[y][x]:.0f}", (x, y), (0, 3), fontsize=8, **style)
             axes.annotate(f"{100 * low:.0f}-{100 * high:.0f}", (x, y), (0, -6), fontsize=6, **style)

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from ctxbench import UsageError
 from ctxbench.store import Store
-from ctxbench_report import curves, heatmap, learning
+from ctxbench_report import bars, curves, heatmap, learning
 from ctxbench_report.data import Filters, check
 from ctxbench_report.style import save, settings
 
@@ -17,20 +17,35 @@ KINDS: dict[str, Callable[[Store, Filters], Figure]] = {
     "cost-accuracy": curves.cost_accuracy,
     "ratio-accuracy": curves.ratio_accuracy,
     "robustness": curves.robustness,
+    "frontier": curves.frontier,
+    "attribution": bars.attribution,
+    "outcomes": bars.outcome_shares,
     "depth-length": heatmap.depth_length,
 }
 
-FORMATS = ("png", "svg")
+FORMATS = ("png", "svg", "pdf")
 
 
 def plot(store: Store | Path | str, kind: str, path: Path, filters: Filters | None = None) -> Path:
     """See :func:`ctxbench_report.plot`."""
     if path.suffix[1:].lower() not in FORMATS:
-        raise UsageError(f"{path}: a plot is written as {' or '.join(FORMATS)}; end the file name in .png or .svg")
+        raise UsageError(f"{path}: a plot is written as png, svg or pdf; end the file name in one of these")
     if isinstance(store, Store):
         return draw(store, kind, [path], filters or Filters())[0]
     with Store.open_read_only(store) as opened:
         return draw(opened, kind, [path], filters or Filters())[0]
+
+
+def figure(store: Store | Path | str, kind: str, filters: Filters | None = None) -> Figure:
+    """See :func:`ctxbench_report.figure`."""
+    if not isinstance(store, Store):
+        with Store.open_read_only(store) as opened:
+            return figure(opened, kind, filters)
+    if kind not in KINDS:
+        raise UsageError(f"no plot named {kind!r}; there are: {', '.join(KINDS)}")
+    check(store, filters or Filters())
+    with settings():
+        return KINDS[kind](store, filters or Filters())
 
 
 def draw(store: Store, kind: str, paths: list[Path], filters: Filters) -> list[Path]:
@@ -40,13 +55,10 @@ def draw(store: Store, kind: str, paths: list[Path], filters: Filters) -> list[P
         UsageError: no such kind.
         NothingToPlot: the store has no rows for it.
     """
-    if kind not in KINDS:
-        raise UsageError(f"no plot named {kind!r}; there are: {', '.join(KINDS)}")
-    check(store, filters)
+    drawn = figure(store, kind, filters)
     with settings():
-        figure = KINDS[kind](store, filters)
         for path in paths:
-            save(figure, path)
+            save(drawn, path)
     return paths
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -41,8 +42,18 @@ RC: dict[Any, Any] = {
     "legend.frameon": False,
     "text.parse_math": False,
     "svg.hashsalt": "ctxbench",
+    "pdf.fonttype": 42,
+    "hatch.linewidth": 0.7,
 }
-"""``parse_math`` off: a dollar sign in a name is a dollar sign. The salt makes the ids in an SVG the same each time."""
+"""``parse_math`` off: a dollar sign in a name is a dollar sign. The salt makes the ids in an SVG the same each time. Fonts of type 42
+stay text in a PDF, which publishers ask for."""
+
+_DATELESS: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {"Software": None}}
+"""Metadata by format: without what would differ each time."""
+
+
+class TooManyPanels(UsageError):  # noqa: N818 - it reads as what it says
+    """A figure would have more panels than anybody could read."""
 
 
 @attrs.frozen
@@ -56,12 +67,14 @@ class Look:
         place = list(self.codecs).index(codec)
         return {"color": COLOURS[place % len(COLOURS)], "marker": MARKERS[(place + place // len(COLOURS)) % len(MARKERS)]}
 
-    def legend(self, figure: Figure, shown: Sequence[str]) -> None:
-        """One legend below all panels, where it covers nothing."""
+    def legend(self, figure: Figure, shown: Sequence[str], extra: Sequence[Line2D] = (), names_of_extra: Sequence[str] = ()) -> None:
+        """One legend below all panels, where it covers nothing: the codecs shown, and what else there is to tell."""
         names = [codec for codec in self.codecs if codec in shown]
         handles = [Line2D([], [], markersize=6, linewidth=1.4, **self.of(codec)) for codec in names]
         labels = [codec if not codec.startswith("_") else f" {codec}" for codec in names]
-        figure.legend(handles, labels, loc="outside lower center", ncols=min(len(names), 6))
+        width = max(map(len, labels), default=1) * 0.075 + 0.6
+        columns = max(1, min(len(labels) + len(extra), int(figure.get_figwidth() / width)))
+        figure.legend([*handles, *extra], [*labels, *names_of_extra], loc="outside lower center", ncols=columns)
 
 
 @contextmanager
@@ -79,10 +92,10 @@ def panels(
     """A figure of panels with a heading over each column and a label at the right of each row; ``size`` of a panel in inches.
 
     Raises:
-        UsageError: there would be too many panels to read.
+        TooManyPanels: there would be too many to read.
     """
     if len(rows) * len(columns) > MAX_PANELS:
-        raise UsageError(f"{len(rows)} x {len(columns)} panels are too many to read; choose with --model, --task, --codec or --augment")
+        raise TooManyPanels(f"{len(rows)} x {len(columns)} panels are too many to read; choose with --model, --task, --codec or --augment")
     width, height = max(size[0] * len(columns) + 0.7, 5.2), size[1] * len(rows) + 1.5
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.subplots(len(rows), len(columns), squeeze=False, **share)
@@ -162,16 +175,30 @@ def count_range(counts: Sequence[int]) -> str:
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
+def file_bytes(figure: Figure, kind: str) -> bytes:
+    """A figure as a file of format ``png``, ``svg`` or ``pdf``, the same bytes each time."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=kind, metadata=_DATELESS[kind])
+    return buffer.getvalue()
+
+
 def save(figure: Figure, path: Path) -> None:
     """Write a figure whole or not at all; the ending of ``path`` is the format."""
-    buffer = io.BytesIO()
-    kind = path.suffix[1:].lower()
-    figure.savefig(buffer, format=kind, metadata={"Date": None} if kind == "svg" else {"Software": None})
-    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, file_bytes(figure, path.suffix[1:].lower()))
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all, and the folders above it.
+
+    Raises:
+        CtxbenchError: it cannot be written.
+    """
     partial = path.with_name(f".{path.name}.partial")
     try:
-        partial.write_bytes(buffer.getvalue())
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(data)
         partial.replace(path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
         raise CtxbenchError(f"{path}: {error.strerror or error}") from None

@@ -1,0 +1,173 @@
+"""``ctxbench report``: everything that a store says, in one HTML file."""
+
+from __future__ import annotations
+
+import base64
+import json
+import struct
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+from matplotlib.figure import Figure
+
+from ctxbench import UsageError
+from ctxbench.store import Store, image_folder
+from ctxbench_report import images, samples, tables
+from ctxbench_report.data import Filters, NothingToPlot, check, summary_rows
+from ctxbench_report.learning import learning_curve
+from ctxbench_report.page import render
+from ctxbench_report.plots import KINDS
+from ctxbench_report.style import TooManyPanels, file_bytes, settings, write_whole
+
+SAMPLES = 2_000
+EMBEDDED_MB = 3.0
+MOST_PLOTS = 24
+LARGEST_SVG = 500_000
+"""Bytes of an SVG above which its plot is put in as PNG: thousands of markers are smaller as pixels."""
+
+
+@attrs.frozen
+class Report:
+    """A report that was written.
+
+    Attributes:
+        path: the file.
+        trials, cells, plots: what it is about.
+        samples: trials that it lets people look at.
+        undrawn: plots that are not in it, and why.
+    """
+
+    path: Path
+    trials: int
+    cells: int
+    plots: int
+    samples: int
+    undrawn: tuple[tuple[str, str], ...]
+
+
+def write_report(
+    store: Store, path: Path, filters: Filters, *, title: str | None, most_samples: int, embed_mb: float, logs: Sequence[Path]
+) -> Report:
+    """See :func:`ctxbench_report.report`."""
+    if most_samples < 0 or embed_mb < 0:
+        raise UsageError("a report has no fewer than 0 samples and 0 MB of images")
+    check(store, filters)
+    totals, cells = tables.totals(store, filters), tables.cells_table(store, filters)
+    if not totals["trials"]:
+        raise NothingToPlot(f"{store.path}: no trial passes all of these filters together")
+    chosen = samples.choose(store, filters, cells.places, most_samples)
+    pages = images.collect(chosen.rows, image_folder(store.path), path, round(embed_mb * 1_000_000))
+    plots, undrawn = _plots(store, filters, logs)
+    runs, run_count = tables.runs(store)
+    data = {
+        "cells": {"columns": tables.CELL_COLUMNS, "rows": cells.rows},
+        "samples": {"columns": samples.COLUMNS, "rows": chosen.rows},
+        "texts": chosen.texts,
+        "images": pages.inside,
+        "folder": pages.folder,
+    }
+    names = list(dict.fromkeys(run["name"] for run in runs))
+    context = {
+        "title": title or f"ctxbench: {', '.join(names[:3]) or store.path.stem}",
+        "version": runs[0]["ctxbench_version"] if runs else "",
+        "store_name": store.path.name,
+        "filter_text": "; ".join(f"{name} {', '.join(map(str, values))}" for name, values in filters.conditions().items()),
+        "totals": totals,
+        "cell_count": cells.total,
+        "headline": tables.headline(store, filters),
+        "plots": plots,
+        "undrawn": undrawn,
+        "runs": runs,
+        "run_count": run_count,
+        "devices": _devices(store, filters),
+        "notes": _notes(cells),
+        "sample_text": _sample_text(chosen, pages),
+        "ratio_text": "Its interval is a bootstrap's, 95 %."
+        if cells.has_ratio_bounds
+        else "With so many trials its interval is left to the view ratios.",
+    }
+    write_whole(path, render(context, data).encode("utf-8"))
+    return Report(path, totals["trials"], cells.total, len(plots), len(chosen.rows), tuple(undrawn))
+
+
+def _notes(cells: tables.Cells) -> list[str]:
+    if cells.total > len(cells.rows):
+        return [f"The table of cells and the samples are of the first {len(cells.rows):,} of {cells.total:,} cells."]
+    return []
+
+
+def _sample_text(chosen: samples.Samples, pages: images.Images) -> str:
+    told = f"{len(chosen.rows):,} of {chosen.total:,} trials are in this file"
+    if len(chosen.rows) < chosen.total:
+        told += f", of every outcome in every cell the same number as far as there are any; {chosen.total - len(chosen.rows):,} are left out"
+    told += f"; {chosen.clipped:,} long texts are cut" if chosen.clipped else ""
+    if pages.inside or pages.linked:
+        told += f". Page images: {len(pages.inside):,} in this file, {pages.linked:,} shown from the folder beside the store"
+        told += f", {pages.missing:,} missing" if pages.missing else ""
+    elif any(row[-1] for row in chosen.rows):
+        told += ". Page images were not kept; ctxbench run --images all keeps them"
+    return told + "."
+
+
+def _devices(store: Store, filters: Filters) -> list[list[str]]:
+    """Each reader with the fingerprints of its weights and what it settled on (device, dtype)."""
+    sql = f"""SELECT DISTINCT CASE WHEN adapter IS NULL THEN model ELSE model || ' + ' || adapter END, model_fingerprint,
+        adapter_fingerprint, model_runtime FROM trials WHERE {filters.where()} ORDER BY ALL LIMIT 100"""
+    found = []
+    for reader, weights, adapter, runtime in store.query(sql).rows:
+        settled = ", ".join(f"{key} {value}" for key, value in json.loads(runtime or "{}").items())
+        found.append([reader, (weights or "")[:16], (adapter or "")[:16], settled])
+    return found
+
+
+def _plots(store: Store, filters: Filters, logs: Sequence[Path]) -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
+    """Every plot that can be drawn, as an image with its caption, and the others with the reason."""
+    plots: list[dict[str, Any]] = []
+    undrawn: list[tuple[str, str]] = []
+    with settings():
+        for kind in KINDS:
+            for part, figure in _figures(store, kind, filters):
+                if isinstance(figure, str):
+                    undrawn.append((kind + part, figure))
+                elif len(plots) >= MOST_PLOTS:
+                    undrawn.append((kind + part, f"a report has {MOST_PLOTS} plots at most; choose with --model, --task or --codec"))
+                else:
+                    plots.append(_image(kind + part, figure))
+        if logs:
+            plots.append(_image("learning-curve", learning_curve(logs)))
+    return plots, undrawn
+
+
+def _figures(store: Store, kind: str, filters: Filters) -> Iterator[tuple[str, Figure | str]]:
+    """One figure; or, if it had too many panels, one for each model and task; or why there is none."""
+    try:
+        yield "", KINDS[kind](store, filters)
+        return
+    except NothingToPlot as reason:
+        yield "", str(reason).removeprefix(f"{store.path}: ")
+        return
+    except TooManyPanels:
+        pass
+    rows = summary_rows(store)
+    for model, task in sorted({(row["model"], row["task"]) for row in rows}):
+        if (filters.models and model not in filters.models) or (filters.tasks and task not in filters.tasks):
+            continue
+        try:
+            yield f" of {model}, {task}", KINDS[kind](store, attrs.evolve(filters, models=(model,), tasks=(task,)))
+        except (NothingToPlot, TooManyPanels) as reason:
+            yield f" of {model}, {task}", str(reason).removeprefix(f"{store.path}: ")
+
+
+def _image(name: str, figure: Figure) -> dict[str, Any]:
+    title = str(figure.get_suptitle())
+    heading, _, note = title.partition("\n")
+    data, media = file_bytes(figure, "svg"), "image/svg+xml"
+    if len(data) > LARGEST_SVG:
+        data, media = file_bytes(figure, "png"), "image/png"
+    width, height = (round(96 * inches) for inches in figure.get_size_inches())
+    if media == "image/png":
+        width, height = (round(side / 1.5625) for side in struct.unpack(">II", data[16:24]))
+    uri = f"data:{media};base64,{base64.b64encode(data).decode('ascii')}"
+    return {"uri": uri, "alt": f"{heading}. {' '.join(note.split())}", "caption": f"{name}: {heading[:1].lower()}{heading[1:]}", "width": width, "height": height}

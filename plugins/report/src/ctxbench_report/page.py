@@ -1,0 +1,73 @@
+"""The HTML file: a template, the libraries beside it, and data that no browser takes for anything but data."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+SCRIPTS = ("jquery.slim.min.js", "datatables.min.js", "diff.min.js", "report.js")
+STYLES = ("datatables.min.css", "report.css")
+LICENCES = ("jquery.LICENSE.txt", "datatables.LICENSE.txt", "diff.LICENSE.txt")
+
+
+@cache
+def asset(name: str) -> str:
+    """The text of a file in ``assets``."""
+    return files("ctxbench_report").joinpath("assets", name).read_text("utf-8")
+
+
+def script_json(value: Any) -> str:
+    """JSON for the inside of a ``script`` element: no text in it can end the element or begin a comment.
+
+    The characters with a meaning to an HTML parser, and the two line ends that JavaScript knows and JSON does not, are written as escapes,
+    which JSON reads back as the same characters.
+    """
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def content_security_policy() -> str:
+    """Only the scripts of this file run, and nothing is loaded but images inside it, beside it or below it.
+
+    Plots are images, whose own scripts no browser runs.
+    """
+    hashes = " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(asset(name).encode()).digest()).decode()}'" for name in SCRIPTS)
+    return f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: 'self' file:; base-uri 'none'; form-action 'none'"
+
+
+def render(context: Mapping[str, Any], data: Any) -> str:
+    """The whole file. ``context`` is what the template asks for, every text in it escaped; ``data`` is what the scripts read."""
+    import jinja2
+    from markupsafe import Markup
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("ctxbench_report"), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"percent": percent, "figure": figure, "grouped": "{:,}".format}
+    return environment.get_template("report.html.j2").render(
+        context,
+        csp=content_security_policy(),
+        scripts=[Markup(asset(name)) for name in SCRIPTS],  # noqa: S704 - files of this package
+        styles=[Markup(asset(name)) for name in STYLES],  # noqa: S704
+        licences=[asset(name) for name in LICENCES],
+        data=Markup(script_json(data)),  # noqa: S704 - has nothing that HTML could take for markup
+    )
+
+
+def percent(value: float | None) -> str:
+    """``75 %``, or a dash."""
+    return "–" if value is None else f"{100 * value:.0f} %"
+
+
+def figure(value: float | None) -> str:
+    """A number with three digits that count, or all of those before the point."""
+    if value is None:
+        return "–"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

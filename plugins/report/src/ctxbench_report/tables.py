@@ -1,0 +1,143 @@
+"""The tables of a report: what it says first, one row for each cell, and the runs behind it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+
+from ctxbench.store import Store
+from ctxbench_report.data import LEVELS, Filters, passing, summary_rows
+
+MOST_CELLS = 10_000
+MOST_HEADLINES = 300
+MOST_RUNS = 20
+MOST_BOOTSTRAPPED = 20_000
+"""Trials up to which a report asks for the intervals of ratios, whose bootstrap takes a while."""
+
+CELL_COLUMNS: tuple[tuple[str, str, str], ...] = (
+    ("model", "model", "choice"),
+    ("task", "task", "choice"),
+    ("bucket", "length", "choice"),
+    ("codec", "codec", "choice"),
+    ("augmentation", "augmentation", "choice"),
+    ("n", "n", "count"),
+    ("errors", "errors", "count"),
+    ("accuracy", "accuracy, 95 %", "share"),
+    ("score", "score, 95 %", "value"),
+    ("carrier_tokens", "tokens", "tokens"),
+    ("compression_ratio", "ratio, 95 %", "value"),
+    ("channel_correct", "channel", "percent"),
+    ("read_seconds", "read, s", "value"),
+    ("remark", "remarks", "text"),
+)
+"""Name, heading and kind of the columns of the table of cells. A ``share`` or ``value`` is a list of the figure and the bounds of its interval."""
+
+
+@attrs.frozen
+class Cells:
+    """Rows by :data:`CELL_COLUMNS`, the place of each by the cell's id, and how many there were."""
+
+    rows: list[list[Any]]
+    places: dict[str, int]
+    total: int
+    has_ratio_bounds: bool
+
+
+def cells_table(store: Store, filters: Filters) -> Cells:
+    """The cells of the view ``summary``, with what a reader has to know about them as ``remark``."""
+    found = passing(summary_rows(store), filters)
+    bounds: dict[tuple[Any, ...], tuple[Any, Any]] = {}
+    if has_bounds := sum(row["n"] for row in found) <= MOST_BOOTSTRAPPED:
+        keys = ("model", "adapter", "task", "bucket", "language", "codec", "augmentation", "variant")
+        for row in store.query(f"SELECT {', '.join(keys)}, compression_ratio_low, compression_ratio_high FROM ratios").rows:
+            bounds[row[:-2]] = row[-2:]
+    rows, places = [], {}
+    for row in found[:MOST_CELLS]:
+        key = tuple(row[name] for name in ("model", "adapter", "task", "bucket", "language", "codec", "augmentation", "variant"))
+        values = {**row, **row["labels"], "remark": remark(row)}
+        values["accuracy"] = _bounded(row["accuracy"], row["accuracy_low"], row["accuracy_high"])
+        values["score"] = _bounded(row["score"], row["score_low"], row["score_high"])
+        values["compression_ratio"] = _bounded(row["compression_ratio"], *bounds.get(key, (None, None)))
+        places[row["cell"]] = len(rows)
+        rows.append([values[name] for name, _, _ in CELL_COLUMNS])
+    return Cells(rows, places, len(found), has_bounds)
+
+
+def remark(row: dict[str, Any]) -> str:
+    """What stands behind a cell's figures: other variants of its labels, older releases, flagged counts, training overlap."""
+    told = []
+    if row["n_variants"] > 1:
+        told.append(f"one of {row['n_variants']} variants of these labels")
+    if row["n_superseded"]:
+        told.append(f"{row['n_superseded']:,} trials of older releases left out")
+    if row["n_flagged"]:
+        told.append(f"{row['n_flagged']:,} of {row['n']:,} token counts flagged")
+    if row["training_overlap"]:
+        told.append(f"up to {100 * row['training_overlap']:.0f} % of a context was trained on")
+    return "; ".join(told)
+
+
+def _bounded(value: float | None, low: float | None, high: float | None) -> list[float | None] | None:
+    return None if value is None else [_rounded(value), _rounded(low), _rounded(high)]
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.6g}")
+
+
+@attrs.frozen
+class Headline:
+    """One row for each reader, task, length and codec, and a column for each augmentation.
+
+    Attributes:
+        levels: headings of these columns.
+        rows: ``model``, ``task``, ``bucket``, ``codec``, ``tokens``, ``ratio`` and ``cells``, which holds a row of ``summary`` or ``None``.
+        total: rows that there were.
+    """
+
+    levels: Sequence[str]
+    rows: list[dict[str, Any]]
+    total: int
+
+
+def headline(store: Store, filters: Filters) -> Headline:
+    """What ``ctxbench run`` prints, with intervals and counts: tokens and ratio are of the carrier as encoded, before damage."""
+    found = passing(summary_rows(store), filters)
+    names = {row["labels"]["augmentation"] for row in found}
+    levels = [level for level in LEVELS if level in names] + sorted(names - set(LEVELS))
+    groups: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for row in found:
+        labels = row["labels"]
+        group = groups.setdefault((labels["model"], labels["task"], row["bucket"], labels["codec"]), {})
+        group[labels["augmentation"]] = row
+    rows = []
+    for (model, task, bucket, codec), by_level in sorted(groups.items(), key=lambda item: (*item[0][:3], item[0][3] != "text", item[0][3])):
+        first = next(by_level[level] for level in levels if level in by_level)
+        line = {"model": model, "task": task, "bucket": bucket, "codec": codec, "cells": [by_level.get(level) for level in levels]}
+        rows.append({**line, "tokens": first["encoded_tokens"], "ratio": first["encoded_ratio"]})
+    return Headline(levels, rows[:MOST_HEADLINES], len(rows))
+
+
+def totals(store: Store, filters: Filters) -> dict[str, Any]:
+    """Counts of what the filter lets pass, and when the last of it was stored."""
+    table = store.query(
+        f"""SELECT count(*) AS trials, count(*) FILTER (status = 'error') AS errors, count(DISTINCT codec) AS codecs,
+            count(DISTINCT (model, adapter)) AS readers, count(DISTINCT task) AS tasks, max(created_at) AS newest
+        FROM trials WHERE {filters.where()}"""
+    )
+    return dict(zip(table.columns, table.rows[0], strict=True))
+
+
+def runs(store: Store) -> tuple[list[dict[str, Any]], int]:
+    """The newest runs, each with its JSON columns as indented text, and how many there were."""
+    columns = ("run_id", "name", "config_hash", "config", "seed", "command", "started_at", "finished_at", "status", "planned", "finished")
+    columns += ("errors", "ctxbench_version", "versions", "python", "platform", "git_revision", "environment")
+    table = store.query(f"SELECT {', '.join(columns)} FROM runs ORDER BY started_at DESC, run_id")
+    found = [dict(zip(columns, row, strict=True)) for row in table.rows]
+    for run in found[:MOST_RUNS]:
+        for name in ("config", "versions", "environment"):
+            run[name] = json.dumps(json.loads(run[name] or "{}"), indent=2, ensure_ascii=False)
+    return found[:MOST_RUNS], len(found)
