@@ -18,11 +18,11 @@ from ctxbench import UsageError
 from ctxbench.results import TrialResult
 from ctxbench.store import Store
 from ctxbench_cli.main import Cli
-from ctxbench_report import curves, heatmap, learning
-from ctxbench_report.data import Filters, NothingToPlot, wilson
+from ctxbench_report import bars, curves, heatmap, learning
+from ctxbench_report.data import Filters, NothingToPlot, summary_rows, wilson
 from ctxbench_report.style import round_numbers, settings, wrapped
 
-KINDS = ("cost-accuracy", "ratio-accuracy", "robustness", "depth-length")
+KINDS = ("cost-accuracy", "ratio-accuracy", "robustness", "frontier", "attribution", "outcomes", "depth-length")
 
 
 def trial(number: int, right: bool = True, **columns) -> TrialResult:
@@ -59,9 +59,9 @@ def make(path, trials):
 
 @pytest.fixture
 def store(tmp_path):
-    """Codec text: 3 of 4 right at 512 tokens, 1 of 2 at 1024. Codec book: 1 of 4 right, under two levels, one flagged, one an error."""
-    trials = [trial(i, i != 0) for i in range(4)]
-    trials += [trial(10 + i, i == 0, bucket=1024, carrier_tokens=1024, sample_metadata={"depth": 0.25}) for i in range(2)]
+    """Codec text: 6 of 8 right at 512 tokens, 3 of 6 at 1024. Codec book: 1 of 4 right, under two levels, one flagged, one an error."""
+    trials = [trial(i, i > 1) for i in range(8)]
+    trials += [trial(10 + i, i < 3, bucket=1024, carrier_tokens=1024, sample_metadata={"depth": 0.25}) for i in range(6)]
     book = {"codec": "book", "model": "hf:$x$ & <b>", "adapter": "mine"}
     for i, tokens in enumerate((100, 140)):
         trials.append(trial(20 + i, i == 0, **book, carrier_tokens=tokens, compression_ratio=512 / tokens))
@@ -103,21 +103,22 @@ def test_cost_plot_shows_means_and_counts_errors_as_wrong(store):
     assert drawn(book) == [([120], [pytest.approx(1 / 3)])]  # the error has no cost and is not right
     assert drawn(heavy) == [([200], [0])]
     assert text.get_xscale() == "log"
-    assert "n = 1 to 4 trials a point" in fig.get_suptitle()
+    assert "n = 1 to 8 trials a point" in fig.get_suptitle()
     assert "512, 1,024 tokens" in fig.get_suptitle()
 
 
 def test_cost_plot_intervals_are_wilsons(store):
     text = figure(curves.cost_accuracy, store).axes[0]
-    (bars,) = [collection for collection in text.collections if len(collection.get_segments()) == 2]
-    low, high = wilson(3, 4)
-    assert np.asarray(bars.get_segments()[0]) == pytest.approx(np.array([[512, low], [512, high]]))
+    (intervals,) = [collection for collection in text.collections if len(collection.get_segments()) == 2]
+    low, high = wilson(6, 8)
+    assert np.asarray(intervals.get_segments()[0]) == pytest.approx(np.array([[512, low], [512, high]]))
 
 
 def test_ratio_plot_leaves_flagged_token_counts_out(store):
     fig = figure(curves.ratio_accuracy, store)
     assert panel_titles(fig) == ["clean"]  # the only heavy trial is flagged
-    assert drawn(fig.axes[1]) == [([pytest.approx((5.12 + 512 / 140) / 2)], [pytest.approx(1 / 3)])]
+    assert drawn(fig.axes[1]) == [([pytest.approx(1024 / 240)], [pytest.approx(1 / 3)])]  # a ratio of means, as in summary
+    assert "1 trial without a token count that is sure" in " ".join(fig.get_suptitle().split())
     low, high = fig.axes[0].get_xlim()
     assert low < 1 < high  # where an image costs as much as the text
 
@@ -125,7 +126,7 @@ def test_ratio_plot_leaves_flagged_token_counts_out(store):
 def test_robustness_pools_lengths_and_orders_levels_by_strength(store, tmp_path):
     fig = figure(curves.robustness, store)
     assert [tick.get_text() for tick in fig.axes[-1].get_xticklabels()] == ["clean", "heavy"]
-    assert [y for _, y in drawn(fig.axes[0])] == [[pytest.approx(4 / 6)]]
+    assert [y for _, y in drawn(fig.axes[0])] == [[pytest.approx(9 / 14)]]
     assert [y for _, y in drawn(fig.axes[1])] == [[pytest.approx(1 / 3), 0]]
     levels = ["stress:9", "heavy", "light", "clean"]
     path = make(tmp_path / "o.duckdb", [trial(i, augmentation=level) for i, level in enumerate(levels)])
@@ -141,20 +142,172 @@ def test_heatmap_puts_depth_down_and_length_across(store):
     assert values.tolist() == [[-1, 50], [75, -1]]  # depth 25 % only at 1,024 tokens, 50 % only at 512
     assert [tick.get_text() for tick in axes.get_yticklabels()] == ["25", "50"]
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["512", "1,024"]
-    low, high = wilson(3, 4)
+    low, high = wilson(6, 8)
     assert f"{100 * low:.0f}-{100 * high:.0f}" in [text.get_text() for text in axes.texts]
 
 
 def test_many_depths_are_binned_into_tenths(tmp_path):
-    path = make(tmp_path / "d.duckdb", [trial(i, sample_metadata={"depth": i / 40}) for i in range(41)])
+    path = make(tmp_path / "d.duckdb", [trial(i, sample_metadata={"depth": i / 80}) for i in range(81)])
     with Store.open_read_only(path) as opened:
         (axes,) = figure(heatmap.depth_length, opened).axes
     labels = [tick.get_text() for tick in axes.get_yticklabels()]
     assert labels == [f"{10 * i}-{10 * i + 10}" for i in range(10)]
-    assert "n = 4 to 5 trials" in axes.figure.get_suptitle()
+    assert "n = 8 to 9 trials" in axes.figure.get_suptitle()
 
 
-@pytest.mark.parametrize("function", [curves.cost_accuracy, curves.ratio_accuracy, curves.robustness, heatmap.depth_length])
+def test_few_samples_widen_the_bands_of_depth(tmp_path):
+    """21 depths of one trial each: no tenth has five of them, fifths have; nothing is lost between the bands."""
+    path = make(tmp_path / "d.duckdb", [trial(i, i % 2 == 0, sample_metadata={"depth": i / 20}) for i in range(26) if i <= 20 or i == 25])
+    with Store.open_read_only(path) as opened:
+        fig = figure(heatmap.depth_length, opened)
+    (axes,) = fig.axes
+    labels = [tick.get_text() for tick in axes.get_yticklabels()]
+    assert len(labels) < 10
+    n = [int(part) for part in fig.get_suptitle().partition("n = ")[2].split(" trials")[0].split(" to ")]
+    assert min(n) >= heatmap.LEAST
+
+
+def test_a_square_of_few_trials_tells_their_number_alone(tmp_path):
+    """Four right answers of four leave the interval half of the scale: no colour and no share is drawn for them."""
+    many = [trial(i, sample_metadata={"depth": 0.5}) for i in range(5)]
+    few = [trial(10 + i, bucket=1024, sample_metadata={"depth": 0.5}) for i in range(4)]
+    with Store.open_read_only(make(tmp_path / "d.duckdb", many + few)) as opened:
+        fig = figure(heatmap.depth_length, opened)
+    (axes,) = fig.axes
+    assert np.asarray(axes.images[0].get_array().filled(-1)).tolist() == [[100, -1]]
+    assert "n = 4" in [text.get_text() for text in axes.texts]
+    assert "n = 5 trials a square" in fig.get_suptitle()
+
+
+def test_a_heatmap_of_too_few_trials_is_not_drawn_and_says_how_many_it_needs(tmp_path):
+    path = make(tmp_path / "d.duckdb", [trial(i, sample_metadata={"depth": i / 4}) for i in range(4)])
+    with Store.open_read_only(path) as opened, pytest.raises(NothingToPlot, match=r"2 trials a square .* too few .* ctxbench run -n 15"):
+        figure(heatmap.depth_length, opened)
+
+
+def test_variants_of_equal_labels_are_not_pooled(tmp_path):
+    """One model in two precisions and two seeds under one label: a point each, named by what differs, in every plot."""
+    trials = [trial(i, True, model_config={"dtype": "bfloat16"}, seed=1, cell="a" * 32, variant="a" * 32) for i in range(6)]
+    trials += [trial(10 + i, False, model_config={"dtype": "float32"}, seed=1, cell="b" * 32, variant="b" * 32) for i in range(6)]
+    with Store.open_read_only(make(tmp_path / "v.duckdb", trials)) as opened:
+        assert [row["labels"]["model"] for row in summary_rows(opened)] == ["channel [dtype=bfloat16]", "channel [dtype=float32]"]
+        for function in (curves.cost_accuracy, curves.robustness, curves.frontier):
+            points = [y for axes in figure(function, opened).axes for _, y in drawn(axes)]
+            assert points == [[1], [0]]  # pooled, it would be one point at 50 %
+        squares = [np.asarray(axes.images[0].get_array().filled(-1)).tolist() for axes in figure(heatmap.depth_length, opened).axes]
+        assert squares == [[[100]], [[0]]]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "labels"),
+    [
+        ({"seed": 1}, {"seed": 2}, {"channel [seed 1]", "channel [seed 2]"}),
+        (
+            {"adapter": "x", "adapter_fingerprint": "aaaaaaaa"},
+            {"adapter": "x", "adapter_fingerprint": "bb"},
+            {"channel + x [adapter aaaaaa]", "channel + x [adapter bb]"},
+        ),
+        ({}, {}, {"channel [variant aaaaaa]", "channel [variant bbbbbb]"}),
+        ({"model_config": {"a": {"b": 1}}}, {}, {"channel [a.b=1]", "channel [a.b unset]"}),
+    ],
+)
+def test_what_differs_between_variants_stands_behind_the_label(tmp_path, first, second, labels):
+    """Also where nothing that is stored tells them apart but their hash."""
+    trials = [trial(1, cell="a" * 32, variant="a" * 32, **first), trial(2, cell="b" * 32, variant="b" * 32, **second)]
+    with Store.open_read_only(make(tmp_path / "v.duckdb", trials)) as opened:
+        assert {row["labels"]["model"] for row in summary_rows(opened)} == labels
+
+
+def test_a_variant_keeps_its_name_where_it_is_alone(tmp_path):
+    """A codec of two sizes at 512 tokens and of one at 1,024: the line of that one goes on and is not a third codec."""
+    small, large = {"codec_config": {"cell": 4}}, {"codec_config": {"cell": 8}}
+    trials = [trial(1, cell="a" * 32, variant="a" * 32, **small), trial(2, cell="b" * 32, variant="b" * 32, **large)]
+    trials += [trial(3, bucket=1024, carrier_tokens=1024, cell="c" * 32, variant="c" * 32, **small)]
+    with Store.open_read_only(make(tmp_path / "v.duckdb", trials)) as opened:
+        lines = drawn(figure(curves.cost_accuracy, opened).axes[0])
+    assert sorted(lines) == [([512], [1]), ([512, 1024], [1, 1])]
+
+
+def test_older_releases_are_left_out_and_the_note_says_so(tmp_path):
+    """As in summary: of a variant measured with two releases the newest counts."""
+    with Store.open(tmp_path / "r.duckdb") as writing:
+        writing.append("run", [trial(i, False, cell="a" * 32, variant="v" * 32, codec_version="1") for i in range(3)])
+        writing.append("run", [trial(9, True, cell="b" * 32, variant="v" * 32, codec_version="2")])
+    with Store.open_read_only(tmp_path / "r.duckdb") as opened:
+        fig = figure(curves.cost_accuracy, opened)
+    assert drawn(fig.axes[0]) == [([512], [1])]
+    assert "3 trials of older releases are left out" in " ".join(fig.get_suptitle().split())
+
+
+def test_frontier_joins_what_is_reached_and_hollows_what_is_beaten(tmp_path):
+    """A code of 100 tokens that is never wrong beats one of 300 that often is, and text at 512, which is no better."""
+    codes = {"good": (100, 100), "bad": (300, 25), "text": (512, 100)}
+    trials = [
+        trial(1000 * k + i, i < right, codec=codec, carrier_tokens=tokens, channel_correct=i < 75)
+        for k, (codec, (tokens, right)) in enumerate(codes.items())
+        for i in range(100)
+    ]
+    with Store.open_read_only(make(tmp_path / "f.duckdb", trials)) as opened:
+        (axes,) = figure(curves.frontier, opened).axes
+    (line,) = [line for line in axes.lines if line.get_drawstyle() == "steps-post"]
+    assert line.get_xdata().tolist() == [100]  # text costs more and is no better, bad costs more and is worse
+    hollow = {tuple(line.get_xdata()) for line in axes.lines if line.get_markerfacecolor() == "white"}
+    assert hollow == {(300,), (512,)}
+    ceilings = [line.get_ydata().tolist() for line in axes.lines if line.get_marker() == "_"]
+    assert ceilings == [[0.75], [0.75], [0.75]]
+
+
+def test_attribution_bars_are_the_views_shares(tmp_path):
+    """8 trials: 3 right, 1 right in spite of the channel, 2 lost by the reader, 1 in the channel, 1 error; the line is the right ones'."""
+    kinds = [(True, True)] * 3 + [(True, False)] + [(False, True)] * 2 + [(False, False)]
+    trials = [trial(i, right, channel_correct=channel) for i, (right, channel) in enumerate(kinds)]
+    trials.append(trial(9, False, status="error", outcome=None, error_type="X", carrier_tokens=None, compression_ratio=None))
+    with Store.open_read_only(make(tmp_path / "a.duckdb", trials)) as opened:
+        fig, endings = figure(bars.attribution, opened), figure(bars.outcome_shares, opened)
+    (axes,) = fig.axes
+    assert [patch.get_width() for patch in axes.patches] == pytest.approx([3 / 8, 1 / 8, 2 / 8, 1 / 8, 1 / 8])
+    assert [patch.get_x() for patch in axes.patches] == pytest.approx([0, 3 / 8, 4 / 8, 6 / 8, 7 / 8])
+    names = ["right", "right in spite of the channel", "lost by the reader", "lost in the channel", "error"]
+    assert [text.get_text() for text in fig.legends[0].get_texts()] == names
+    low, high = wilson(4, 8)
+    assert np.asarray(axes.collections[-1].get_segments()[0])[:, 0] == pytest.approx([low, high])
+    assert [patch.get_width() for patch in endings.axes[0].patches] == pytest.approx([4 / 8, 3 / 8, 1 / 8])
+    assert [text.get_text() for text in endings.legends[0].get_texts()] == ["correct", "confabulated", "error"]
+
+
+@pytest.mark.parametrize("n", [4, 400])
+def test_points_stay_readable_with_few_and_with_many_trials(tmp_path, n):
+    """A bar of an interval is never drawn over a point, and the wide ones of few trials are fainter than the narrow ones of many."""
+    path = make(tmp_path / "n.duckdb", [trial(i, i % 4 > 0) for i in range(n)])
+    with Store.open_read_only(path) as opened:
+        (axes,) = figure(curves.robustness, opened).axes
+    (bar,), (line,) = axes.collections, [line for line in axes.lines if line.get_marker() == "o"]
+    assert bar.get_zorder() < line.get_zorder()
+    assert bar.get_alpha() == (0.3 if n == 4 else 0.5)
+
+
+def test_figures_are_returned_to_python(store):
+    """With the store open or by its path, and the plot's text safe from what matplotlib takes for mathematics."""
+    for given in (store, store.path):
+        fig = ctxbench_report.figure(given, "cost-accuracy", filters=Filters(codecs=("book",)))
+        assert [y for axes in fig.axes for _, y in drawn(axes)] == [[pytest.approx(1 / 3)], [0]]
+        assert not any(text.get_parse_math() for axes in fig.axes for text in axes.texts)
+    with pytest.raises(UsageError, match="no plot named 'pie'"):
+        ctxbench_report.figure(store, "pie")
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        curves.cost_accuracy,
+        curves.ratio_accuracy,
+        curves.robustness,
+        curves.frontier,
+        bars.attribution,
+        bars.outcome_shares,
+        heatmap.depth_length,
+    ],
+)
 def test_nothing_covers_anything(store, function):
     """Legend, axis labels, titles and panels do not overlap, and all of it lies on the figure."""
     fig = figure(function, store)
@@ -186,12 +339,13 @@ def test_codecs_keep_their_colour_whatever_is_filtered(store):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_files_are_the_same_bytes_each_time_and_can_be_read(store, tmp_path, kind):
-    for ending in ("svg", "png"):
+    for ending in ("svg", "png", "pdf"):
         first = ctxbench_report.plot(store, kind, tmp_path / f"a.{ending}")
         second = ctxbench_report.plot(store.path, kind, tmp_path / "new" / f"b.{ending}")
         assert first.read_bytes() == second.read_bytes()
     assert ET.parse(tmp_path / "a.svg").getroot().tag.endswith("svg")
     assert b"<dc:date>" not in (tmp_path / "a.svg").read_bytes()
+    assert (tmp_path / "a.pdf").read_bytes().startswith(b"%PDF-")
     with Image.open(tmp_path / "a.png") as image:
         assert image.width > 700
         assert len(image.convert("RGB").getcolors(1 << 24)) > 10
@@ -213,10 +367,10 @@ def test_the_users_matplotlib_is_left_alone(store, tmp_path):
 
 
 def test_what_cannot_be_drawn_says_so(store, tmp_path):
-    with pytest.raises(UsageError, match="no plot named 'pie'; there are: cost-accuracy, ratio-accuracy, robustness, depth-length"):
+    with pytest.raises(UsageError, match="no plot named 'pie'; there are: cost-accuracy, ratio-accuracy, robustness, frontier"):
         ctxbench_report.plot(store, "pie", tmp_path / "a.png")
-    with pytest.raises(UsageError, match=r"a.pdf: a plot is written as png or svg"):
-        ctxbench_report.plot(store, "robustness", tmp_path / "a.pdf")
+    with pytest.raises(UsageError, match=r"a.gif: a plot is written as png, svg or pdf"):
+        ctxbench_report.plot(store, "robustness", tmp_path / "a.gif")
     with pytest.raises(NothingToPlot, match=r"no trial has task \"x' OR 1=1 --\"; there are: needle"):
         ctxbench_report.plot(store, "robustness", tmp_path / "a.png", filters=Filters(tasks=("x' OR 1=1 --",)))
     with pytest.raises(NothingToPlot, match="no trial has bucket 7; there are: 512, 1024"):
@@ -244,7 +398,7 @@ def test_command_skips_a_plot_without_rows_unless_it_was_asked_for(tmp_path):
     path = make(tmp_path / "j.duckdb", [trial(0, task="json_restore", sample_metadata={})])
     done = run("--store", path, "--format", "svg", "-o", tmp_path / "p")
     assert done.exit_code == 0
-    assert len(done.stdout.splitlines()) == 3
+    assert len(done.stdout.splitlines()) == 6
     assert done.stderr.startswith("depth-length: not drawn: ")
     done = run("depth-length", "--store", path)
     assert done.exit_code == 1
@@ -255,7 +409,7 @@ def test_command_skips_a_plot_without_rows_unless_it_was_asked_for(tmp_path):
     ("args", "code", "message"),
     [
         (("pie",), 2, "'pie' is not one of 'cost-accuracy'"),
-        (("--format", "pdf"), 2, "'pdf' is no format; choose png, svg or png,svg"),
+        (("--format", "gif"), 2, "'gif' is no format; choose from png, svg and pdf"),
         (("--store", "/nowhere/missing.duckdb"), 1, "missing.duckdb: no such store"),
         (("-m", "gpt"), 1, "no trial has model 'gpt'; there are: channel, hf:$x$ & <b>"),
     ],

@@ -60,7 +60,7 @@ def report(
     filters: Filters | None = None,
     title: str | None = None,
     samples: int = 2_000,
-    embed_mb: float = 3.0,
+    embed_mb: float = 2.0,
     logs: Sequence[Path] = (),
 ) -> Report:
     """Write everything that a store says into one HTML file that loads nothing from a network, and say what is in it.

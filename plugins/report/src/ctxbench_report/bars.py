@@ -73,7 +73,9 @@ def _bars(store: Store, found: Bars, kinds: Mapping[str, tuple[str, str, str]], 
         panel.set_xlabel("share of trials")
     used = [kind for kind in kinds if any(parts.get(kind) for _, parts in found)]
     handles = [Patch(facecolor=kinds[kind][1], hatch=kinds[kind][2], edgecolor="white", linewidth=0) for kind in used]
-    figure.legend(handles, [kinds[kind][0] for kind in used], loc="outside lower center", ncols=min(len(used), 3 if len(readers) < 2 else 4))
+    figure.legend(
+        handles, [kinds[kind][0] for kind in used], loc="outside lower center", ncols=min(len(used), 3 if len(readers) < 2 else 4)
+    )
     return figure
 
 
@@ -94,7 +96,7 @@ def _panel(axes: Axes, bars: Sequence[tuple[Cell, dict[str, float]] | None], kin
     axes.set_xlim(0, 1)
     axes.set_ylim(len(bars) - 0.5, -0.5)
     axes.grid(visible=False)
-    axes.xaxis.set_major_locator(FixedLocator([0, 0.25, 0.5, 0.75, 1]))
+    axes.xaxis.set_major_locator(FixedLocator([0, 0.5, 1]))
     axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
 
 

@@ -21,11 +21,24 @@ from ctxbench_report.page import render
 from ctxbench_report.plots import KINDS
 from ctxbench_report.style import TooManyPanels, file_bytes, settings, write_whole
 
-SAMPLES = 2_000
-EMBEDDED_MB = 3.0
 MOST_PLOTS = 24
 LARGEST_SVG = 500_000
 """Bytes of an SVG above which its plot is put in as PNG: thousands of markers are smaller as pixels."""
+
+CAPTIONS = {
+    "cost-accuracy": "How often the answer was right, over what the context cost in tokens. Up and to the left is better.",
+    "ratio-accuracy": "The same over how many reference text tokens each carrier token stands for. Right of the dashed line, where an image"
+    " costs as much as the text, it is cheaper.",
+    "robustness": "How much accuracy is left when the page arrives damaged.",
+    "frontier": "What is worth its tokens: filled points are not beaten by a cheaper one, the line is the most that is reached for so many"
+    " tokens. Where a point lies below its grey dash, the pixels hold more than the model read.",
+    "attribution": "Where answers were lost: in the pixels, whose text the codec's own decoder could not recover well enough to answer, or by"
+    " the reader, although it could.",
+    "outcomes": "In what way trials ended.",
+    "depth-length": "Accuracy by where the needle stands in the context and how long the context is.",
+    "learning-curve": "Loss over the steps of training.",
+}
+"""What a person who was not there needs to know to read each plot."""
 
 
 @attrs.frozen
@@ -101,7 +114,9 @@ def _notes(cells: tables.Cells) -> list[str]:
 def _sample_text(chosen: samples.Samples, pages: images.Images) -> str:
     told = f"{len(chosen.rows):,} of {chosen.total:,} trials are in this file"
     if len(chosen.rows) < chosen.total:
-        told += f", of every outcome in every cell the same number as far as there are any; {chosen.total - len(chosen.rows):,} are left out"
+        told += (
+            f", of every outcome in every cell the same number as far as there are any; {chosen.total - len(chosen.rows):,} are left out"
+        )
     told += f"; {chosen.clipped:,} long texts are cut" if chosen.clipped else ""
     if pages.inside or pages.linked:
         told += f". Page images: {len(pages.inside):,} in this file, {pages.linked:,} shown from the folder beside the store"
@@ -170,4 +185,5 @@ def _image(name: str, figure: Figure) -> dict[str, Any]:
     if media == "image/png":
         width, height = (round(side / 1.5625) for side in struct.unpack(">II", data[16:24]))
     uri = f"data:{media};base64,{base64.b64encode(data).decode('ascii')}"
-    return {"uri": uri, "alt": f"{heading}. {' '.join(note.split())}", "caption": f"{name}: {heading[:1].lower()}{heading[1:]}", "width": width, "height": height}
+    caption = CAPTIONS[name.partition(" of ")[0]]
+    return {"uri": uri, "alt": f"{heading}. {' '.join(note.split())}", "caption": caption, "width": width, "height": height}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -34,6 +35,7 @@ def ratio_accuracy(store: Store, filters: Filters) -> Figure:
     found = [cell for cell in cells(store, filters, flagged=False) if cell.ratio]
     whole = {cell.id: cell.n for cell in cells(store, filters) if cell.tokens}
     flagged = sum(whole.values()) - sum(cell.n for cell in found)
+    plural = "s" if flagged > 1 else ""
     figure = _over_cost(
         store,
         found,
@@ -41,7 +43,7 @@ def ratio_accuracy(store: Store, filters: Filters) -> Figure:
         "compression ratio",
         lambda cell: cell.ratio or 0.0,
         lambda value: f"{value:g}",
-        f"; {flagged:,} trials without a token count that is sure are left out" if flagged else "",
+        f"; {flagged:,} trial{plural} without a token count that is sure left out" if flagged else "",
     )
     for axes in figure.axes:
         low, high = axes.get_xlim()
@@ -98,7 +100,9 @@ def robustness(store: Store, filters: Filters) -> Figure:
     size = (max(3.0, 0.95 * len(strengths) + 0.6), 2.6)
     counts = [pooled(group)[1] for group in _groups(found)]
     lengths = sorted({cell.bucket for cell in found})
-    together = f"context lengths {', '.join(f'{b:,}' for b in lengths)} together" if len(lengths) > 1 else f"contexts of {lengths[0]:,} tokens"
+    together = (
+        f"context lengths {', '.join(f'{b:,}' for b in lengths)} together" if len(lengths) > 1 else f"contexts of {lengths[0]:,} tokens"
+    )
     note = f"n = {count_range(counts)} trials a point, {together}; {INTERVALS}{left_out(found)}"
     figure, axes = panels(readers, tasks, f"Accuracy under augmentation\n{note}", size, sharex=True, sharey=True)
     for i, reader in enumerate(readers):
@@ -120,10 +124,10 @@ def robustness(store: Store, filters: Filters) -> Figure:
 
 
 def frontier(store: Store, filters: Filters) -> Figure:
-    """Accuracy over carrier tokens, with the cells joined that no other cell beats (view ``frontier``), and the channel's ceiling.
+    """Accuracy over carrier tokens: the best that is reached for so many tokens, by the cells that no other beats (view ``frontier``).
 
     A panel for each reader, task and length (rows) and augmentation (columns): cells that compete with each other. Beaten cells are
-    hollow; a bar above or below a point is the share of questions that the codec's own decoder answers from the same pixels.
+    hollow. The dash above or below a point is the share of questions that the codec's own decoder answers from the same pixels.
     """
     found = [cell for cell in cells(store, filters) if cell.tokens]
     if not found:
@@ -131,8 +135,8 @@ def frontier(store: Store, filters: Filters) -> Figure:
     best = frontier_ids(store)
     rows, columns = sorted({(c.model, c.task, c.bucket) for c in found}), levels(found)
     names = [f"{model}, {task}, {bucket:,} tokens" for model, task, bucket in rows]
-    note = f"n = {count_range([c.n for c in found])} trials a point; {INTERVALS}; hollow: another cell costs less and is not shown to be"
-    note += f" worse by 5 points; wide grey dash: what the codec's own decoder answers{left_out(found)}"
+    note = f"n = {count_range([c.n for c in found])} trials a point; {INTERVALS}; hollow: a cheaper cell is shown to be at most 5"
+    note += f" points worse; grey dash: what the codec's own decoder answers{left_out(found)}"
     figure, axes = panels(names, columns, f"Frontier: what is worth its tokens\n{note}", (3.0, 2.2), sharex=True, sharey=True)
     look = Look(codecs(store))
     for i, row in enumerate(rows):
@@ -142,18 +146,24 @@ def frontier(store: Store, filters: Filters) -> Figure:
             accuracy_axis(axes[i][j])
             log_axis(axes[i][j], [cell.tokens or 0 for cell in found], _tokens)
     axis_labels(axes, "carrier tokens", "accuracy")
-    extra = [Line2D([], [], color=GREY, linewidth=1.4), Line2D([], [], color=GREY, linewidth=0, marker="_", markersize=12, markeredgewidth=2)]
-    look.legend(figure, [cell.codec for cell in found], extra, ["frontier", "channel's ceiling"])
+    extra = [
+        Line2D([], [], color=GREY, linewidth=1.4),
+        Line2D([], [], color=GREY, linewidth=0, marker="_", markersize=12, markeredgewidth=2),
+    ]
+    look.legend(figure, [cell.codec for cell in found], extra, ["most reached", "channel's ceiling"])
     return figure
 
 
 def _frontier_panel(axes: Axes, line: Sequence[Cell], best: set[str], look: Look) -> None:
     kept = [cell for cell in line if cell.id in best]
-    axes.plot([c.tokens or 0 for c in kept], [c.accuracy for c in kept], color=GREY, linewidth=1.4, zorder=1.5, clip_on=False)
+    reached = list(itertools.accumulate((cell.accuracy for cell in kept), max))
+    axes.plot([c.tokens or 0 for c in kept], reached, color=GREY, linewidth=1.4, drawstyle="steps-post", zorder=1.5, clip_on=False)
     for cell in line:
         if cell.ceiling is not None:
             axes.plot([cell.tokens or 0], [cell.ceiling], "_", color=GREY, markersize=13, markeredgewidth=2, zorder=2.4, clip_on=False)
-        style = {} if cell.id in best else {"markerfacecolor": "white", "markeredgecolor": look.of(cell.codec)["color"], "markeredgewidth": 1.2}
+        style = (
+            {} if cell.id in best else {"markerfacecolor": "white", "markeredgecolor": look.of(cell.codec)["color"], "markeredgewidth": 1.2}
+        )
         _line(axes, [cell.tokens or 0], [(cell.correct, cell.n)], look, cell.codec, **style)
 
 

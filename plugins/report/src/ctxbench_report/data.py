@@ -111,7 +111,9 @@ def summary_rows(store: Store) -> list[dict[str, Any]]:
     told = ", ".join(f"any_value({name}) AS {name}" for name in COLUMNS if name != "seed")
     table = store.query(
         f"""SELECT s.*, t.* EXCLUDE (cell) FROM summary s JOIN (
-            SELECT cell, {told}, count(correct) AS judged, count(*) FILTER (correct) AS right_answers FROM results GROUP BY cell
+            SELECT cell, {told}, count(correct) AS judged, count(*) FILTER (correct) AS right_answers,
+                count(channel_correct) AS n_channel, count(*) FILTER (channel_correct) AS channel_answers
+            FROM results GROUP BY cell
         ) t USING (cell) ORDER BY model, adapter, task, bucket, language, codec, augmentation, variant"""
     )
     rows = [dict(zip(table.columns, row, strict=True)) for row in table.rows]

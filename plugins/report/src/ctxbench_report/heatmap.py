@@ -68,7 +68,7 @@ def _filled(store: Store, found: list[Cell]) -> tuple[list[Band], Squares]:
     if most < LEAST:
         raise NothingToPlot(
             f"{store.path}: {most} trial{'s' * (most > 1)} a square of depth and length at most, too few to say anything ({LEAST} are"
-            f" the least); run about {LEAST * len(bands)} samples a cell: ctxbench run -n {LEAST * len(bands)}"
+            f" the least); run about {3 * LEAST} samples a cell: ctxbench run -n {3 * LEAST}"
         )
     return bands, squares
 

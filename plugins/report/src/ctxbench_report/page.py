@@ -48,9 +48,13 @@ def render(context: Mapping[str, Any], data: Any) -> str:
     from markupsafe import Markup
 
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("ctxbench_report"), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.PackageLoader("ctxbench_report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    environment.filters |= {"percent": percent, "figure": figure, "grouped": "{:,}".format}
+    environment.filters |= {"percent": percent, "tokens": tokens, "ratio": ratio, "grouped": "{:,}".format}
     return environment.get_template("report.html.j2").render(
         context,
         csp=content_security_policy(),
@@ -66,8 +70,11 @@ def percent(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:.0f} %"
 
 
-def figure(value: float | None) -> str:
-    """A number with three digits that count, or all of those before the point."""
-    if value is None:
-        return "–"
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+def tokens(value: float | None) -> str:
+    """A mean of counts: whole from 10 on, with one decimal below; or a dash."""
+    return "–" if value is None else f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
+
+
+def ratio(value: float | None) -> str:
+    """Two decimals, or a dash."""
+    return "–" if value is None else f"{value:.2f}"

@@ -18,7 +18,7 @@ from ctxbench_report.options import filter_options
 @click.option("--title", help="Heading of the report; the default is made of the names of the runs.")
 @click.option("--samples", type=click.IntRange(0), default=2_000, show_default=True, help="Trials that the report lets people look at.")
 @click.option(
-    "--embed-images", "embed_mb", type=click.FloatRange(0), default=3.0, show_default=True, help="Megabytes of page images inside the file."
+    "--embed-images", "embed_mb", type=click.FloatRange(0), default=2.0, show_default=True, help="Megabytes of page images inside the file."
 )
 @click.option("--log", "logs", multiple=True, type=click.Path(path_type=Path), help="Training log to draw as well. Repeatable.")
 @filter_options

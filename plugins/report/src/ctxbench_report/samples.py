@@ -111,7 +111,9 @@ def _ranked(store: Store, chosen_from: str, most: int) -> Iterator[dict[str, Any
         SELECT trial_id, row_number() OVER (PARTITION BY cell, coalesce(outcome, status) ORDER BY sample_index, trial_id) AS rank,
             coalesce(outcome, status) = 'correct' AS dull, sample_index {chosen_from}"""
     # The trials first and their texts afterwards: sorting texts of 100,000 trials takes many times longer.
-    first = f"SELECT trial_id, row_number() OVER (ORDER BY rank, dull, sample_index, trial_id) AS place FROM ({ranked}) QUALIFY place <= {most}"
+    first = (
+        f"SELECT trial_id, row_number() OVER (ORDER BY rank, dull, sample_index, trial_id) AS place FROM ({ranked}) QUALIFY place <= {most}"
+    )
     table = store.query(f"SELECT {columns} FROM results JOIN ({first}) USING (trial_id) ORDER BY place")
     for row in table.rows:
         yield dict(zip(table.columns, row, strict=True))

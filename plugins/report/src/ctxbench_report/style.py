@@ -72,7 +72,7 @@ class Look:
         names = [codec for codec in self.codecs if codec in shown]
         handles = [Line2D([], [], markersize=6, linewidth=1.4, **self.of(codec)) for codec in names]
         labels = [codec if not codec.startswith("_") else f" {codec}" for codec in names]
-        width = max(map(len, labels), default=1) * 0.075 + 0.6
+        width = max(map(len, labels), default=1) * 0.07 + 0.5
         columns = max(1, min(len(labels) + len(extra), int(figure.get_figwidth() / width)))
         figure.legend([*handles, *extra], [*labels, *names_of_extra], loc="outside lower center", ncols=columns)
 

@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 
 from ctxbench.store import Store
-from ctxbench_report.data import LEVELS, Filters, passing, summary_rows
+from ctxbench_report.data import KEYS, LEVELS, Filters, passing, summary_rows, wilson
 
 MOST_CELLS = 10_000
 MOST_HEADLINES = 300
@@ -25,12 +25,12 @@ CELL_COLUMNS: tuple[tuple[str, str, str], ...] = (
     ("augmentation", "augmentation", "choice"),
     ("n", "n", "count"),
     ("errors", "errors", "count"),
-    ("accuracy", "accuracy, 95 %", "share"),
-    ("score", "score, 95 %", "value"),
+    ("accuracy", "accuracy", "share"),
+    ("score", "score", "value"),
     ("carrier_tokens", "tokens", "tokens"),
-    ("compression_ratio", "ratio, 95 %", "value"),
-    ("channel_correct", "channel", "percent"),
-    ("read_seconds", "read, s", "value"),
+    ("compression_ratio", "ratio", "value"),
+    ("channel_correct", "channel", "share"),
+    ("read_seconds", "read, s", "seconds"),
     ("remark", "remarks", "text"),
 )
 """Name, heading and kind of the columns of the table of cells. A ``share`` or ``value`` is a list of the figure and the bounds of its interval."""
@@ -48,22 +48,29 @@ class Cells:
 
 def cells_table(store: Store, filters: Filters) -> Cells:
     """The cells of the view ``summary``, with what a reader has to know about them as ``remark``."""
-    found = passing(summary_rows(store), filters)
+    found = sorted(passing(summary_rows(store), filters), key=_place)
     bounds: dict[tuple[Any, ...], tuple[Any, Any]] = {}
     if has_bounds := sum(row["n"] for row in found) <= MOST_BOOTSTRAPPED:
-        keys = ("model", "adapter", "task", "bucket", "language", "codec", "augmentation", "variant")
-        for row in store.query(f"SELECT {', '.join(keys)}, compression_ratio_low, compression_ratio_high FROM ratios").rows:
+        for row in store.query(f"SELECT {', '.join(KEYS)}, compression_ratio_low, compression_ratio_high FROM ratios").rows:
             bounds[row[:-2]] = row[-2:]
     rows, places = [], {}
     for row in found[:MOST_CELLS]:
-        key = tuple(row[name] for name in ("model", "adapter", "task", "bucket", "language", "codec", "augmentation", "variant"))
         values = {**row, **row["labels"], "remark": remark(row)}
         values["accuracy"] = _bounded(row["accuracy"], row["accuracy_low"], row["accuracy_high"])
         values["score"] = _bounded(row["score"], row["score_low"], row["score_high"])
-        values["compression_ratio"] = _bounded(row["compression_ratio"], *bounds.get(key, (None, None)))
+        values["compression_ratio"] = _bounded(row["compression_ratio"], *bounds.get(tuple(row[name] for name in KEYS), (None, None)))
+        if row["n_channel"]:
+            values["channel_correct"] = _bounded(row["channel_correct"], *wilson(row["channel_answers"], row["n_channel"]))
         places[row["cell"]] = len(rows)
         rows.append([values[name] for name, _, _ in CELL_COLUMNS])
     return Cells(rows, places, len(found), has_bounds)
+
+
+def _place(row: dict[str, Any]) -> tuple[Any, ...]:
+    """Readers, tasks and lengths as they come, text before other codecs, and augmentations by their strength."""
+    labels, level = row["labels"], row["augmentation"]
+    strength = LEVELS.index(level) if level in LEVELS else len(LEVELS)
+    return labels["model"], labels["task"], row["bucket"], row["codec"] != "text", labels["codec"], strength, labels["augmentation"]
 
 
 def remark(row: dict[str, Any]) -> str:
@@ -76,7 +83,7 @@ def remark(row: dict[str, Any]) -> str:
     if row["n_flagged"]:
         told.append(f"{row['n_flagged']:,} of {row['n']:,} token counts flagged")
     if row["training_overlap"]:
-        told.append(f"up to {100 * row['training_overlap']:.0f} % of a context was trained on")
+        told.append(f"up to {100 * row['training_overlap']:.0f} % of a context in the training data")
     return "; ".join(told)
 
 
@@ -90,35 +97,36 @@ def _rounded(value: float | None) -> float | None:
 
 @attrs.frozen
 class Headline:
-    """One row for each reader, task, length and codec, and a column for each augmentation.
+    """One group of rows for each reader, task and length, a row for each codec, and a column for each augmentation.
 
     Attributes:
         levels: headings of these columns.
-        rows: ``model``, ``task``, ``bucket``, ``codec``, ``tokens``, ``ratio`` and ``cells``, which holds a row of ``summary`` or ``None``.
-        total: rows that there were.
+        groups: (title, rows); a row has ``codec``, ``tokens``, ``ratio`` and ``cells``, which holds a row of ``summary`` or ``None``.
+        shown, total: rows in it, and rows that there were.
     """
 
     levels: Sequence[str]
-    rows: list[dict[str, Any]]
+    groups: list[tuple[str, list[dict[str, Any]]]]
+    shown: int
     total: int
 
 
 def headline(store: Store, filters: Filters) -> Headline:
     """What ``ctxbench run`` prints, with intervals and counts: tokens and ratio are of the carrier as encoded, before damage."""
-    found = passing(summary_rows(store), filters)
+    found = sorted(passing(summary_rows(store), filters), key=_place)
     names = {row["labels"]["augmentation"] for row in found}
     levels = [level for level in LEVELS if level in names] + sorted(names - set(LEVELS))
-    groups: dict[tuple[Any, ...], dict[str, Any]] = {}
+    lines: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
     for row in found:
         labels = row["labels"]
-        group = groups.setdefault((labels["model"], labels["task"], row["bucket"], labels["codec"]), {})
-        group[labels["augmentation"]] = row
-    rows = []
-    for (model, task, bucket, codec), by_level in sorted(groups.items(), key=lambda item: (*item[0][:3], item[0][3] != "text", item[0][3])):
+        title = f"{labels['model']}, {labels['task']}, {row['bucket']:,} tokens"
+        lines.setdefault((title, labels["codec"]), {})[labels["augmentation"]] = row
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for (title, codec), by_level in list(lines.items())[:MOST_HEADLINES]:
         first = next(by_level[level] for level in levels if level in by_level)
-        line = {"model": model, "task": task, "bucket": bucket, "codec": codec, "cells": [by_level.get(level) for level in levels]}
-        rows.append({**line, "tokens": first["encoded_tokens"], "ratio": first["encoded_ratio"]})
-    return Headline(levels, rows[:MOST_HEADLINES], len(rows))
+        line = {"codec": codec, "tokens": first["encoded_tokens"], "ratio": first["encoded_ratio"]}
+        groups.setdefault(title, []).append({**line, "cells": [by_level.get(level) for level in levels]})
+    return Headline(levels, list(groups.items()), min(len(lines), MOST_HEADLINES), len(lines))
 
 
 def totals(store: Store, filters: Filters) -> dict[str, Any]:

@@ -18,32 +18,38 @@
     return node;
   }
 
-  const digits = (value) =>
-    value === null || value === undefined ? "–"
-      : Math.abs(value) >= 100 ? Math.round(value).toLocaleString("en")
-      : Number(value.toPrecision(3)).toString();
-  const percent = (value) => (value === null || value === undefined ? "–" : `${Math.round(100 * value)} %`);
+  const none = (value) => value === null || value === undefined;
+  const digits = (value) => none(value) ? "–" : Math.abs(value) >= 100 ? Math.round(value).toLocaleString("en") : Number(value.toPrecision(3)).toString();
+  const percent = (value) => (none(value) ? "–" : `${Math.round(100 * value)} %`);
+  const whole = (value) => (none(value) ? "–" : value.toLocaleString("en", { maximumFractionDigits: value < 10 ? 1 : 0 }));
+  const decimals = (value) => (none(value) ? "–" : value.toFixed(2));
 
-  // How a column shows its value; a value with bounds is a list of three, and sorts by the first.
+  // How a column shows its value. A value with bounds is a list of three, shows its bounds in a second line and sorts by the first.
+  const bounded = (show, bound) => (v) => (v ? [show(v[0]), none(v[1]) ? "" : `${bound(v[1])}–${bound(v[2])}`] : ["–", ""]);
   const kinds = {
     choice: {},
     text: { className: "wide minor" },
-    count: { className: "dt-right", show: (value) => (value === null ? "–" : value.toLocaleString("en")) },
-    tokens: { className: "dt-right", show: digits },
-    percent: { className: "dt-right minor", show: percent },
-    share: { className: "dt-right", key: (v) => v && v[0], show: (v) => v ? `${percent(v[0])} (${bounds(v, (x) => Math.round(100 * x))})` : "–" },
-    value: { className: "dt-right minor", key: (v) => v && v[0], show: (v) => Array.isArray(v) ? digits(v[0]) + (v[1] === null ? "" : ` (${bounds(v, digits)})`) : digits(v) },
+    count: { className: "dt-right", show: whole },
+    tokens: { className: "dt-right", show: whole },
+    seconds: { className: "dt-right minor", show: digits },
+    share: { className: "dt-right", two: bounded(percent, (x) => Math.round(100 * x)) },
+    value: { className: "dt-right minor", two: bounded(decimals, decimals) },
   };
-  const bounds = (v, form) => `${form(v[1])}–${form(v[2])}`;
 
   function column([name, title, kind], place) {
-    const { show, key, className } = kinds[kind];
+    const { show, two, className } = kinds[kind];
+    const numeric = show || two;
+    const sortable = (value) => { const first = two && value ? value[0] : value; return none(first) ? -1 : first; };
     return {
-      name, title, className, data: place, type: kind === "choice" || kind === "text" ? "string" : "num",
+      name, title, className, data: place, type: numeric ? "num" : "string",
       render: (value, use) => {
-        if (kind === "choice" && use === "sort" && typeof value === "number") return value;
-        if (show && (use === "sort" || use === "type")) { const k = key ? key(value) : value; return k === null || k === undefined ? -1 : k; }
-        return show ? show(value) : text.display(value === null ? "" : String(value));
+        if ((numeric || typeof value === "number") && (use === "sort" || use === "type")) return sortable(value);
+        if (two) return use === "display" ? "" : two(value).join(" ");
+        return show ? show(value) : text.display(none(value) ? "" : String(value));
+      },
+      createdCell: (td, value) => {
+        td.dataset.label = title;
+        if (two) { const [first, second] = two(value); td.replaceChildren(first, el("span", { className: "bounds" }, second)); }
       },
     };
   }
@@ -72,6 +78,7 @@
   // ---- cells
   const cellColumns = data.cells.columns.map(column);
   const cellPlace = Object.fromEntries(data.cells.columns.map(([name], place) => [name, place]));
+  for (const name of ["errors", "remark"]) cellColumns[cellPlace[name]].visible = data.cells.rows.some((row) => row[cellPlace[name]]);
   const cells = new DataTable("#cells-table", { ...shared, data: data.cells.rows, columns: cellColumns, order: [] });
   controls("cells-controls", cells, ["model", "task", "bucket", "codec", "augmentation"]);
 
@@ -85,12 +92,12 @@
   const headings = Object.fromEntries(data.cells.columns.map(([name, title]) => [name, title]));
   const rows = data.samples.rows.map((_, i) => [
     i, of(i, "outcome") ?? of(i, "status"), ...labels.map((name) => cellOf(i, name)), of(i, "sample_index"),
-    clip(textOf(i, "expected") ?? "", 120), clip(textOf(i, "prediction") ?? textOf(i, "error_message") ?? "", 120),
+    clip(textOf(i, "expected") ?? "", 60), clip(textOf(i, "prediction") ?? textOf(i, "error_message") ?? "", 60),
   ]);
   const sampleColumns = [
     { title: "", data: 0, orderable: false, searchable: false, render: () => "", createdCell: (td, value) => td.replaceChildren(el("button", { type: "button", className: "open", onclick: () => open(value) }, "Open")) },
     ...[["outcome", "outcome", "choice"], ...labels.map((name) => [name, headings[name], "choice"]), ["sample_index", "sample", "count"]].map((c, i) => column(c, i + 1)),
-    ...[["expected", "expected"], ["prediction", "answer"]].map(([name, title], i) => ({ name, title, data: 8 + i, className: "wide minor", render: (value, use) => (use === "display" ? text.display(value) : value) })),
+    ...[["expected", "expected"], ["prediction", "answer"]].map(([name, title], i) => ({ name, title, data: 8 + i, className: "wide minor", render: (value, use) => (use === "display" ? text.display(value) : value), createdCell: (td) => { td.dataset.label = title; } })),
   ];
   const samples = new DataTable("#samples-table", { ...shared, pageLength: 10, data: rows, columns: sampleColumns, order: [] });
   controls("samples-controls", samples, ["outcome", ...labels]);
