@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from ctxbench.store import Store
-    from ctxbench_report.data import Filters
     from ctxbench_report.building import Report
+    from ctxbench_report.data import Filters
 
 
 @ctxbench.hookimpl
@@ -83,8 +83,8 @@ def report(
         StoreError: the store cannot be opened.
     """
     from ctxbench.store import Store
-    from ctxbench_report.data import Filters
     from ctxbench_report.building import write_report
+    from ctxbench_report.data import Filters
 
     if not isinstance(store, Store):
         with Store.open_read_only(store) as opened:

@@ -11,7 +11,7 @@ from matplotlib.ticker import FixedLocator, PercentFormatter
 
 from ctxbench.store import Store
 from ctxbench_report.data import Cell, Filters, NothingToPlot, codecs, left_out, levels, outcomes, shares, wilson
-from ctxbench_report.style import count_range, panels
+from ctxbench_report.style import count_range, panels, short
 
 Bars = Sequence[tuple[Cell, dict[str, float]]]
 MOST_BARS = 400
@@ -102,11 +102,15 @@ def _panel(axes: Axes, bars: Sequence[tuple[Cell, dict[str, float]] | None], kin
 
 def _name_bars(axes: Axes, lines: Sequence[tuple[str, str]], labelled: bool) -> None:
     """Augmentations as ticks, each codec named once, before its first bar; a line between codecs."""
-    axes.set_yticks(range(len(lines)), [f"{codec}  {level}" if _first(lines, y) else level for y, (codec, level) in enumerate(lines)])
+    axes.set_yticks(range(len(lines)), _bar_names(lines))
     axes.tick_params(axis="y", length=0, labelsize=7.5, labelleft=labelled)
     for y in range(1, len(lines)):
         if _first(lines, y):
             axes.axhline(y - 0.5, color="#999999", linewidth=0.6)
+
+
+def _bar_names(lines: Sequence[tuple[str, str]]) -> list[str]:
+    return [f"{short(codec, 30)}  {short(level, 20)}" if _first(lines, y) else short(level, 20) for y, (codec, level) in enumerate(lines)]
 
 
 def _first(lines: Sequence[tuple[str, str]], y: int) -> bool:

@@ -32,8 +32,8 @@ CAPTIONS = {
     "robustness": "How much accuracy is left when the page arrives damaged.",
     "frontier": "What is worth its tokens: filled points are not beaten by a cheaper one, the line is the most that is reached for so many"
     " tokens. Where a point lies below its grey dash, the pixels hold more than the model read.",
-    "attribution": "Where answers were lost: in the pixels, whose text the codec's own decoder could not recover well enough to answer, or by"
-    " the reader, although it could.",
+    "attribution": "Where answers were lost: in the pixels, from which the codec's own decoder could not recover the answer either, or by"
+    " the reader, although the decoder could.",
     "outcomes": "In what way trials ended.",
     "depth-length": "Accuracy by where the needle stands in the context and how long the context is.",
     "learning-curve": "Loss over the steps of training.",

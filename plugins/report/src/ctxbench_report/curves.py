@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 
 from ctxbench.store import Store
 from ctxbench_report.data import Cell, Filters, NothingToPlot, cells, codecs, frontier_ids, left_out, levels, pooled, wilson
-from ctxbench_report.style import Look, accuracy_axis, axis_labels, count_range, log_axis, panels, wrapped
+from ctxbench_report.style import Look, accuracy_axis, axis_labels, count_range, log_axis, panels, short, wrapped
 
 INTERVALS = "bars are 95 % Wilson intervals"
 GREY = "#8A8A8A"
@@ -43,7 +43,7 @@ def ratio_accuracy(store: Store, filters: Filters) -> Figure:
         "compression ratio",
         lambda cell: cell.ratio or 0.0,
         lambda value: f"{value:g}",
-        f"; {flagged:,} trial{plural} without a token count that is sure left out" if flagged else "",
+        f"; left out: {flagged:,} trial{plural} whose token count is not sure" if flagged else "",
     )
     for axes in figure.axes:
         low, high = axes.get_xlim()
@@ -114,7 +114,7 @@ def robustness(store: Store, filters: Filters) -> Figure:
                 xs = [strengths.index(level) + offset for level in at]
                 points.append((axes[i][j], codec, xs, [pooled([c for c in inside if c.augmentation == level]) for level in at]))
             accuracy_axis(axes[i][j])
-            axes[i][j].set_xticks(range(len(strengths)), [wrapped(level, 14) for level in strengths])
+            axes[i][j].set_xticks(range(len(strengths)), [wrapped(short(level), 14) for level in strengths])
             axes[i][j].set_xlim(-0.5, len(strengths) - 0.5)
     for panel, codec, xs, rates in points:
         _line(panel, xs, rates, look, codec)

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import attrs
 
 _PATH = re.compile(r"[0-9a-f]{2}/[0-9a-f]{64}\.png")
-"""What the store calls its page images. Anything else in a store that came from elsewhere is no file of ours and is neither read nor linked."""
+"""What the store calls its page images. Anything else, in a store that came from elsewhere, is neither read nor linked."""
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -66,7 +66,7 @@ def collect(rows: list[list[Any]], folder: Path, report: Path, budget: int) -> I
 def _spread(rows: list[list[Any]]) -> list[list[Any]]:
     """The samples in the order in which each cell has had one before any has had two, so that the embedded images are of all cells."""
     seen: dict[Any, int] = {}
-    keyed = []
+    keyed: list[tuple[int, int, list[Any]]] = []
     for row in rows:
         seen[row[1]] = seen.get(row[1], 0) + 1
         keyed.append((seen[row[1]], len(keyed), row))

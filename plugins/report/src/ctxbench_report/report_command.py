@@ -56,5 +56,5 @@ def command(
         click.echo(f"{kind}: not drawn: {reason}", err=True)
     size = made.path.stat().st_size / 1e6
     told = f"{made.trials:,} trials in {made.cells:,} cells, {made.plots} plots, {made.samples:,} trials to look at; {size:.1f} MB"
-    click.echo(f"{told}", err=True)
+    click.echo(told, err=True)
     click.echo(made.path)

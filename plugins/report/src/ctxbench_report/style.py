@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -71,7 +72,7 @@ class Look:
         """One legend below all panels, where it covers nothing: the codecs shown, and what else there is to tell."""
         names = [codec for codec in self.codecs if codec in shown]
         handles = [Line2D([], [], markersize=6, linewidth=1.4, **self.of(codec)) for codec in names]
-        labels = [codec if not codec.startswith("_") else f" {codec}" for codec in names]
+        labels = [short(codec) if not codec.startswith("_") else f" {short(codec)}" for codec in names]
         width = max(map(len, labels), default=1) * 0.07 + 0.5
         columns = max(1, min(len(labels) + len(extra), int(figure.get_figwidth() / width)))
         figure.legend([*handles, *extra], [*labels, *names_of_extra], loc="outside lower center", ncols=columns)
@@ -100,11 +101,11 @@ def panels(
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.subplots(len(rows), len(columns), squeeze=False, **share)
     for column, heading in enumerate(columns):
-        axes[0][column].set_title(wrapped(heading, int(size[0] * 12)))
+        axes[0][column].set_title(wrapped(short(heading), int(size[0] * 12)))
     for row, label in enumerate(rows):
         right = axes[row][-1]
         right.annotate(
-            wrapped(label, int(size[1] * 12)),
+            wrapped(short(label, 90), int(size[1] * 12)),
             (1, 0.5),
             (8, 0),
             xycoords="axes fraction",
@@ -157,6 +158,12 @@ def round_numbers(low: float, high: float) -> list[float]:
     return found if len(found) <= 7 else found[:: -(-len(found) // 7)]
 
 
+def short(name: str, longest: int = 48) -> str:
+    """A name on one line, its middle left out if it is longer than any label should be."""
+    line = " ".join("".join(character if character.isprintable() else " " for character in name).split())
+    return line if len(line) <= longest else f"{line[: longest // 2]}…{line[1 - longest // 2 :]}"
+
+
 def wrapped(text: str, width: int) -> str:
     """A label on as many lines as it needs, broken after spaces and the punctuation of names if it can be."""
     lines = [""]
@@ -178,7 +185,9 @@ def count_range(counts: Sequence[int]) -> str:
 def file_bytes(figure: Figure, kind: str) -> bytes:
     """A figure as a file of format ``png``, ``svg`` or ``pdf``, the same bytes each time."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format=kind, metadata=_DATELESS[kind])
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # it draws a box, which says as much
+        figure.savefig(buffer, format=kind, metadata=_DATELESS[kind])
     return buffer.getvalue()
 
 

@@ -33,7 +33,7 @@ CELL_COLUMNS: tuple[tuple[str, str, str], ...] = (
     ("read_seconds", "read, s", "seconds"),
     ("remark", "remarks", "text"),
 )
-"""Name, heading and kind of the columns of the table of cells. A ``share`` or ``value`` is a list of the figure and the bounds of its interval."""
+"""Name, heading and kind of the columns of the table of cells. A ``share`` or ``value`` is a list of a figure and its interval's bounds."""
 
 
 @attrs.frozen
@@ -51,9 +51,10 @@ def cells_table(store: Store, filters: Filters) -> Cells:
     found = sorted(passing(summary_rows(store), filters), key=_place)
     bounds: dict[tuple[Any, ...], tuple[Any, Any]] = {}
     if has_bounds := sum(row["n"] for row in found) <= MOST_BOOTSTRAPPED:
-        for row in store.query(f"SELECT {', '.join(KEYS)}, compression_ratio_low, compression_ratio_high FROM ratios").rows:
-            bounds[row[:-2]] = row[-2:]
-    rows, places = [], {}
+        for told in store.query(f"SELECT {', '.join(KEYS)}, compression_ratio_low, compression_ratio_high FROM ratios").rows:
+            bounds[told[:-2]] = told[-2:]
+    rows: list[list[Any]] = []
+    places: dict[str, int] = {}
     for row in found[:MOST_CELLS]:
         values = {**row, **row["labels"], "remark": remark(row)}
         values["accuracy"] = _bounded(row["accuracy"], row["accuracy_low"], row["accuracy_high"])
@@ -141,10 +142,8 @@ def totals(store: Store, filters: Filters) -> dict[str, Any]:
 
 def runs(store: Store) -> tuple[list[dict[str, Any]], int]:
     """The newest runs, each with its JSON columns as indented text, and how many there were."""
-    columns = ("run_id", "name", "config_hash", "config", "seed", "command", "started_at", "finished_at", "status", "planned", "finished")
-    columns += ("errors", "ctxbench_version", "versions", "python", "platform", "git_revision", "environment")
-    table = store.query(f"SELECT {', '.join(columns)} FROM runs ORDER BY started_at DESC, run_id")
-    found = [dict(zip(columns, row, strict=True)) for row in table.rows]
+    table = store.query("SELECT * FROM runs ORDER BY started_at DESC, run_id")
+    found = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
     for run in found[:MOST_RUNS]:
         for name in ("config", "versions", "environment"):
             run[name] = json.dumps(json.loads(run[name] or "{}"), indent=2, ensure_ascii=False)

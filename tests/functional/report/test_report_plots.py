@@ -118,7 +118,7 @@ def test_ratio_plot_leaves_flagged_token_counts_out(store):
     fig = figure(curves.ratio_accuracy, store)
     assert panel_titles(fig) == ["clean"]  # the only heavy trial is flagged
     assert drawn(fig.axes[1]) == [([pytest.approx(1024 / 240)], [pytest.approx(1 / 3)])]  # a ratio of means, as in summary
-    assert "1 trial without a token count that is sure" in " ".join(fig.get_suptitle().split())
+    assert "left out: 1 trial whose token count is not sure" in " ".join(fig.get_suptitle().split())
     low, high = fig.axes[0].get_xlim()
     assert low < 1 < high  # where an image costs as much as the text
 
