@@ -80,19 +80,18 @@ def _bars(store: Store, found: Bars, kinds: Mapping[str, tuple[str, str, str]], 
 
 
 def _panel(axes: Axes, bars: Sequence[tuple[Cell, dict[str, float]] | None], kinds: Mapping[str, tuple[str, str, str]]) -> None:
-    for y, bar in enumerate(bars):
-        if bar is None:
-            continue
-        cell, parts = bar
-        left = 0.0
-        for kind, (_, colour, hatch) in kinds.items():
-            width = parts.get(kind, 0.0)
-            if width:
-                axes.barh(y, width, left=left, height=0.78, color=colour, hatch=hatch, edgecolor="white", linewidth=0)
-            left += width
-        low, high = wilson(cell.correct, cell.n)
-        axes.hlines(y, low, high, color="white", linewidth=3.4, zorder=3)
-        axes.hlines(y, low, high, color="black", linewidth=1.5, zorder=4)
+    left = [0.0] * len(bars)
+    for kind, (_, colour, hatch) in kinds.items():
+        widths = {y: bar[1][kind] for y, bar in enumerate(bars) if bar is not None and bar[1].get(kind)}
+        style = {"height": 0.78, "color": colour, "hatch": hatch, "edgecolor": "white", "linewidth": 0}
+        for patch in axes.barh(list(widths), list(widths.values()), left=[left[y] for y in widths], **style) if widths else ():
+            patch.set_in_layout(False)
+        for y, width in widths.items():
+            left[y] += width
+    bounds = {y: wilson(bar[0].correct, bar[0].n) for y, bar in enumerate(bars) if bar is not None}
+    for colour, width, order in (("white", 3.4, 3), ("black", 1.5, 4)):
+        lows, highs = [low for low, _ in bounds.values()], [high for _, high in bounds.values()]
+        axes.hlines(list(bounds), lows, highs, color=colour, linewidth=width, zorder=order).set_in_layout(False)
     axes.set_xlim(0, 1)
     axes.set_ylim(len(bars) - 0.5, -0.5)
     axes.grid(visible=False)

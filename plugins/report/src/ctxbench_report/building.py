@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-import struct
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,15 +15,18 @@ from matplotlib.figure import Figure
 from ctxbench import UsageError
 from ctxbench.store import Store, image_folder
 from ctxbench_report import images, samples, tables
-from ctxbench_report.data import Filters, NothingToPlot, check, summary_rows
+from ctxbench_report.data import Filters, NothingToPlot, check, passing, summary_rows
 from ctxbench_report.learning import learning_curve
 from ctxbench_report.page import render
 from ctxbench_report.plots import KINDS
 from ctxbench_report.style import TooManyPanels, file_bytes, settings, write_whole
 
-MOST_PLOTS = 24
-LARGEST_SVG = 500_000
-"""Bytes of an SVG above which its plot is put in as PNG: thousands of markers are smaller as pixels."""
+MOST_PLOTS = 12
+MOST_SPLITS = 2
+"""Figures of single models and tasks that are drawn in place of one that would have too many panels."""
+
+MOST_SHAPES = 600
+"""Bars and texts of a figure above which it is put in as PNG: so many are smaller and drawn sooner as pixels."""
 
 CAPTIONS = {
     "cost-accuracy": "How often the answer was right, over what the context cost in tokens. Up and to the left is better.",
@@ -166,8 +169,9 @@ def _figures(store: Store, kind: str, filters: Filters) -> Iterator[tuple[str, F
     except TooManyPanels:
         pass
     rows = summary_rows(store)
-    for model, task in sorted({(row["model"], row["task"]) for row in rows}):
-        if (filters.models and model not in filters.models) or (filters.tasks and task not in filters.tasks):
+    for place, (model, task) in enumerate(sorted({(row["model"], row["task"]) for row in passing(rows, filters)})):
+        if place >= MOST_SPLITS:
+            yield f" of {model}, {task}", f"for the size of this file; ctxbench plot {kind} -m {shlex.quote(model)} -t {shlex.quote(task)}"
             continue
         try:
             yield f" of {model}, {task}", KINDS[kind](store, attrs.evolve(filters, models=(model,), tasks=(task,)))
@@ -178,12 +182,13 @@ def _figures(store: Store, kind: str, filters: Filters) -> Iterator[tuple[str, F
 def _image(name: str, figure: Figure) -> dict[str, Any]:
     title = str(figure.get_suptitle())
     heading, _, note = title.partition("\n")
-    data, media = file_bytes(figure, "svg"), "image/svg+xml"
-    if len(data) > LARGEST_SVG:
-        data, media = file_bytes(figure, "png"), "image/png"
     width, height = (round(96 * inches) for inches in figure.get_size_inches())
-    if media == "image/png":
-        width, height = (round(side / 1.5625) for side in struct.unpack(">II", data[16:24]))
+    kind, media = (
+        ("svg", "image/svg+xml")
+        if sum(len(axes.patches) + len(axes.texts) for axes in figure.axes) <= MOST_SHAPES
+        else ("png", "image/png")
+    )
+    data = file_bytes(figure, kind)
     uri = f"data:{media};base64,{base64.b64encode(data).decode('ascii')}"
     caption = CAPTIONS[name.partition(" of ")[0]]
     return {"uri": uri, "alt": f"{heading}. {' '.join(note.split())}", "caption": caption, "width": width, "height": height}

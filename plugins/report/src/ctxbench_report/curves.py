@@ -157,14 +157,17 @@ def frontier(store: Store, filters: Filters) -> Figure:
 def _frontier_panel(axes: Axes, line: Sequence[Cell], best: set[str], look: Look) -> None:
     kept = [cell for cell in line if cell.id in best]
     reached = list(itertools.accumulate((cell.accuracy for cell in kept), max))
-    axes.plot([c.tokens or 0 for c in kept], reached, color=GREY, linewidth=1.4, drawstyle="steps-post", zorder=1.5, clip_on=False)
-    for cell in line:
-        if cell.ceiling is not None:
-            axes.plot([cell.tokens or 0], [cell.ceiling], "_", color=GREY, markersize=13, markeredgewidth=2, zorder=2.4, clip_on=False)
-        style = (
-            {} if cell.id in best else {"markerfacecolor": "white", "markeredgecolor": look.of(cell.codec)["color"], "markeredgewidth": 1.2}
-        )
-        _line(axes, [cell.tokens or 0], [(cell.correct, cell.n)], look, cell.codec, **style)
+    steps = {"color": GREY, "linewidth": 1.4, "drawstyle": "steps-post", "zorder": 1.5}
+    axes.plot([c.tokens or 0 for c in kept], reached, clip_on=False, **steps)[0].set_in_layout(False)
+    asked = [(cell.tokens or 0, cell.ceiling) for cell in line if cell.ceiling is not None]
+    dashes = {"color": GREY, "linewidth": 0, "marker": "_", "markersize": 13, "markeredgewidth": 2, "zorder": 2.4}
+    axes.plot([x for x, _ in asked], [y for _, y in asked], clip_on=False, **dashes)[0].set_in_layout(False)
+    for codec in look.codecs:
+        for beaten in (False, True):
+            points = [cell for cell in line if cell.codec == codec and (cell.id not in best) == beaten]
+            hollow = {"markerfacecolor": "white", "markeredgecolor": look.of(codec)["color"], "markeredgewidth": 1.2} if beaten else {}
+            rates = [(cell.correct, cell.n) for cell in points]
+            _line(axes, [cell.tokens or 0 for cell in points], rates, look, codec, linewidth=0, **hollow)
 
 
 def _groups(found: Sequence[Cell]) -> list[list[Cell]]:
@@ -184,5 +187,7 @@ def _line(axes: Axes, xs: list[float], rates: list[tuple[int, int]], look: Look,
     widest = max(high - low for low, high in bounds)
     alpha = 0.3 if widest > 0.3 else 0.5
     lows, highs = [low for low, _ in bounds], [high for _, high in bounds]
-    axes.vlines(xs, lows, highs, color=style["color"], linewidth=4, alpha=alpha, zorder=2, capstyle="butt")
-    axes.plot(xs, accuracy, markersize=5.5, linewidth=1.3, zorder=3, clip_on=False, **style)
+    intervals = axes.vlines(xs, lows, highs, color=style["color"], linewidth=4, alpha=alpha, zorder=2, capstyle="butt")
+    (points,) = axes.plot(xs, accuracy, markersize=5.5, zorder=3, clip_on=False, **{"linewidth": 1.3, **style})
+    for artist in (intervals, points):
+        artist.set_in_layout(False)  # they lie inside their panel, and asking each where takes most of the time of a layout

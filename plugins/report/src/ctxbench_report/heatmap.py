@@ -7,6 +7,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
 from ctxbench.store import Store
@@ -19,6 +20,9 @@ COLOUR_MAP = "cividis"
 LEAST = 5
 """Trials from which on a square is drawn: of fewer, even if all are right, the interval leaves half of the scale open (4 of 4: 51 to
 100 %, 1 of 1: 21 to 100 %)."""
+
+MOST_NUMBERS = 300
+"""Squares up to which each tells its number; with more of them nobody could read it, and a scale of colours stands beside them."""
 
 Band = tuple[float, float]
 Squares = dict[tuple[tuple[str, str, str], str, int, Band], tuple[int, int]]
@@ -42,7 +46,9 @@ def depth_length(store: Store, filters: Filters) -> Figure:
     bands, squares = _filled(store, found)
     enough = [n for _, n in squares.values() if n >= LEAST]
     few = len(squares) - len(enough)
-    note = f"n = {count_range(enough)} trials a square; in each its accuracy in % and 95 % Wilson interval; depth 0 is the start"
+    numbered = len(squares) <= MOST_NUMBERS
+    told = "; in each its accuracy in % and 95 % Wilson interval" if numbered else f", whose 95 % interval is {_widths(squares)}"
+    note = f"n = {count_range(enough)} trials a square{told}; depth 0 is the start"
     note += f"; hatched: fewer than {LEAST} trials, which say too little" if few else ""
     size = (max(1.9, 0.75 * len(buckets) + 0.5), max(1.1, 0.36 * len(bands) + 0.3))
     heading = f"Accuracy by needle depth and context length\n{note}{left_out(found)}"
@@ -50,11 +56,19 @@ def depth_length(store: Store, filters: Filters) -> Figure:
     for i, row in enumerate(rows):
         for j, codec in enumerate(columns):
             values = [[squares.get((row, codec, bucket, band)) for bucket in buckets] for band in bands]
-            _squares(axes[i][j], values)
+            image = _squares(axes[i][j], values, numbered)
             axes[i][j].set_xticks(range(len(buckets)), [f"{bucket:,}" for bucket in buckets] if i == len(rows) - 1 else [""] * len(buckets))
             axes[i][j].set_yticks(range(len(bands)), [_name(band) for band in bands] if j == 0 else [""] * len(bands))
+    if not numbered:
+        figure.colorbar(image, ax=[panel for row in axes for panel in row], location="bottom", label="accuracy (%)", aspect=50, pad=0.02)
     axis_labels(axes, "context length (tokens)", "needle depth (%)")
     return figure
+
+
+def _widths(squares: Squares) -> str:
+    """How wide the intervals are: from the narrowest to the widest half of one, in points."""
+    halves = [50 * (high - low) for low, high in (wilson(*rate) for rate in squares.values() if rate[1] >= LEAST)]
+    return f"±{min(halves):.0f} to ±{max(halves):.0f} points"
 
 
 def _filled(store: Store, found: list[Cell]) -> tuple[list[Band], Squares]:
@@ -100,23 +114,26 @@ def _name(band: tuple[float, float]) -> str:
     return f"{100 * max(low, 0):.0f}-{100 * min(high, 1):.0f}"
 
 
-def _squares(axes: Axes, values: list[list[tuple[int, int] | None]]) -> None:
-    """The heat map with its numbers; a square without trials stays grey, one with too few is hatched."""
+def _squares(axes: Axes, values: list[list[tuple[int, int] | None]], numbered: bool) -> AxesImage:
+    """The heat map with its numbers, if it is to have them; a square without trials stays grey, one with too few is hatched."""
     shares = [[math.nan if rate is None or rate[1] < LEAST else 100 * rate[0] / rate[1] for rate in line] for line in values]
     axes.set_facecolor("#EDEDED")
-    axes.imshow(shares, cmap=COLOUR_MAP, vmin=0, vmax=100, aspect="auto", interpolation="nearest")
+    image = axes.imshow(shares, cmap=COLOUR_MAP, vmin=0, vmax=100, aspect="auto", interpolation="nearest")
     axes.grid(visible=False)
     axes.tick_params(length=0)
     for y, line in enumerate(values):
         for x, rate in enumerate(line):
             if rate is None:
                 continue
-            style: Any = {"textcoords": "offset points", "ha": "center", "va": "center"}
+            style: Any = {"textcoords": "offset points", "ha": "center", "va": "center", "in_layout": False}
             if rate[1] < LEAST:
                 axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor="#EDEDED", edgecolor="#C4C4C4", hatch="////", linewidth=0))
                 axes.annotate(f"n = {rate[1]}", (x, y), (0, 0), fontsize=6.5, color="#444444", backgroundcolor="#EDEDED", **style)
+                continue
+            if not numbered:
                 continue
             low, high = wilson(*rate)
             style["color"] = "black" if shares[y][x] > 55 else "white"
             axes.annotate(f"{shares[y][x]:.0f}", (x, y), (0, 3), fontsize=8, **style)
             axes.annotate(f"{100 * low:.0f}-{100 * high:.0f}", (x, y), (0, -6), fontsize=6, **style)
+    return image

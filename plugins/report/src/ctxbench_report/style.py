@@ -183,10 +183,13 @@ def count_range(counts: Sequence[int]) -> str:
 
 
 def file_bytes(figure: Figure, kind: str) -> bytes:
-    """A figure as a file of format ``png``, ``svg`` or ``pdf``, the same bytes each time."""
+    """A figure as a file of format ``png``, ``svg`` or ``pdf``, the same bytes each time. Its layout is made once and kept."""
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # it draws a box, which says as much
+        if figure.get_layout_engine() is not None:
+            figure.draw_without_rendering()
+            figure.set_layout_engine("none")
         figure.savefig(buffer, format=kind, metadata=_DATELESS[kind])
     return buffer.getvalue()
 
