@@ -7,6 +7,7 @@ import pytest
 from report_records import keep_page, make_store, make_trial, page_row
 
 import ctxbench_report
+from ctxbench_report import building
 
 HOSTILE = "</script><script>window.pwned=1</script><img src=x onerror='window.pwned=2'>\u2028<!--<script>\"'`${window.pwned=3}{{7*7}}"
 
@@ -84,8 +85,9 @@ def test_a_sample_opens_with_its_page_its_difference_and_its_verdict(study, visi
     assert focused == "Open"
 
 
-def test_images_that_are_not_inside_come_from_the_folder_beside_the_store(study, visit, tmp_path):
+def test_images_that_are_not_inside_come_from_the_folder_beside_the_store(study, visit, tmp_path, monkeypatch):
     """With nothing embedded the same image is read from where the store keeps it; the report may lie in another folder."""
+    monkeypatch.setattr(building, "KINDS", {})
     made = ctxbench_report.report(study.with_name("s.duckdb"), tmp_path / "else where" / "report.html", embed_mb=0)
     page = visit(made.path)
     page.locator("#samples-table tbody button").nth(4).click()
@@ -161,8 +163,9 @@ def test_nothing_but_tables_is_wider_than_the_screen(study, visit, width):
     assert page.evaluate("document.querySelector('dialog').scrollWidth") <= width
 
 
-def test_all_rows_are_printed(visit, tmp_path):
+def test_all_rows_are_printed(visit, tmp_path, monkeypatch):
     """The table on the screen has pages of 25 rows; paper has no next page to click."""
+    monkeypatch.setattr(building, "KINDS", {})
     trials = [make_trial(i, codec=f"codec{i:02}") for i in range(26)]
     made = ctxbench_report.report(make_store(tmp_path / "s.duckdb", trials), tmp_path / "report.html")
     page = visit(made.path)

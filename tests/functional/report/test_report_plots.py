@@ -236,7 +236,7 @@ def test_older_releases_are_left_out_and_the_note_says_so(tmp_path):
     with Store.open_read_only(tmp_path / "r.duckdb") as opened:
         fig = figure(curves.cost_accuracy, opened)
     assert drawn(fig.axes[0]) == [([512], [1])]
-    assert "3 trials of older releases are left out" in " ".join(fig.get_suptitle().split())
+    assert "left out: 3 trials of older releases" in " ".join(fig.get_suptitle().split())
 
 
 def test_frontier_joins_what_is_reached_and_hollows_what_is_beaten(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -83,7 +84,7 @@ def _panel(axes: Axes, bars: Sequence[tuple[Cell, dict[str, float]] | None], kin
     left = [0.0] * len(bars)
     for kind, (_, colour, hatch) in kinds.items():
         widths = {y: bar[1][kind] for y, bar in enumerate(bars) if bar is not None and bar[1].get(kind)}
-        style = {"height": 0.78, "color": colour, "hatch": hatch, "edgecolor": "white", "linewidth": 0}
+        style: dict[str, Any] = {"height": 0.78, "color": colour, "hatch": hatch, "edgecolor": "white", "linewidth": 0}
         for patch in axes.barh(list(widths), list(widths.values()), left=[left[y] for y in widths], **style) if widths else ():
             patch.set_in_layout(False)
         for y, width in widths.items():

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from ctxbench import UsageError
 from ctxbench.store import Store, image_folder
 from ctxbench_report import images, samples, tables
-from ctxbench_report.data import Filters, NothingToPlot, check, passing, summary_rows
+from ctxbench_report.data import Filters, NothingToPlot, check, counted, passing, summary_rows
 from ctxbench_report.learning import learning_curve
 from ctxbench_report.page import render
 from ctxbench_report.plots import KINDS
@@ -120,7 +120,7 @@ def _sample_text(chosen: samples.Samples, pages: images.Images) -> str:
         told += (
             f", of every outcome in every cell the same number as far as there are any; {chosen.total - len(chosen.rows):,} are left out"
         )
-    told += f"; {chosen.clipped:,} long texts are cut" if chosen.clipped else ""
+    told += f"; cut: {counted(chosen.clipped, 'long text')}" if chosen.clipped else ""
     if pages.inside or pages.linked:
         told += f". Page images: {len(pages.inside):,} in this file, {pages.linked:,} shown from the folder beside the store"
         told += f", {pages.missing:,} missing" if pages.missing else ""

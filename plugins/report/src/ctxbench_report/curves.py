@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ctxbench.store import Store
-from ctxbench_report.data import Cell, Filters, NothingToPlot, cells, codecs, frontier_ids, left_out, levels, pooled, wilson
+from ctxbench_report.data import Cell, Filters, NothingToPlot, cells, codecs, counted, frontier_ids, left_out, levels, pooled, wilson
 from ctxbench_report.style import Look, accuracy_axis, axis_labels, count_range, log_axis, panels, short, wrapped
 
 INTERVALS = "bars are 95 % Wilson intervals"
@@ -35,7 +35,6 @@ def ratio_accuracy(store: Store, filters: Filters) -> Figure:
     found = [cell for cell in cells(store, filters, flagged=False) if cell.ratio]
     whole = {cell.id: cell.n for cell in cells(store, filters) if cell.tokens}
     flagged = sum(whole.values()) - sum(cell.n for cell in found)
-    plural = "s" if flagged > 1 else ""
     figure = _over_cost(
         store,
         found,
@@ -43,7 +42,7 @@ def ratio_accuracy(store: Store, filters: Filters) -> Figure:
         "compression ratio",
         lambda cell: cell.ratio or 0.0,
         lambda value: f"{value:g}",
-        f"; left out: {flagged:,} trial{plural} whose token count is not sure" if flagged else "",
+        f"; left out: {counted(flagged, 'trial')} whose token count is not sure" if flagged else "",
     )
     for axes in figure.axes:
         low, high = axes.get_xlim()
@@ -157,15 +156,17 @@ def frontier(store: Store, filters: Filters) -> Figure:
 def _frontier_panel(axes: Axes, line: Sequence[Cell], best: set[str], look: Look) -> None:
     kept = [cell for cell in line if cell.id in best]
     reached = list(itertools.accumulate((cell.accuracy for cell in kept), max))
-    steps = {"color": GREY, "linewidth": 1.4, "drawstyle": "steps-post", "zorder": 1.5}
+    steps: dict[str, Any] = {"color": GREY, "linewidth": 1.4, "drawstyle": "steps-post", "zorder": 1.5}
     axes.plot([c.tokens or 0 for c in kept], reached, clip_on=False, **steps)[0].set_in_layout(False)
     asked = [(cell.tokens or 0, cell.ceiling) for cell in line if cell.ceiling is not None]
-    dashes = {"color": GREY, "linewidth": 0, "marker": "_", "markersize": 13, "markeredgewidth": 2, "zorder": 2.4}
+    dashes: dict[str, Any] = {"color": GREY, "linewidth": 0, "marker": "_", "markersize": 13, "markeredgewidth": 2, "zorder": 2.4}
     axes.plot([x for x, _ in asked], [y for _, y in asked], clip_on=False, **dashes)[0].set_in_layout(False)
     for codec in look.codecs:
         for beaten in (False, True):
             points = [cell for cell in line if cell.codec == codec and (cell.id not in best) == beaten]
-            hollow = {"markerfacecolor": "white", "markeredgecolor": look.of(codec)["color"], "markeredgewidth": 1.2} if beaten else {}
+            hollow: dict[str, Any] = (
+                {"markerfacecolor": "white", "markeredgecolor": look.of(codec)["color"], "markeredgewidth": 1.2} if beaten else {}
+            )
             rates = [(cell.correct, cell.n) for cell in points]
             _line(axes, [cell.tokens or 0 for cell in points], rates, look, codec, linewidth=0, **hollow)
 

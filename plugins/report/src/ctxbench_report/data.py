@@ -234,4 +234,9 @@ def pooled(found: Sequence[Cell]) -> tuple[int, int]:
 def left_out(found: Iterable[Cell]) -> str:
     """A clause for a plot's note on trials that are not in it, or nothing."""
     count = sum({cell.id: cell.superseded for cell in found}.values())
-    return f"; {count:,} trials of older releases are left out" if count else ""
+    return f"; left out: {counted(count, 'trial')} of older releases" if count else ""
+
+
+def counted(count: int, noun: str) -> str:
+    """``1 trial``, ``2,000 trials``."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -39,7 +39,7 @@ def command(
     that are not inside the file (--embed-images) are shown from the folder beside the store, if the run kept them (--images all).
     """
     import ctxbench_report
-    from ctxbench_report.data import Filters
+    from ctxbench_report.data import Filters, counted
 
     if store and named_store and store != named_store:
         raise click.UsageError(f"two stores are named, {store} and {named_store}; name one")
@@ -55,6 +55,6 @@ def command(
     for kind, reason in made.undrawn:
         click.echo(f"{kind}: not drawn: {reason}", err=True)
     size = made.path.stat().st_size / 1e6
-    told = f"{made.trials:,} trials in {made.cells:,} cells, {made.plots} plots, {made.samples:,} trials to look at; {size:.1f} MB"
+    told = f"{counted(made.trials, 'trial')} in {counted(made.cells, 'cell')}, {counted(made.plots, 'plot')}, {made.samples:,} to look at; {size:.1f} MB"
     click.echo(told, err=True)
     click.echo(made.path)

@@ -187,8 +187,8 @@ def file_bytes(figure: Figure, kind: str) -> bytes:
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # it draws a box, which says as much
-        if figure.get_layout_engine() is not None:
-            figure.draw_without_rendering()
+        if (layout := figure.get_layout_engine()) is not None:  # matplotlib would make it, and draw everything, twice for each file
+            layout.execute(figure)
             figure.set_layout_engine("none")
         figure.savefig(buffer, format=kind, metadata=_DATELESS[kind])
     return buffer.getvalue()

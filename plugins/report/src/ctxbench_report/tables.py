@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 
 from ctxbench.store import Store
-from ctxbench_report.data import KEYS, LEVELS, Filters, passing, summary_rows, wilson
+from ctxbench_report.data import KEYS, LEVELS, Filters, counted, passing, summary_rows, wilson
 
 MOST_CELLS = 10_000
 MOST_HEADLINES = 300
@@ -80,7 +80,7 @@ def remark(row: dict[str, Any]) -> str:
     if row["n_variants"] > 1:
         told.append(f"one of {row['n_variants']} variants of these labels")
     if row["n_superseded"]:
-        told.append(f"{row['n_superseded']:,} trials of older releases left out")
+        told.append(f"{counted(row['n_superseded'], 'trial')} of older releases left out")
     if row["n_flagged"]:
         told.append(f"{row['n_flagged']:,} of {row['n']:,} token counts flagged")
     if row["training_overlap"]:
