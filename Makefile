@@ -1,4 +1,4 @@
-# make run        install the packages into .venv and run the quickstart
+# make run        install the packages into .venv, run the quickstart and write a report of it
 # make test       install the tools as well and run every check and test but the long ones
 # make test-long  the long ones: the same properties on many more examples; and whether a test fails when a rule of core is broken
 # make mutants    the latter alone
@@ -26,6 +26,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-com
 
 run: $(PACKAGES_STAMP)
 	$(BIN)/ctxbench run
+	$(BIN)/ctxbench report
 
 test: $(TOOLS_STAMP) check
 	$(PYTEST)

@@ -28,6 +28,7 @@ LONG = (
     ("benchmarks.render_ocr", "render: error rate and CPU time of reading pages by their glyphs, against OCR; its thresholds"),
     ("benchmarks.servers", "servers of others: requests a second, answers and counts against the same weights in process"),
     ("benchmarks.install", "download, time and disk of the smallest useful installation against the full one"),
+    ("benchmarks.report", "report: seconds and size for 100,000 trials, against pandas"),
     ("benchmarks.readme --check", "every command of the README against the output that it shows"),
 )
 

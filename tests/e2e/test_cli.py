@@ -14,7 +14,7 @@ QUICK = ("-n", "1", "-b", "128", "--workers", "0", "--format", "json")
 def test_help_lists_every_command(ctxbench):
     """All built-in commands and those of plugins are there."""
     text = ctxbench("--help").stdout
-    for name in ("run", "sql", "plugins", "encode", "decode", "cost", "plot", "config", "store", "doctor"):
+    for name in ("run", "sql", "plugins", "encode", "decode", "cost", "plot", "report", "config", "store", "doctor"):
         assert re.search(rf"^  {name}\b", text, re.M), name
 
 

@@ -112,4 +112,4 @@ def _explain(report: RunReport, config: ExperimentConfig, found: list[dict[str, 
     if report.spent_usd is not None:
         click.echo(f"spent: ${report.spent_usd:.6f}, by the models' prices (column cost_usd)")
     where = "" if config.store == "ctxbench.duckdb" else f" --store {config.store}"
-    click.echo(f'next: ctxbench plot{where}   or   ctxbench sql "SELECT * FROM summary"{where}')
+    click.echo(f'next: ctxbench report{where}   or   ctxbench sql "SELECT * FROM summary"{where}')

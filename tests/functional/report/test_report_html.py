@@ -19,7 +19,7 @@ import ctxbench_report
 from ctxbench import CtxbenchError, UsageError
 from ctxbench.store import Store
 from ctxbench_cli.main import Cli
-from ctxbench_report import building, images, plots, samples, tables
+from ctxbench_report import building, images, plots, samples, style, tables
 from ctxbench_report.data import Filters, NothingToPlot, wilson
 from ctxbench_report.page import LICENCES, SCRIPTS, STYLES, script_json
 
@@ -141,7 +141,8 @@ def test_samples_are_of_every_outcome_in_every_cell(tmp_path):
     page = read(made)
     assert sorted(sample_column(page, "trial_id")) == ["t0", "t1", "t200", "t201", "t300", "t301"]
     assert made.samples == 6
-    assert "6 of 105 trials are in this file; 99 are left out." in " ".join(page.words)
+    assert "6 of 105 trials are in this file, of every" in " ".join(page.words)
+    assert "99 are left out." in " ".join(page.words)
 
 
 def test_texts_are_bounded_and_shared(tmp_path, monkeypatch):
@@ -223,9 +224,10 @@ def test_plots_that_cannot_be_drawn_are_named_with_the_reason(tmp_path, all_plot
 
 
 def test_a_plot_of_too_many_panels_is_drawn_for_single_models_and_tasks(tmp_path, monkeypatch):
-    """64 panels are too many: two tasks are drawn, and the commands that draw the others are named."""
+    """Where 8 panels are too many, two tasks are drawn, and the commands that draw the others are named."""
+    monkeypatch.setattr(style, "MAX_PANELS", 3)
     monkeypatch.setattr(building, "KINDS", {"frontier": plots.KINDS["frontier"]})
-    trials = [make_trial(i, task=f"t{i % 4}", bucket=64 * (1 + i // 4)) for i in range(64)]
+    trials = [make_trial(i, task=f"t{i % 4}", bucket=64 * (1 + i // 4)) for i in range(8)]
     made = ctxbench_report.report(make_store(tmp_path / "m.duckdb", trials), tmp_path / "m.html", samples=0)
     assert made.plots == 2
     assert [kind for kind, _ in made.undrawn] == ["frontier of channel, t2", "frontier of channel, t3"]
@@ -258,7 +260,7 @@ def test_command_names_what_it_wrote(tmp_path):
         (("s.duckdb", "--store", "t.duckdb"), 2, "two stores are named, s.duckdb and t.duckdb; name one"),
         (("STORE", "-c", "pie"), 1, "no trial has codec 'pie'; there are: book"),
         (("STORE", "--samples", "-1"), 2, "-1 is not in the range x>=0"),
-        (("STORE", "-o", "STORE/r.html"), 1, "Not a directory"),
+        (("STORE", "-o", "STORE/r.html"), 1, "s.duckdb/r.html: "),
         (("STORE", "--log", "none.jsonl"), 2, "none.jsonl: no training log"),
     ],
 )

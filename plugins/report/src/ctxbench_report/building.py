@@ -116,10 +116,8 @@ def _notes(cells: tables.Cells) -> list[str]:
 
 def _sample_text(chosen: samples.Samples, pages: images.Images) -> str:
     told = f"{len(chosen.rows):,} of {chosen.total:,} trials are in this file"
-    if len(chosen.rows) < chosen.total:
-        told += (
-            f", of every outcome in every cell the same number as far as there are any; {chosen.total - len(chosen.rows):,} are left out"
-        )
+    if left := chosen.total - len(chosen.rows):
+        told += f", of every outcome in every cell the same number as far as there are any; {left:,} are left out"
     told += f"; cut: {counted(chosen.clipped, 'long text')}" if chosen.clipped else ""
     if pages.inside or pages.linked:
         told += f". Page images: {len(pages.inside):,} in this file, {pages.linked:,} shown from the folder beside the store"

@@ -55,6 +55,7 @@ def command(
     for kind, reason in made.undrawn:
         click.echo(f"{kind}: not drawn: {reason}", err=True)
     size = made.path.stat().st_size / 1e6
-    told = f"{counted(made.trials, 'trial')} in {counted(made.cells, 'cell')}, {counted(made.plots, 'plot')}, {made.samples:,} to look at; {size:.1f} MB"
+    parts = (counted(made.trials, "trial"), "in", f"{counted(made.cells, 'cell')},", f"{counted(made.plots, 'plot')},")
+    told = f"{' '.join(parts)} {made.samples:,} to look at; {size:.1f} MB"
     click.echo(told, err=True)
     click.echo(made.path)
