@@ -25,7 +25,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-com
 .PHONY: run test test-long test-all mutants check bench pins install clean
 
 run: $(PACKAGES_STAMP)
-	$(BIN)/ctxbench run
+	$(BIN)/ctxbench run --images all
 	$(BIN)/ctxbench report
 
 test: $(TOOLS_STAMP) check
