@@ -1,8 +1,9 @@
 """How long a report takes and how large it is: ``python -m benchmarks.report [--trials 100000] [--samples 2000] [--keep FOLDER]``.
 
-A synthetic store of an experiment with 3 readers, 2 tasks, 4 lengths, 5 codecs and 3 levels of damage (360 cells: about 278 trials each), with questions, answers of 300 to 3,000 characters, wrong answers that differ from them, timings and pages that were not
-kept. The reference (1.0) is ``pandas.DataFrame.to_html`` of twelve columns of the view ``results`` of the same store: every trial as a row,
-without plots, filters or bounds. Seconds are of wall time and of CPU time, once each, reading the store included.
+A synthetic store of an experiment with 3 readers, 2 tasks, 4 lengths, 5 codecs and 3 levels of damage (360 cells of about 278 trials),
+with questions, answers of 300 to 3,000 characters, wrong answers that differ from them, timings and pages that were not kept. The
+reference (1.0) is ``pandas.DataFrame.to_html`` of twelve columns of the view ``results`` of the same store: every trial as a row, without
+plots, filters or bounds. Seconds are of wall time and of CPU time, once each, reading the store included.
 """
 
 from __future__ import annotations
