@@ -182,15 +182,35 @@ def count_range(counts: Sequence[int]) -> str:
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
+def _canvas(kind: str) -> Any:
+    if kind == "png":
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+        return FigureCanvasAgg
+    if kind == "svg":
+        from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+        return FigureCanvasSVG
+    from matplotlib.backends.backend_pdf import FigureCanvasPdf
+
+    return FigureCanvasPdf
+
+
 def file_bytes(figure: Figure, kind: str) -> bytes:
     """A figure as a file of format ``png``, ``svg`` or ``pdf``, the same bytes each time. Its layout is made once and kept."""
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # it draws a box, which says as much
-        if (layout := figure.get_layout_engine()) is not None:  # matplotlib would make it, and draw everything, twice for each file
+        # savefig would make the layout and draw everything twice, for each file again.
+        if (layout := figure.get_layout_engine()) is not None:
             layout.execute(figure)
             figure.set_layout_engine("none")
-        figure.savefig(buffer, format=kind, metadata=_DATELESS[kind])
+        dpi = figure.dpi
+        try:
+            canvas: Any = _canvas(kind)(figure)
+            getattr(canvas, f"print_{kind}")(buffer, metadata=_DATELESS[kind])
+        finally:
+            figure.dpi = dpi  # the vector formats set their own
     return buffer.getvalue()
 
 
