@@ -254,7 +254,7 @@ def test_frontier_joins_what_is_reached_and_hollows_what_is_beaten(tmp_path):
     hollow = {tuple(line.get_xdata()) for line in axes.lines if line.get_markerfacecolor() == "white"}
     assert hollow == {(300,), (512,)}
     ceilings = [line.get_ydata().tolist() for line in axes.lines if line.get_marker() == "_"]
-    assert ceilings == [[0.75], [0.75], [0.75]]
+    assert ceilings == [[0.75, 0.75, 0.75]]
 
 
 def test_attribution_bars_are_the_views_shares(tmp_path):
