@@ -35,7 +35,7 @@ def test_views_have_their_columns(store):
             *(*CELL, "variant", "n", "errors", "accuracy", "accuracy_low", "accuracy_high", "n_scored", "score", "score_low", "score_high"),
             *("reference_tokens", "encoded_tokens", "carrier_tokens", "prompt_tokens", "n_counted"),
             *("encoded_ratio", "compression_ratio", "prompt_ratio", "text_compression", "n_flagged", "n_pages"),
-            *("channel_ok", "channel_correct", "channel_cer", "training_overlap", *times),
+            *("channel_ok", "channel_correct", "channel_cer", "training_overlap", "cost_usd", *times),
             *("seed", "token_family", "model_version", "task_version", "codec_version", "augmentation_version"),
             *("n_variants", "n_superseded", "cell"),
         ],
