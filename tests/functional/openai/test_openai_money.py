@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -15,7 +16,6 @@ import ctxbench
 from ctxbench import BudgetReached, ConfigError, Prompt
 from ctxbench.config import make_config
 from ctxbench.engine import RunReport
-from ctxbench_cli.main import main
 
 PRICES = {"input": 100.0, "cached": 10.0, "output": 1000.0}
 PAGE = Image.new("RGB", (56, 84), (1, 2, 3))
@@ -91,27 +91,25 @@ def test_a_run_stops_before_its_budget_is_passed_and_goes_on(server, tmp_path):
     assert len(server.arrivals) == 12
 
 
-def test_the_command_says_why_it_stopped(server, tmp_path, monkeypatch, capsys):
+def test_the_command_says_why_it_stopped(server, tmp_path):
     """``--budget`` ends with exit code 3 and one line; without it the run goes on from there and says what it spent."""
-    monkeypatch.chdir(tmp_path)
-    Path("c.yaml").write_text(json.dumps(experiment(server, tmp_path).plain()))
-    assert ctxbench_command(monkeypatch, "run", "c.yaml", "--budget", "0.2") == 3
-    (line,) = capsys.readouterr().err.strip().splitlines()[-1:]
-    assert line.startswith("error: stopped before the budget of $0.2 is passed: $0.")
-    assert ctxbench_command(monkeypatch, "run", "c.yaml", "--format", "json") == 0
-    found = json.loads(capsys.readouterr().out)
+    (tmp_path / "c.yaml").write_text(json.dumps(experiment(server, tmp_path).plain()))
+    stopped = ctxbench_command(tmp_path, "run", "c.yaml", "--budget", "0.2")
+    assert stopped.returncode == 3
+    assert stopped.stderr.strip().splitlines()[-1].startswith("error: stopped before the budget of $0.2 is passed: $0.")
+    finished = ctxbench_command(tmp_path, "run", "c.yaml", "--format", "json")
+    assert finished.returncode == 0
+    found = json.loads(finished.stdout)
     assert found["stored_before"] > 0
     assert found["stored_before"] + found["finished"] == 12
     assert found["spent_usd"] > 0
-    assert ctxbench_command(monkeypatch, "run", "c.yaml", "--budget", "0") == 2
+    assert ctxbench_command(tmp_path, "run", "c.yaml", "--budget", "0").returncode == 2
 
 
-def ctxbench_command(monkeypatch, *args: str) -> int:
-    """The exit code of the command, run in this process."""
-    monkeypatch.setattr(sys, "argv", ["ctxbench", *args])
-    with pytest.raises(SystemExit) as caught:
-        main()
-    return int(caught.value.code or 0)
+def ctxbench_command(folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
+    """The command in a process of its own, whose signal handlers it changes."""
+    command = [sys.executable, "-c", "from ctxbench_cli.main import main; main()", *args]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
 
 
 def test_a_budget_needs_prices(server, tmp_path):
