@@ -27,11 +27,14 @@ def notes(word):
     path = FOLDER / "log"
     return [line for line in path.read_text().splitlines() if line.startswith(word)] if path.exists() else []
 
+ENCODED = []  # by this process
+
 @attrs.frozen
 class Faulty(Codec):
     """Hands the text on, unless it is to hang from the n-th text on, or to end its process at every n-th text."""
     def encode(self, text):
-        if FAULT == "hang" and len(notes("encoded")) + len(notes("hangs")) >= int(ARGUMENT):
+        # A process that starts late does its first text all the same: rows come in the order of the plan, and wait for it.
+        if FAULT == "hang" and ENCODED and len(notes("encoded")) + len(notes("hangs")) >= int(ARGUMENT):
             note("hangs")
             ctypes.PyDLL(None).sleep(600)  # holds the interpreter's lock
         if FAULT in ("exit", "system exit") and zlib.crc32(text.encode()) % int(ARGUMENT) == 0:
@@ -40,6 +43,7 @@ class Faulty(Codec):
                 raise SystemExit("enough")
             os._exit(9)
         note("encoded")
+        ENCODED.append(text)
         return Carrier(text)
     def decode(self, carrier):
         return carrier.text
