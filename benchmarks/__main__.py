@@ -29,6 +29,7 @@ LONG = (
     ("benchmarks.servers", "servers of others: requests a second, answers and counts against the same weights in process"),
     ("benchmarks.install", "download, time and disk of the smallest useful installation against the full one"),
     ("benchmarks.report", "report: seconds and size for 100,000 trials, against pandas"),
+    ("benchmarks.harness", "the harness itself: samples a CPU second beside inspect_ai and lm-evaluation-harness; start; growth"),
     ("benchmarks.readme --check", "every command of the README against the output that it shows"),
 )
 
