@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import functools
 import zlib
 
@@ -94,15 +95,9 @@ class Compressed:
 
     def _smallest(self, length: int) -> tuple[int, int]:
         """The page of the fewest visual tokens that holds ``length`` bytes; at most twice as long as wide, the squarest of equals."""
-        best = (self.page, self.page)
-        for width in range(SMALLEST, self.page + 1, GRID):
-            for height in range(max(SMALLEST, width // 2 // GRID * GRID), min(self.page, 2 * width) + 1, GRID):
-                if width * height > best[0] * best[1]:
-                    break
-                key = (width * height, abs(width - height), -width)
-                if key < (best[0] * best[1], abs(best[0] - best[1]), -best[0]) and self._capacity(width, height) >= length:
-                    best = width, height
-        return best
+        capacities, sizes = _by_capacity(self.cell, self.colors, self.parity, self.page)
+        place = bisect.bisect_left(capacities, length)
+        return sizes[place] if place < len(sizes) else (self.page, self.page)
 
     def _page(self, head: Header, part: bytes, width: int, height: int) -> Image.Image:
         layout = self._layout(width, height)
@@ -112,7 +107,22 @@ class Compressed:
         return Image.fromarray(draw(layout, header.to_bits(head), symbols))
 
 
-@functools.lru_cache(maxsize=8192)
+@functools.lru_cache(maxsize=64)
+def _by_capacity(cell: int, colors: int, parity: int, page: int) -> tuple[list[int], list[tuple[int, int]]]:
+    """Page sizes by rising payload bytes: (bytes, sizes). A size is left out if one that is preferred to it holds as much."""
+    sides = range(SMALLEST, page + 1, GRID)
+    shapes = [(width, height) for width in sides for height in sides if width // 2 // GRID * GRID <= height <= 2 * width]
+    shapes.sort(key=lambda size: (size[0] * size[1], abs(size[0] - size[1]), -size[0]))
+    capacities: list[int] = []
+    sizes: list[tuple[int, int]] = []
+    for width, height in shapes:
+        capacity = _capacity(Layout(width, height, cell, colors), parity)
+        if not sizes or capacity > capacities[-1]:
+            capacities.append(capacity)
+            sizes.append((width, height))
+    return capacities, sizes
+
+
 def _capacity(layout: Layout, parity: int) -> int:
     return max(0, Blocks(layout.raw_bytes, parity).capacity - CRC_BYTES) if layout.raw_bytes > 16 else 0
 

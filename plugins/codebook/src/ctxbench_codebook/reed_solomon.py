@@ -1,4 +1,4 @@
-"""Reed-Solomon over GF(256) for many code words at once: numpy steps through positions and coefficients, never through words.
+"""Reed-Solomon over GF(256) for many code words at once: decoding steps through positions and coefficients, never through words.
 
 Field polynomial 0x11D, generator element 2, first consecutive root 0 (as in QR; ISO/IEC 18004, annex A). A word is an array of bytes, the
 coefficient of the highest power first. Decoding: syndromes, Berlekamp-Massey, Chien search and Forney's formula (Lin and Costello,
@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 Bytes = npt.NDArray[np.uint8]
 _CHUNK = 512  # words worked on at once, to bound memory
+_PRODUCTS = 1 << 20  # bytes of products made at once while encoding
 _FEW = 8  # syndromes that tell most words with errors
 _EFFORT = 1 << 26  # about the steps of a second: 1,677 words of 200 parity bytes, 29,127 of 48
 
@@ -48,16 +49,28 @@ def _generator(check: int) -> Bytes:
     return made
 
 
+@functools.lru_cache(maxsize=64)
+def _parity_rows(size: int, check: int) -> Bytes:
+    """What a 1 at each place of a message adds to its parity, (size, check): x^(size + check - 1 - place) modulo the generator polynomial."""
+    generator = _generator(check)[1:]
+    rows = np.zeros((size, check), np.uint8)
+    rest = generator.copy()
+    for place in reversed(range(size)):
+        rows[place] = rest
+        rest = np.append(rest[1:], np.uint8(0)) ^ _times(rest[:1], generator)
+    return rows
+
+
 def with_parity(message: Bytes, check: int) -> Bytes:
     """Code words, (words, size + check), of messages, (words, size)."""
-    generator = _generator(check)[1:]
-    rest = np.zeros((len(message), check), np.uint8)
-    for j in range(message.shape[1]):  # polynomial division, one byte of every word at a time
-        lead = message[:, j] ^ rest[:, 0]
-        rest[:, :-1] = rest[:, 1:]
-        rest[:, -1] = 0
-        rest ^= _times(lead[:, None], generator)
-    return np.hstack([message, rest])
+    words, size = message.shape
+    rows = _parity_rows(size, check)
+    parity = np.empty((words, check), np.uint8)
+    step = max(1, _PRODUCTS // max(1, size * check))
+    for first in range(0, words, step):
+        products = _times(message[first : first + step, :, None], rows)
+        np.bitwise_xor.reduce(products, axis=1, out=parity[first : first + step])
+    return np.hstack([message, parity])
 
 
 def syndromes(words: Bytes, check: int) -> Bytes:
