@@ -51,7 +51,7 @@ def _generator(check: int) -> Bytes:
 
 @functools.lru_cache(maxsize=64)
 def _parity_rows(size: int, check: int) -> Bytes:
-    """What a 1 at each place of a message adds to its parity, (size, check): x^(size + check - 1 - place) modulo the generator polynomial."""
+    """What a 1 at each place of a message adds to its parity, (size, check): a power of x modulo the generator polynomial."""
     generator = _generator(check)[1:]
     rows = np.zeros((size, check), np.uint8)
     rest = generator.copy()
