@@ -60,7 +60,7 @@ class Session:
         Raises:
             ConfigError: no plugin knows the family, or it does not take the options.
         """
-        key = (family, tuple(sorted((k, v) for k, v in options.items() if v is not None)))
+        key = (family, tuple(sorted((k, v) for k, v in options.items() if v is not None)) if options else ())
         if key not in self._counters:
             self._counters[key] = self.registry.token_counter(family, **dict(key[1]))
         return self._counters[key]

@@ -34,6 +34,7 @@ class RowMaker:
     judges: dict[str, Judge]
     _guard: Guard = attrs.field(factory=Guard, init=False)
     _overlaps: dict[tuple[str, str], float | None] = attrs.field(factory=dict, init=False)
+    _columns: dict[str, dict[str, Any]] = attrs.field(factory=dict, init=False)
 
     @classmethod
     def of(cls, experiment: Experiment) -> RowMaker:
@@ -49,7 +50,7 @@ class RowMaker:
             known |= {"pages": _pages(prepared, variant, None), "n_pages": len(variant.pages), **channel}
         message = self.experiment.secrets.redact(failure.message)
         error: dict[str, Any] = {"error_stage": failure.stage, "error_type": failure.type, "error_message": message}
-        return TrialResult(**_trial_columns(trial, sample), status="error", **error, **known)
+        return TrialResult(**self._trial_columns(trial, sample), status="error", **error, **known)
 
     def finished(self, trial: Trial, prepared: Prepared, variant: Variant, reading: Reading, seconds: float) -> TrialResult:
         """The row of a trial that was read; scoring it may still fail."""
@@ -83,7 +84,7 @@ class RowMaker:
         extraction = primary.extraction if primary else None
         secrets = self.experiment.secrets
         return TrialResult(
-            **_trial_columns(trial, prepared.sample),
+            **self._trial_columns(trial, prepared.sample),
             status="ok",
             outcome=classify(reading.text, reading.finish_reason, right, extraction, prepared.sample),
             primary_score=judge.primary or None,
@@ -94,7 +95,7 @@ class RowMaker:
             prediction=secrets.redact(reading.text),
             reading_metadata=secrets.redact_all(reading.metadata),
             completion_tokens=reading.usage.completion if reading.usage else None,
-            **attrs.asdict(cost),
+            **attrs.asdict(cost, recurse=False),
             cost_usd=reading.cost_usd,
             n_pages=len(variant.pages),
             **self.channel_columns(trial, prepared, variant.channel),
@@ -151,6 +152,19 @@ class RowMaker:
         self._guard.check(reader.title, trial.cell.task.label, self._overlaps[key])
         return self._overlaps[key]
 
+    def _trial_columns(self, trial: Trial, sample: Sample | None) -> dict[str, Any]:
+        cell = trial.cell
+        if cell.id not in self._columns:
+            self._columns[cell.id] = _cell_columns(cell)
+        return {
+            **self._columns[cell.id],
+            "trial_id": trial.trial_id,
+            "language": sample.language if sample else cell.task.config.get("language"),
+            "sample_index": trial.index,
+            "sample_seed": trial.sample_seed,
+            "augmentation_seed": trial.augmentation_seed,
+        }
+
     def _counts_differ(self, trial: Trial, counts: TextCounts, variant: Variant, reading: Reading) -> bool:
         """True if the model's backend found its own counts at odds, or they differ from the formula of the model's own family.
 
@@ -163,18 +177,6 @@ class RowMaker:
             return False
         markers = page_markers(tokens, variant.costs)
         return disagrees(reading.usage, variant.costs, markers=markers, text=counts.words + counts.carrier)
-
-
-def _trial_columns(trial: Trial, sample: Sample | None) -> dict[str, Any]:
-    cell = trial.cell
-    return {
-        **_cell_columns(cell),
-        "trial_id": trial.trial_id,
-        "language": sample.language if sample else cell.task.config.get("language"),
-        "sample_index": trial.index,
-        "sample_seed": trial.sample_seed,
-        "augmentation_seed": trial.augmentation_seed,
-    }
 
 
 def _cell_columns(cell: Cell) -> dict[str, Any]:

@@ -23,15 +23,19 @@ def run_here(function: Callable[[Any], Any], jobs: Iterable[Any], limits: Mappin
 
 def _outcome(function: Callable[[Any], Any], job: Any, limits: Mapping[str, float]) -> Any:
     current = ""
+    set_alarm: Callable[[float | None, str], None] | None = None
+
+    def report(stage: str) -> None:
+        nonlocal current
+        current = stage
+        if set_alarm is not None:
+            set_alarm(limits.get(stage), too_long(stage, limits) if stage in limits else "")
+
     try:
-        with alarm_clock() as set_alarm:
-
-            def report(stage: str) -> None:
-                nonlocal current
-                current = stage
-                set_alarm(limits.get(stage), too_long(stage, limits) if stage in limits else "")
-
-            with reporting(report):
+        with reporting(report):
+            if not limits:
+                return function(job)
+            with alarm_clock() as set_alarm:
                 return function(job)
     except KeyboardInterrupt:
         raise

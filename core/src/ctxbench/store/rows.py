@@ -15,8 +15,8 @@ import attrs
 import pyarrow as pa
 
 from ctxbench.results import PageRow, RunRecord, ScoreRow, TrialResult
+from ctxbench.store.arrays import TIMESTAMP, array, repeated
 
-TIMESTAMP = pa.timestamp("us", tz="UTC")
 _TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_(), datetime.datetime: TIMESTAMP}
 
 
@@ -55,7 +55,7 @@ RUN_COLUMNS = columns_of(RunRecord)
 def trial_table(results: Sequence[TrialResult], run_id: str, now: datetime.datetime) -> Any:
     """One row for each result, with ``run_id`` and ``created_at``."""
     table = _table(TRIAL_COLUMNS, results)
-    table = table.append_column("run_id", pa.repeat(pa.scalar(run_id), len(results)))
+    table = table.append_column("run_id", repeated(run_id, pa.string(), len(results)))
     return _stamped(table, now)
 
 
@@ -74,28 +74,28 @@ def verdict_table(verdicts: Mapping[str, Any]) -> Any:
     found = list(verdicts.values())
     return pa.table(
         {
-            "trial_id": pa.array(list(verdicts), pa.string()),
-            "outcome": pa.array([verdict.outcome for verdict in found], pa.string()),
-            "primary_score": pa.array([verdict.primary_score for verdict in found], pa.string()),
-            "score": pa.array([verdict.score for verdict in found], pa.float64()),
+            "trial_id": array(list(verdicts), pa.string()),
+            "outcome": array([verdict.outcome for verdict in found], pa.string()),
+            "primary_score": array([verdict.primary_score for verdict in found], pa.string()),
+            "score": array([verdict.score for verdict in found], pa.float64()),
         }
     )
 
 
 def id_table(trial_ids: Iterable[str]) -> Any:
     """Trial ids, each once."""
-    return pa.table({"trial_id": pa.array(list(dict.fromkeys(trial_ids)), pa.string())})
+    return pa.table({"trial_id": array(list(dict.fromkeys(trial_ids)), pa.string())})
 
 
 def _child_table(columns: Sequence[Column], children: Mapping[str, Sequence[Any]], now: datetime.datetime) -> Any:
     records = [record for group in children.values() for record in group]
     table = _table(columns, records)
     owners = [trial_id for trial_id, group in children.items() for _ in group]
-    return _stamped(table.append_column("trial_id", pa.array(owners, pa.string())), now)
+    return _stamped(table.append_column("trial_id", array(owners, pa.string())), now)
 
 
 def _stamped(table: Any, now: datetime.datetime) -> Any:
-    return table.append_column("created_at", pa.repeat(pa.scalar(now, TIMESTAMP), table.num_rows))
+    return table.append_column("created_at", repeated(now, TIMESTAMP, table.num_rows))
 
 
 def _table(columns: Sequence[Column], records: Sequence[Any]) -> Any:
@@ -107,9 +107,9 @@ def _array(column: Column, records: Sequence[Any]) -> Any:
     if column.is_json:
         values = _json_column(values)
     try:
-        return pa.array(values, column.type)
+        return array(values, column.type)
     except UnicodeEncodeError:
-        return pa.array([None if value is None else storable_text(value) for value in values], column.type)
+        return array([None if value is None else storable_text(value) for value in values], column.type)
 
 
 def _json_column(values: Sequence[Any]) -> list[str]:
