@@ -80,7 +80,7 @@ def test_a_run_needs_no_pandas(tmp_path: Path) -> None:
 import sys
 from ctxbench_cli.main import main
 try:
-    sys.argv = ["ctxbench", "run", "-m", "mock", "-t", "needle", "-c", "text", "-a", "clean", "-b", "64", "-n", "1", "--workers", "0", "--store", "s.duckdb"]
+    sys.argv = ["ctxbench", "run", *"-m mock -t needle -c text -a clean -b 64 -n 1 --workers 0 --store s.duckdb".split()]
     main()
 except SystemExit as end:
     assert not end.code, end.code
