@@ -141,11 +141,21 @@ def test_sources_that_count_less_than_pages():
     assert markers == 4
     assert not disagrees(TokenUsage(30, 14, markers=0), pages, markers=markers)
     assert disagrees(TokenUsage(30, 10, markers=0), pages, markers=markers)
+    assert not disagrees(TokenUsage(30, 10, markers=4), pages, markers=markers)
+    assert disagrees(TokenUsage(30, 18, markers=4), pages, markers=markers)
     assert not disagrees(TokenUsage(14, None, source="server"), pages, markers=markers)
     assert disagrees(TokenUsage(13, None, source="server"), pages, markers=markers)
     assert not disagrees(TokenUsage(50, source="server"), [], text=100)
     assert disagrees(TokenUsage(49, source="server"), [], text=100)
     assert not disagrees(TokenUsage(49, source="processor"), [], text=100)
+
+
+def test_what_is_not_said_of_a_prompt_is_not_held_against_its_source():
+    """Without the formula's markers the pages alone need room, and a server's prompt is not too short for no text at all."""
+    pages = costs(QWEN, (56, 56), (56, 84))
+    assert not disagrees(TokenUsage(10, None), pages)
+    assert disagrees(TokenUsage(9, None), pages)
+    assert not disagrees(TokenUsage(0, source="server"), [])
 
 
 def test_a_source_without_visual_tokens_leaves_them_to_the_formula():

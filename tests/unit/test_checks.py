@@ -50,6 +50,7 @@ def test_what_is_right_passes_unchanged():
     assert checks.reading(failed) is failed
     assert checks.readings([1, 2], 2) == [1, 2]
     assert checks.readings((1,), 1) == [1]
+    assert list(checks.answers(iter([(1, "b"), (0, "a")]), 2)) == [(1, "b"), (0, "a")]
 
 
 def test_scores_become_floats():
@@ -112,6 +113,15 @@ def test_lengths_that_miss_it(tokens, bucket):
         (lambda: checks.readings("a", 1), TypeError, "read\\(\\) must return a list of readings, got str"),
         (lambda: checks.readings(b"a", 1), TypeError, "read\\(\\) must return a list of readings, got bytes"),
         (lambda: checks.readings([1], 2), ValueError, "read\\(\\) gave 1 readings for 2 prompts"),
+        (lambda: list(checks.answers(7, 1)), TypeError, "read_each\\(\\) must yield readings, got int"),
+        (lambda: list(checks.answers([[0, "a"]], 1)), TypeError, "must yield \\(index, reading\\), got \\[0, 'a'\\]"),
+        (lambda: list(checks.answers([(0,)], 1)), TypeError, "must yield \\(index, reading\\), got \\(0,\\)"),
+        (lambda: list(checks.answers([(0, "a", 1)], 1)), TypeError, "must yield \\(index, reading\\), got \\(0, 'a', 1\\)"),
+        (lambda: list(checks.answers([("0", "a")], 1)), TypeError, "the index that read_each\\(\\) yields must be a whole number, got '0'"),
+        (lambda: list(checks.answers([(-1, "a")], 1)), ValueError, "the index that read_each\\(\\) yields must not be negative, got -1"),
+        (lambda: list(checks.answers([(2, "a")], 2)), ValueError, "read_each\\(\\) gave index 2 for 2 prompts"),
+        (lambda: list(checks.answers([(0, "a"), (0, "b")], 2)), ValueError, "read_each\\(\\) gave index 0 twice"),
+        (lambda: list(checks.answers([(1, "a")], 2)), ValueError, "read_each\\(\\) gave 1 readings for 2 prompts"),
         (lambda: checks.reading(Reading("", error="x")), TypeError, "a reading's error must be \\(type, message\\), got 'x'"),
         (lambda: checks.reading(Reading("", error=("x",))), TypeError, "a reading's error must be"),
         (lambda: checks.reading(Reading("", error=("x", 1))), TypeError, "a reading's error must be"),
@@ -141,6 +151,14 @@ def test_what_is_wrong_is_refused_in_words(check, error, message):
     """The message says what was wrong and what it was."""
     with pytest.raises(error, match=message):
         check()
+
+
+def test_answers_come_through_before_a_wrong_one():
+    """A model's stream that goes wrong has given what came before it: those answers are paid for and are kept."""
+    stream = checks.answers([(1, "b"), (7, "a")], 2)
+    assert next(stream) == (1, "b")
+    with pytest.raises(ValueError, match="gave index 7 for 2 prompts"):
+        next(stream)
 
 
 def test_long_values_are_cut_in_messages():

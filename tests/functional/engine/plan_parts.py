@@ -67,6 +67,20 @@ class Free(Count):
 
 
 @attrs.frozen
+class Stock(Count):
+    """Has ``rows`` samples of 64 tokens, and three more of every other length."""
+
+    rows: int = 5
+
+    def supply(self, bucket):
+        return self.rows if bucket == 64 else self.rows + 3
+
+
+class Whole(Stock):
+    whole = True
+
+
+@attrs.frozen
 class Words(Metric):
     strict: bool = False
 
@@ -139,6 +153,8 @@ RECORDS = (
     AugmenterRecord("blur", "s", Blur),
     TaskRecord("tally", "s", Count),
     TaskRecord("free", "s", Free),
+    TaskRecord("stock", "s", Stock),
+    TaskRecord("whole", "s", Whole),
     MetricRecord("words", "s", Words),
     MetricRecord("letters", "s", Letters),
     ModelRecord("reader", "s", Reader),

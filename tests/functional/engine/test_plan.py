@@ -11,7 +11,7 @@ from plan_parts import RECORDS, Blur, Count, Free, Ink, Reader, Rule, Words, con
 
 from ctxbench import ConfigError
 from ctxbench.plan import metric_version, resolve
-from ctxbench.seeds import derive_seed
+from ctxbench.seeds import derive_seed, stable_hash
 from ctxbench.session import Session
 
 
@@ -67,6 +67,20 @@ def test_each_setting_counts_in_cell_and_variant(changes):
     assert before.variant != after.variant
 
 
+def test_a_prompt_template_counts_and_the_usual_prompt_does_not():
+    """Two templates are two cells; a plan without one has the ids that it had before there were templates."""
+    usual, *others = (
+        next(plan(**changes).cells()) for changes in ({}, {"prompt": "{context} {question}"}, {"prompt": "{question} {context}"})
+    )
+    assert len({cell.id for cell in (usual, *others)}) == len({cell.variant for cell in (usual, *others)}) == 3
+    experiment = plan(seed=7, system="Be brief.")
+    (cell,) = experiment.cells()
+    rules = {"family": "rule", "version": experiment.session.counter("rule").version, "side": 28, "reference": "rule"}
+    parts = (cell.reader, cell.task, cell.codec, cell.augmentation)
+    assert cell.id == stable_hash([64, 7, "Be brief.", rules, *(part.identity for part in parts)])[:32]
+    assert cell.variant == stable_hash([64, 7, "Be brief.", rules, *(part.unversioned for part in parts)])[:32]
+
+
 def test_a_new_version_of_the_counting_rule_makes_new_trials(monkeypatch):
     """A corrected formula counts otherwise, so its trials are not those that were stored."""
     before = ids()
@@ -102,6 +116,37 @@ def test_a_sample_is_drawn_by_run_seed_task_bucket_and_number():
         assert trial.sample_seed == derive_seed("sample", 7, cell.task.name, cell.bucket, trial.index)
     seeds = {(trial.cell.task.name, trial.cell.bucket, trial.index): trial.sample_seed for trial in trials(**several)}
     assert len(seeds) == len(set(seeds.values())) == 2 * 2 * 2
+
+
+def test_data_that_runs_out_is_used_row_by_row():
+    """Each row once, in an order that hashes of the run's seed and the task's name decide, of each task and length over its own rows."""
+    tasks = [{"name": "stock", "rows": 5}, {"name": "stock", "label": "more", "rows": 9}, "tally"]
+    found: dict[tuple[str, int], list[int]] = {}
+    for trial in trials(tasks=tasks, buckets=[64, 128], samples=5, seed=7):
+        found.setdefault((trial.cell.task.label, trial.cell.bucket), []).append(trial.sample_seed)
+    seed = derive_seed("sample", 7, "stock")
+    for (label, bucket), rows in (("stock", 64), 5), (("stock", 128), 8), (("more", 64), 9), (("more", 128), 12):
+        order = sorted(range(rows), key=lambda row: hashlib.sha256(f"{seed} {row}".encode()).digest())
+        assert found[label, bucket] == order[:5]
+    assert found["tally", 64] == [derive_seed("sample", 7, "tally", 64, index) for index in range(5)]
+
+
+@pytest.mark.parametrize(
+    ("task", "bucket", "message"),
+    [
+        ({"name": "stock", "rows": 4}, 64, r"4 samples of 64 tokens, and each is used once; 5 are wanted: use -n 4 \(samples: 4\) or less"),
+        ({"name": "stock", "rows": 1}, 64, r"1 sample of 64 tokens, and each is used once"),
+        ({"name": "stock", "rows": 1}, 128, r"4 samples of 128 tokens, and each is used once"),
+        ({"name": "whole", "rows": 1}, None, r"4 samples, and each is used once"),
+    ],
+    ids=str,
+)
+def test_more_samples_than_there_are_rows_are_refused(task, bucket, message):
+    """With how many there are, and of which length; as many as there are can be used."""
+    enough = {"name": task["name"], "label": "enough", "rows": 5 if bucket == 64 else 2}
+    assert plan(tasks=[enough], buckets=[bucket], samples=5).size == 5
+    with pytest.raises(ConfigError, match=rf"^tasks\[1\] \({task['name']}\): its data has {message}"):
+        plan(tasks=[enough, task], buckets=[bucket], samples=5)
 
 
 def test_damage_is_drawn_by_sample_and_level():

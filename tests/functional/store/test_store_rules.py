@@ -158,6 +158,19 @@ def test_each_ratios_interval_is_of_its_own_counts(store):
         assert record[f"{name}_high"] - record[name] == pytest.approx(1.96 * error, rel=0.3), name
 
 
+def test_a_trial_counts_several_times_in_a_replicate(store):
+    """Of a Poisson(1) variable 8 % are 3 or more and 0.4 % are 5 or more: where one trial decides, the bounds are 0 and 3 or 4 times it.
+
+    The first trial alone has a context to speak of; 400 others make the cost nearly the same in each replicate.
+    """
+    rows = [trial(i, reference_tokens=40_000 if i == 0 else 0, carrier_tokens=100) for i in range(401)]
+    store.append("r1", rows)
+    (record,) = records(store, "ratios")
+    assert record["compression_ratio"] == pytest.approx(1.0, rel=0.01)
+    assert record["compression_ratio_low"] == 0
+    assert 2.5 < record["compression_ratio_high"] < 4.7
+
+
 def test_means_are_means(store):
     """Each column of its own values, over the trials that have one; the overlap with training data is the largest."""
     names = ["encode", "augment", "channel", "read", "prefill", "generate", "score"]
@@ -167,8 +180,8 @@ def test_means_are_means(store):
     store.append(
         "r1",
         [
-            trial(1, score=0.2, training_overlap=0.1, channel_ok=True, channel_correct=True, **low, **first),
-            trial(2, score=0.8, training_overlap=0.7, channel_ok=False, channel_correct=False, **high, **second),
+            trial(1, score=0.2, training_overlap=0.1, cost_usd=0.5, channel_ok=True, channel_correct=True, **low, **first),
+            trial(2, score=0.8, training_overlap=0.7, cost_usd=2.0, channel_ok=False, channel_correct=False, **high, **second),
             trial(3, score=0.2, training_overlap=None, channel_ok=False, channel_correct=True, **low, **first),
             failure(4),
         ],
@@ -184,6 +197,7 @@ def test_means_are_means(store):
     assert record["channel_ok"] == pytest.approx(1 / 3)
     assert record["channel_correct"] == pytest.approx(2 / 3)
     assert record["training_overlap"] == 0.7
+    assert record["cost_usd"] == 1.25
     assert (record["n"], record["errors"], record["n_scored"], record["n_counted"], record["n_flagged"]) == (4, 1, 3, 3, 0)
 
 
