@@ -1,7 +1,7 @@
 """``python -m tools.mutants``: breaks the rules that guard the numbers, one at a time, and sees whether a test fails.
 
 A mutant is one small change: a comparison turned round, a condition negated, a sum made a difference, a number one larger, an element of a
-list or an argument of a hash left out, a word of a view's SQL exchanged. The tests of that part which call the changed function run against
+list or an argument of a hash left out, a word of the store's SQL exchanged. The tests of that part which call the changed function run against
 it. A mutant that no test notices *survives*: either a test is missing, or the change makes no difference, which is then listed with the
 reason in ``tools/mutants.txt``. A survivor that is not listed is an error, and so is a listed one that is noticed or no longer exists.
 """
@@ -32,17 +32,22 @@ REASONS = Path(__file__).with_suffix(".txt")
 MOST_SURVIVORS = 0.05
 
 _PLAN = ("tests/functional/engine/test_plan.py", "tests/functional/engine/test_engine_identity.py")
+_MERGE = ("tests/functional/store/test_store_exchange.py",)
 TARGETS: dict[str, tuple[str, ...]] = {
     "ctxbench/plan.py": _PLAN,
     "ctxbench/identity.py": ("tests/unit/test_identity.py", *_PLAN),
     "ctxbench/seeds.py": ("tests/unit/test_seeds.py",),
     "ctxbench/tokens.py": ("tests/unit/test_accounting.py", "tests/unit/test_visual_tokens.py"),
     "ctxbench/outcome.py": ("tests/unit/test_outcome.py",),
+    "ctxbench/shards.py": ("tests/unit/test_shards.py",),
     "ctxbench/engine/accounting.py": ("tests/unit/test_accounting.py",),
     "ctxbench/engine/checks.py": ("tests/unit/test_checks.py",),
     "ctxbench/engine/judge.py": ("tests/functional/engine/test_judge.py",),
     "ctxbench/engine/pending.py": ("tests/functional/engine/test_pending.py",),
     "ctxbench/engine/prompts.py": ("tests/unit/test_prompts.py",),
+    "ctxbench/engine/purse.py": ("tests/unit/test_purse.py",),
+    "ctxbench/store/inserts.py": _MERGE,
+    "ctxbench/store/merge.py": _MERGE,
     "ctxbench/store/views.py": ("tests/functional/store/test_store_rules.py", "tests/functional/store/test_store_views.py"),
 }
 """Files of core and the tests that must notice when they are broken."""

@@ -57,6 +57,9 @@ SQL = (
     (r" - ", " + "),
     (r" DESC", ""),
     (r"DISTINCT ", ""),
+    (r"\bANTI JOIN\b", "SEMI JOIN"),
+    (r"\bSEMI JOIN\b", "ANTI JOIN"),
+    (r" ON CONFLICT DO NOTHING", ""),
     (r"\bTRUE\b", "FALSE"),
     (r"0\.025", "0.25"),
 )
@@ -100,7 +103,7 @@ def _mutants(text: str, file: str) -> Iterator[Mutant]:
     for index, node in enumerate(ast.walk(tree)):
         if node in silent:
             continue
-        changes = [*_changes(node), *(_sql(node) if file.endswith("views.py") else ())]
+        changes = [*_changes(node), *(_sql(node) if file.startswith("ctxbench/store/") else ())]
         before = " ".join((ast.get_source_segment(text, node) or ast.unparse(node)).split()) if changes else ""
         for change, what, was in changes:
             make = functools.partial(_changed, text, index, change)

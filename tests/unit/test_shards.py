@@ -33,9 +33,11 @@ def test_parse():
     """The third of sixteen, and back."""
     assert Shard.parse(" 3 / 16") == Shard(3, 16)
     assert str(Shard(3, 16)) == "3/16"
+    for number, total in ((1, 1), (1, 4), (4, 4), (1, 100_000), (100_000, 100_000)):  # the limits themselves
+        assert Shard.parse(f"{number}/{total}") == Shard(number, total)
 
 
-@pytest.mark.parametrize("text", ["", "3", "0/4", "5/4", "1/100001", "-1/4", "1/2/3", "a/b"])
+@pytest.mark.parametrize("text", ["", "3", "0/4", "0/1", "5/4", "1/100001", "-1/4", "1/2/3", "a/b"])
 def test_what_is_no_shard(text):
     """One line says what it must be."""
     with pytest.raises(ConfigError, match="shard"):

@@ -137,9 +137,22 @@ def test_merging_stores(filled, tmp_path):
         ]
         sha = page("red")[1]
         assert store.query("SELECT path FROM pages WHERE path IS NOT NULL").rows == [(f"{sha[:2]}/{sha}.png",)]
-        with Image.open(image_folder(store.path) / sha[:2] / f"{sha}.png") as image:
+        files = [file for file in image_folder(store.path).rglob("*") if file.is_file()]
+        assert files == [image_folder(store.path) / sha[:2] / f"{sha}.png"]  # none of trials that stayed as they were
+        with Image.open(files[0]) as image:
             assert page_sha256(image) == sha
         assert [problem for problem in verify(store) if "carrier" not in problem] == []
+
+
+def test_a_result_replaces_an_error_with_all_that_it_left(filled, tmp_path):
+    """An error after encoding has pages, and one between two metrics has scores: none of them may stay with the result."""
+    with Store.open(tmp_path / "b.duckdb") as store:
+        left = (score_row(metric="len", name="len", value=4.0), score_row(value=0.0))
+        store.append("r2", [failure(1, pages=(page_row(0), page_row(1)), scores=left)])
+        assert merge(store, filled).replaced == 1
+        of_it = f"WHERE trial_id = '{trial(1).trial_id}'"
+        assert store.query(f"SELECT metric, value FROM scores {of_it}").rows == [("hit", 1.0)]
+        assert store.query(f"SELECT page, sha256 FROM pages {of_it}").rows == [(0, page("red")[1])]
 
 
 def test_what_cannot_be_merged(filled, tmp_path):
@@ -148,12 +161,14 @@ def test_what_cannot_be_merged(filled, tmp_path):
         export(store, "parquet", tmp_path / "good")
     (tmp_path / "empty").mkdir()
     made = {}
-    for name in ("broken", "strange", "lacking", "newer", "double"):
+    for name in ("broken", "nested", "strange", "lacking", "newer", "double"):
         made[name] = tmp_path / name
         with Store.open_read_only(filled) as store:
             export(store, "parquet", made[name])
     trials = pq.read_table(tmp_path / "good" / "trials.parquet")
     (made["broken"] / "trials.parquet").write_bytes(b"PAR1 nothing")
+    (made["nested"] / "trials.parquet").unlink()
+    (made["nested"] / "trials.parquet").mkdir()
     pq.write_table(trials.append_column("mood", trials.column("codec")), made["strange"] / "trials.parquet")
     pq.write_table(trials.drop_columns(["codec"]), made["lacking"] / "trials.parquet")
     pq.write_table(trials.replace_schema_metadata({b"ctxbench.schema_version": b"99"}), made["newer"] / "trials.parquet")
@@ -165,6 +180,7 @@ def test_what_cannot_be_merged(filled, tmp_path):
             (tmp_path / "good" / "trials.parquet", "name the folder that holds runs.parquet"),
             (tmp_path / "empty", "runs.parquet: missing; make it with: ctxbench store export"),
             (made["broken"], "trials.parquet: not a readable Parquet file"),
+            (made["nested"], "trials.parquet: not a readable Parquet file"),
             (made["strange"], "table trials has a column 'mood' that this ctxbench does not know"),
             (made["lacking"], "table trials lacks the column 'codec'"),
             (made["newer"], "schema version 99 is newer"),
