@@ -1,9 +1,9 @@
 """``python -m tools.mutants``: breaks the rules that guard the numbers, one at a time, and sees whether a test fails.
 
 A mutant is one small change: a comparison turned round, a condition negated, a sum made a difference, a number one larger, an element of a
-list or an argument of a hash left out, a word of the store's SQL exchanged. The tests of that part which call the changed function run against
-it. A mutant that no test notices *survives*: either a test is missing, or the change makes no difference, which is then listed with the
-reason in ``tools/mutants.txt``. A survivor that is not listed is an error, and so is a listed one that is noticed or no longer exists.
+list or an argument of a hash left out, a word of the store's SQL exchanged. The tests of that part which call the changed function run
+against it. A mutant that no test notices *survives*: either a test is missing, or the change makes no difference, which is then listed with
+the reason in ``tools/mutants.txt``. A survivor that is not listed is an error, and so is a listed one that is noticed or no longer exists.
 """
 
 from __future__ import annotations
