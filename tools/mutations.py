@@ -118,7 +118,7 @@ def _changed(text: str, index: int, change: Callable[[Any], object]) -> str:
 
 
 def _silent(tree: ast.AST) -> set[ast.AST]:
-    """Nodes that say nothing at run time: docstrings, annotations, and the words of an exception's message."""
+    """Nodes that compute nothing: docstrings, annotations, and the list of a module's public names."""
     found: set[ast.AST] = set()
     for node in ast.walk(tree):
         roots: list[ast.AST | None] = []
@@ -128,6 +128,8 @@ def _silent(tree: ast.AST) -> set[ast.AST]:
             roots = [node.annotation]
         elif isinstance(node, ast.FunctionDef):
             roots = [node.returns]
+        elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            roots = [node.value]
         elif isinstance(node, ast.Subscript):
             roots = [node.slice] if isinstance(node.slice, ast.Tuple) else []
         for root in roots:

@@ -17,11 +17,14 @@ def rule(a: int, b: int) -> int:
     if a < b and any([a]):
         return stable_hash([a, b])
     return derive_seed("x", a) if a == b else a + 1
+
+
+__all__ = ["LIMITS", "rule"]
 '''
 
 
 def test_a_source_is_changed_in_one_place_at_a_time(tmp_path):
-    """Each kind of change once, none in docstrings and annotations, and every one another program that compiles."""
+    """Each kind of change once, none in docstrings, annotations and public names, and every one another program that compiles."""
     (tmp_path / "m.py").write_text(SOURCE)
     found = mutants(tmp_path, "m.py")
     assert sorted(mutant.what for mutant in found) == sorted(
