@@ -192,8 +192,8 @@ cells AS (
     SELECT {labels}, variant, cell, any_value(seed) AS seed, any_value(token_family) AS token_family,
         any_value(model_version) AS model_version, any_value(task_version) AS task_version,
         any_value(codec_version) AS codec_version, any_value(augmentation_version) AS augmentation_version,
-        max(created_at) AS newest, count(*) AS n, count(*) FILTER (status = 'error') AS errors,
-        count({_correct("keyed")})::DOUBLE AS judged, (count(*) FILTER ({_correct("keyed")}))::DOUBLE AS k,
+        max(created_at) AS newest, count(*) AS n, count_if(status = 'error')::BIGINT AS errors,
+        count({_correct("keyed")})::DOUBLE AS judged, count_if({_correct("keyed")})::DOUBLE AS k,
         count(score) AS n_scored, avg(score) AS mean_score, sum(score) AS sum_score, stddev_samp(score) AS sd_score,
         min(score) AS least_score, max(score) AS most_score,
         avg(reference_tokens) AS reference_tokens, avg(carrier_tokens) AS carrier_tokens, avg(encoded_tokens) AS encoded_tokens,
@@ -202,10 +202,10 @@ cells AS (
         sum(reference_tokens) FILTER (encoded_tokens IS NOT NULL) / nullif(sum(encoded_tokens), 0) AS encoded_ratio,
         sum(text_prompt_tokens) FILTER (formula_prompt_tokens IS NOT NULL) / nullif(sum(formula_prompt_tokens), 0) AS prompt_ratio,
         sum(context_bytes) FILTER (payload_bytes IS NOT NULL) / nullif(sum(payload_bytes), 0) AS text_compression,
-        count(*) FILTER (token_flag IS NOT NULL) AS n_flagged, avg(n_pages) AS n_pages,
+        count(token_flag) AS n_flagged, avg(n_pages) AS n_pages,
         avg(channel_ok::INTEGER) AS channel_ok, avg(channel_correct::INTEGER) AS channel_correct, avg(channel_cer) AS channel_cer,
         max(training_overlap) AS training_overlap, avg(cost_usd) AS cost_usd, {seconds}
-    FROM keyed GROUP BY {labels}, variant, cell
+    FROM keyed GROUP BY cell, variant, {labels}
 ),
 ranked AS (
     SELECT *, row_number() OVER release = 1 AS is_newest, sum(n) OVER (PARTITION BY {labels}, variant) - n AS n_superseded

@@ -7,7 +7,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
+from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import FixedLocator, PercentFormatter
 
 from ctxbench.store import Store
@@ -16,6 +16,7 @@ from ctxbench_report.style import count_range, panels, short
 
 Bars = Sequence[tuple[Cell, dict[str, float]]]
 MOST_BARS = 400
+HEIGHT = 0.78
 
 FATES: dict[str, tuple[str, str, str]] = {
     "correct": ("right", "#0072B2", ""),
@@ -64,7 +65,7 @@ def _bars(store: Store, found: Bars, kinds: Mapping[str, tuple[str, str, str]], 
     lines = sorted({(c.codec, c.augmentation) for c, _ in found}, key=lambda key: (order.index(key[0]), strengths.index(key[1])))
     heading = f"{title}\nn = {count_range([cell.n for cell, _ in found])} trials a bar; {note}{left_out(cell for cell, _ in found)}"
     names = [f"{task}, {bucket:,} tokens" for task, bucket in groups]
-    figure, axes = panels(names, readers, heading, (3.1, max(1.5, 0.19 * len(lines) + 0.4)), sharex=True, sharey=True)
+    figure, axes = panels(names, readers, heading, (3.1, max(1.5, 0.19 * len(lines) + 0.4)), same_axes=True)
     for i, group in enumerate(groups):
         for j, reader in enumerate(readers):
             inside = {(c.codec, c.augmentation): (c, parts) for c, parts in found if (c.task, c.bucket) == group and c.model == reader}
@@ -84,9 +85,10 @@ def _panel(axes: Axes, bars: Sequence[tuple[Cell, dict[str, float]] | None], kin
     left = [0.0] * len(bars)
     for kind, (_, colour, hatch) in kinds.items():
         widths = {y: bar[1][kind] for y, bar in enumerate(bars) if bar is not None and bar[1].get(kind)}
-        style: dict[str, Any] = {"height": 0.78, "color": colour, "hatch": hatch, "edgecolor": "white", "linewidth": 0}
-        for patch in axes.barh(list(widths), list(widths.values()), left=[left[y] for y in widths], **style) if widths else ():
-            patch.set_in_layout(False)
+        style: dict[str, Any] = {"facecolor": colour, "hatch": hatch, "edgecolor": "white", "linewidth": 0}
+        for y, width in widths.items():
+            # barh would ask each bar for its limits, which are known.
+            axes.add_artist(Rectangle((left[y], y - HEIGHT / 2), width, HEIGHT, **style)).set_in_layout(False)
         for y, width in widths.items():
             left[y] += width
     bounds = {y: wilson(bar[0].correct, bar[0].n) for y, bar in enumerate(bars) if bar is not None}
@@ -102,7 +104,7 @@ def _panel(axes: Axes, bars: Sequence[tuple[Cell, dict[str, float]] | None], kin
 
 def _name_bars(axes: Axes, lines: Sequence[tuple[str, str]], labelled: bool) -> None:
     """Augmentations as ticks, each codec named once, before its first bar; a line between codecs."""
-    axes.set_yticks(range(len(lines)), _bar_names(lines))
+    axes.set_yticks(range(len(lines)) if labelled else (), _bar_names(lines) if labelled else ())
     axes.tick_params(axis="y", length=0, labelsize=7.5, labelleft=labelled)
     for y in range(1, len(lines)):
         if _first(lines, y):

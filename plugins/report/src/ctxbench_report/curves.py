@@ -72,7 +72,7 @@ def _over_cost(
     lengths = ", ".join(f"{bucket:,}" for bucket in buckets)
     growing = f"; along a line the context grows: {lengths} tokens" if len(buckets) > 1 else f"; contexts of {lengths} tokens"
     note = f"n = {count_range([cell.n for cell in found])} trials a point; {INTERVALS}{growing}{note}{left_out(found)}"
-    figure, axes = panels([f"{model}, {task}" for model, task in rows], columns, f"{title}\n{note}", (3.0, 2.2), sharex=True, sharey=True)
+    figure, axes = panels([f"{model}, {task}" for model, task in rows], columns, f"{title}\n{note}", (3.0, 2.2), same_axes=True)
     look = Look(codecs(store))
     for i, row in enumerate(rows):
         for j, level in enumerate(columns):
@@ -103,7 +103,7 @@ def robustness(store: Store, filters: Filters) -> Figure:
         f"context lengths {', '.join(f'{b:,}' for b in lengths)} together" if len(lengths) > 1 else f"contexts of {lengths[0]:,} tokens"
     )
     note = f"n = {count_range(counts)} trials a point, {together}; {INTERVALS}{left_out(found)}"
-    figure, axes = panels(readers, tasks, f"Accuracy under augmentation\n{note}", size, sharex=True, sharey=True)
+    figure, axes = panels(readers, tasks, f"Accuracy under augmentation\n{note}", size, same_axes=True)
     for i, reader in enumerate(readers):
         for j, task in enumerate(tasks):
             for place, codec in enumerate(shown):
@@ -136,7 +136,7 @@ def frontier(store: Store, filters: Filters) -> Figure:
     names = [f"{model}, {task}, {bucket:,} tokens" for model, task, bucket in rows]
     note = f"n = {count_range([c.n for c in found])} trials a point; {INTERVALS}; hollow: a cheaper cell is shown to be at most 5"
     note += f" points worse; grey dash: what the codec's own decoder answers{left_out(found)}"
-    figure, axes = panels(names, columns, f"Frontier: what is worth its tokens\n{note}", (3.0, 2.2), sharex=True, sharey=True)
+    figure, axes = panels(names, columns, f"Frontier: what is worth its tokens\n{note}", (3.0, 2.2), same_axes=True)
     look = Look(codecs(store))
     for i, row in enumerate(rows):
         for j, level in enumerate(columns):

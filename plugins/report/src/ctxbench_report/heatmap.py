@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
@@ -57,12 +58,16 @@ def depth_length(store: Store, filters: Filters) -> Figure:
         for j, codec in enumerate(columns):
             values = [[squares.get((row, codec, bucket, band)) for bucket in buckets] for band in bands]
             image = _squares(axes[i][j], values, numbered)
-            axes[i][j].set_xticks(range(len(buckets)), [f"{bucket:,}" for bucket in buckets] if i == len(rows) - 1 else [""] * len(buckets))
-            axes[i][j].set_yticks(range(len(bands)), [_name(band) for band in bands] if j == 0 else [""] * len(bands))
+            _ticks(axes[i][j].xaxis, [f"{bucket:,}" for bucket in buckets] if i == len(rows) - 1 else [])
+            _ticks(axes[i][j].yaxis, [_name(band) for band in bands] if j == 0 else [])
     if not numbered:
         figure.colorbar(image, ax=[panel for row in axes for panel in row], location="bottom", label="accuracy (%)", aspect=50, pad=0.02)
     axis_labels(axes, "context length (tokens)", "needle depth (%)")
     return figure
+
+
+def _ticks(axis: Axis, names: list[str]) -> None:
+    axis.set_ticks(range(len(names)), names)
 
 
 def _widths(squares: Squares) -> str:

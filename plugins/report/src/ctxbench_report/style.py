@@ -88,9 +88,13 @@ def settings() -> Iterator[None]:
 
 
 def panels(
-    rows: Sequence[str], columns: Sequence[str], title: str, size: tuple[float, float], **share: Any
+    rows: Sequence[str], columns: Sequence[str], title: str, size: tuple[float, float], *, same_axes: bool = False, **share: Any
 ) -> tuple[Figure, list[list[Axes]]]:
     """A figure of panels with a heading over each column and a label at the right of each row; ``size`` of a panel in inches.
+
+    Args:
+        same_axes: all panels get the same limits and ticks, so that the outer ones alone need numbers at them. Matplotlib's own
+            ``sharex`` and ``sharey`` do as much in a time that grows with the square of the number of panels.
 
     Raises:
         TooManyPanels: there would be too many to read.
@@ -100,6 +104,11 @@ def panels(
     width, height = max(size[0] * len(columns) + 0.7, 5.2), size[1] * len(rows) + 1.5
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.subplots(len(rows), len(columns), squeeze=False, **share)
+    if same_axes:
+        for panel in (panel for row in axes[:-1] for panel in row):
+            panel.tick_params(axis="x", labelbottom=False)
+        for panel in (panel for row in axes for panel in row[1:]):
+            panel.tick_params(axis="y", labelleft=False)
     for column, heading in enumerate(columns):
         axes[0][column].set_title(wrapped(short(heading), int(size[0] * 12)))
     for row, label in enumerate(rows):
