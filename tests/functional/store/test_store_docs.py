@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.cookbook import answer, make_store, questions
+from ctxbench.store import views
 from ctxbench.store.views import CELL
 
 DOCUMENT = (Path(__file__).parents[3] / "docs" / "store.md").read_text("utf-8")
@@ -40,17 +41,17 @@ def test_every_column_of_a_table(store, table):
     assert list(documented) == list(actual)
 
 
-@pytest.mark.parametrize("view", ["results", "summary", "ratios", "frontier", "attribution", "errors"])
+@pytest.mark.parametrize("view", views.NAMES)
 def test_every_column_of_a_view(store, view):
     """Each is named in the view's section; ``results`` refers to the columns of ``trials``."""
     text = section("View", view)
     known = set(in_tables(section("Table", "trials"))) if view == "results" else set()
     named = set(re.findall(r"`(\w+)`", text)) | known
-    if view in ("ratios", "frontier", "attribution"):
+    if view in ("ratios", "frontier", "attribution", "trust", "prior_gap", "costs"):
         named |= set(CELL)  # "the cell's columns"
     columns = {name for name, *_ in store.query(f"DESCRIBE {view}").rows}
     assert columns <= named
-    if view in ("summary", "ratios", "attribution"):
+    if view in ("summary", "ratios", "attribution", "trust", "prior_gap", "costs"):
         assert set(in_tables(text)) <= columns
 
 

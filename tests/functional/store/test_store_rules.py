@@ -47,6 +47,24 @@ def test_views_have_their_columns(store):
         "attribution": [
             *(*CELL, "variant", "n", "correct", "in_spite_of_channel", "lost_in_channel", "lost_in_reader", "unknown", "errors"),
         ],
+        "trust": [
+            *(*CELL, "variant", "n", "correct", "abstained", "confabulated", "unparsable", "looping", "truncated", "errors", "unknown"),
+            *(name for kind in ("present", "absent") for name in (f"n_{kind}", f"{kind}_accuracy", f"{kind}_low", f"{kind}_high")),
+            *("n_identifiers", "identifier_precision", "identifier_low", "identifier_high", "cell"),
+        ],
+        "prior_gap": [
+            *("model", "adapter", "bucket", "language", "codec", "augmentation"),
+            *(
+                f"{side}_{name}"
+                for name in ("task", "payload", "n", "accuracy", "accuracy_low", "accuracy_high", "score", "carrier_tokens", "variant")
+                for side in ("natural", "random")
+            ),
+            *("gap", "gap_low", "gap_high", "natural_cell", "random_cell"),
+        ],
+        "costs": [
+            *(*CELL, "variant", "n", "n_timed", "n_batches", "read_seconds", "read_seconds_low", "read_seconds_high"),
+            *("n_priced", "cost_usd", "cost_usd_low", "cost_usd_high", "cell"),
+        ],
         "errors": [
             *("n", "error_stage", "error_type", "error_message", "models", "tasks", "codecs", "augmentations", "last_at", "example"),
         ],

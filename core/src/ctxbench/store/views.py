@@ -17,7 +17,7 @@ Z = 1.959963984540054
 CELL = ("model", "adapter", "task", "bucket", "language", "codec", "augmentation")
 """What makes a cell of an experiment. ``adapter`` and ``language`` may be NULL, which groups like any value."""
 
-NAMES = ("results", "summary", "ratios", "frontier", "attribution", "errors")
+NAMES = ("results", "summary", "ratios", "frontier", "attribution", "trust", "prior_gap", "costs", "errors")
 
 _RUN_COLUMNS = (
     "name",
@@ -92,12 +92,17 @@ def score_columns(pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str
 
 def definitions(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     """SQL of every view, in an order in which they can be made."""
+    from ctxbench.store import trust
+
     return {
         "results": _results(score_columns(pairs)),
         "summary": _summary(),
         "ratios": _ratios(),
         "frontier": _frontier(),
         "attribution": _attribution(),
+        "trust": trust.trust(),
+        "prior_gap": trust.prior_gap(),
+        "costs": trust.costs(),
         "errors": _errors(),
     }
 
