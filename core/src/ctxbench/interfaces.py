@@ -95,6 +95,14 @@ class Codec(Component, abc.ABC):
         """Sizes (width, height) in pixels of the pages that :meth:`encode` would make; override it if that is cheaper to know."""
         return [page.size for page in self.encode(text).pages]
 
+    def places(self, text: str) -> list[tuple[int, float, float] | None] | None:
+        """Where each character of ``text`` stands, for maps of errors: its page, from 0, and its middle as shares of the page's width and
+        height, from the top left; ``None`` for one that leaves no ink.
+
+        ``None`` in place of the list, as here, if a character has no place of its own: it is compressed, or spread over a page.
+        """
+        return None
+
     def hint(self, language: str) -> str:
         """One sentence, put in front of the question, that tells a reader what the carrier is. ``language`` is ``en`` or ``zh``."""
         if language == "zh":

@@ -219,7 +219,7 @@ def test_errors_are_samples_too(tmp_path):
 def test_plots_that_cannot_be_drawn_are_named_with_the_reason(tmp_path, all_plots):
     """Nothing is dropped in silence; a plot of too many panels is drawn for single models and tasks instead."""
     made = ctxbench_report.report(make_store(tmp_path / "s.duckdb", [make_trial(1)]), tmp_path / "r.html")
-    assert [kind for kind, _ in made.undrawn] == ["depth-length"]
+    assert [kind for kind, _ in made.undrawn] == ["depth-length", "prior-gap", "trust", "confusions", "page-position"]
     assert "depth-length: 1 trial a square" in " ".join("".join(read(made).words).split())
 
 

@@ -60,6 +60,15 @@ class HalfResolution(Codec):
         """Sizes of the pages, without drawing them."""
         return [self._canvas(*size) for size in self.printer.page_sizes(text)]
 
+    def places(self, text: str) -> list[tuple[int, float, float] | None] | None:
+        """Those of ``render``, on pages that are filled up on the right and below."""
+        whole = self.printer.places(text)
+        if whole is None:
+            return None
+        sizes = self.printer.page_sizes(text)
+        shares = [(self._scaled(w) / self._canvas(w, h)[0], self._scaled(h) / self._canvas(w, h)[1]) for w, h in sizes]
+        return [None if place is None else (place[0], place[1] * shares[place[0]][0], place[2] * shares[place[0]][1]) for place in whole]
+
     def decode(self, carrier: Carrier) -> str:
         """What ``render``'s reader makes of the pages, enlarged again.
 

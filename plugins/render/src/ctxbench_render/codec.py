@@ -141,6 +141,23 @@ class RenderCodec(Codec):
         width = self._fitted_width(pages)
         return [(width, self.height(len(page))) for page in pages]
 
+    def places(self, text: str) -> list[tuple[int, float, float] | None] | None:
+        """See :meth:`ctxbench.Codec.places`; ``None`` for a text that is not drawn character by character as it is."""
+        if "\r" in text or (self.undrawable == "escape" and self.glyphs.missing(text)):
+            return None
+        pages = self._pages(text)
+        width = self._fitted_width(pages)
+        found: list[tuple[int, float, float] | None] = []
+        for number, page in enumerate(pages):
+            height = self.height(len(page))
+            for row, line in enumerate(page):
+                y = (self.margin + (row + 0.5) * self.pitch) / height
+                for cell, cluster in line.clusters:
+                    x = (self.margin + (cell + cells(cluster) / 2) * self.cell) / width
+                    found += [None if cluster.isspace() else (number, x, y)] * len(cluster)
+                found += [] if line.continued else [None]  # the newline
+        return found[: len(text)]
+
     def decode(self, carrier: Carrier) -> str:
         """What is read on the pages; see :mod:`ctxbench_render.reader`.
 

@@ -102,6 +102,10 @@ class FittedCodec(Codec):
         """Sizes of the pages, without drawing them."""
         return self.fit(text).codec.page_sizes(text)
 
+    def places(self, text: str) -> list[tuple[int, float, float] | None] | None:
+        """See :meth:`RenderCodec.places`."""
+        return self.fit(text).codec.places(text)
+
     def decode(self, carrier: Carrier) -> str:
         """What is read on the pages with the type that fits them, which the pixels tell.
 

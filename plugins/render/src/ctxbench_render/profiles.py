@@ -77,6 +77,10 @@ class Pxpipe(RenderCodec):
         """Sizes of the pages, without drawing them."""
         return super().page_sizes(self._flowing(text))
 
+    def places(self, text: str) -> list[tuple[int, float, float] | None] | None:
+        """See :meth:`RenderCodec.places`."""
+        return None if "\r" in text else super().places(self._flowing(text))
+
     def decode(self, carrier: Carrier) -> str:
         """See :meth:`RenderCodec.decode`."""
         if not self.reflow:

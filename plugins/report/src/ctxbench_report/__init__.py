@@ -13,15 +13,18 @@ if TYPE_CHECKING:
 
     from ctxbench.store import Store
     from ctxbench_report.building import Report
+    from ctxbench_report.characters import Confusion
     from ctxbench_report.data import Filters
+    from ctxbench_report.positions import PageErrors
 
 
 @ctxbench.hookimpl
 def ctxbench_commands(cli: Any) -> None:
-    from ctxbench_report import command, report_command
+    from ctxbench_report import characters_command, command, report_command
 
     cli.add_command(command.command)
     cli.add_command(report_command.command)
+    cli.add_command(characters_command.command)
 
 
 def plot(store: Store | Path | str, kind: str, path: Path | str, *, filters: Filters | None = None) -> Path:
@@ -29,7 +32,8 @@ def plot(store: Store | Path | str, kind: str, path: Path | str, *, filters: Fil
 
     Args:
         store: an open :class:`ctxbench.Store`, or the path of one, which is then opened read-only.
-        kind: ``cost-accuracy``, ``ratio-accuracy``, ``robustness``, ``frontier``, ``attribution``, ``outcomes`` or ``depth-length``.
+        kind: ``cost-accuracy``, ``ratio-accuracy``, ``robustness``, ``frontier``, ``attribution``, ``outcomes``, ``depth-length``,
+            ``prior-gap``, ``trust``, ``confusions``, ``page-position`` or ``costs``.
         path: the file to write; an existing one is replaced.
         filters: which trials to draw; all if ``None``.
 
@@ -92,4 +96,30 @@ def report(
     return write_report(store, Path(path), filters or Filters(), title=title, most_samples=samples, embed_mb=embed_mb, logs=logs)
 
 
-__all__ = ["figure", "plot", "report"]
+def confusions(store: Store | Path | str, *, filters: Filters | None = None) -> list[Confusion]:
+    """Which characters were said in place of which, for each reader and codec, the most frequent first; errors as of :func:`plot`."""
+    from ctxbench.store import Store
+    from ctxbench_report.characters import confusions as count
+    from ctxbench_report.data import Filters, check
+
+    if not isinstance(store, Store):
+        with Store.open_read_only(store) as opened:
+            return confusions(opened, filters=filters)
+    check(store, filters or Filters())
+    return count(store, filters or Filters())
+
+
+def page_errors(store: Store | Path | str, *, filters: Filters | None = None) -> PageErrors:
+    """How often characters came back wrong by where on the page they stood; errors are those of :func:`plot`."""
+    from ctxbench.store import Store
+    from ctxbench_report.data import Filters, check
+    from ctxbench_report.positions import page_errors as count
+
+    if not isinstance(store, Store):
+        with Store.open_read_only(store) as opened:
+            return page_errors(opened, filters=filters)
+    check(store, filters or Filters())
+    return count(store, filters or Filters())
+
+
+__all__ = ["confusions", "figure", "page_errors", "plot", "report"]

@@ -70,7 +70,7 @@ def _bars(store: Store, found: Bars, kinds: Mapping[str, tuple[str, str, str]], 
         for j, reader in enumerate(readers):
             inside = {(c.codec, c.augmentation): (c, parts) for c, parts in found if (c.task, c.bucket) == group and c.model == reader}
             _panel(axes[i][j], [inside.get(line) for line in lines], kinds)
-            _name_bars(axes[i][j], lines, j == 0)
+            name_lines(axes[i][j], lines, j == 0)
     for panel in axes[-1]:
         panel.set_xlabel("share of trials")
     used = [kind for kind in kinds if any(parts.get(kind) for _, parts in found)]
@@ -102,7 +102,7 @@ def _panel(axes: Axes, bars: Sequence[tuple[Cell, dict[str, float]] | None], kin
     axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
 
 
-def _name_bars(axes: Axes, lines: Sequence[tuple[str, str]], labelled: bool) -> None:
+def name_lines(axes: Axes, lines: Sequence[tuple[str, str]], labelled: bool) -> None:
     """Augmentations as ticks, each codec named once, before its first bar; a line between codecs."""
     axes.set_yticks(range(len(lines)) if labelled else (), _bar_names(lines) if labelled else ())
     axes.tick_params(axis="y", length=0, labelsize=7.5, labelleft=labelled)

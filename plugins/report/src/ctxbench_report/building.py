@@ -21,7 +21,7 @@ from ctxbench_report.page import render
 from ctxbench_report.plots import KINDS
 from ctxbench_report.style import TooManyPanels, file_bytes, settings, write_whole
 
-MOST_PLOTS = 12
+MOST_PLOTS = 16
 MOST_SPLITS = 2
 """Figures of single models and tasks that are drawn in place of one that would have too many panels."""
 
@@ -39,6 +39,15 @@ CAPTIONS = {
     " the reader, although the decoder could.",
     "outcomes": "In what way trials ended.",
     "depth-length": "Accuracy by where the needle stands in the context and how long the context is.",
+    "prior-gap": "How much is guessing: the same reader and codec on content that language gives away and on content that must be read. A"
+    " wide gap says that the first is no measure of reading.",
+    "trust": "Whether a reader says so when the answer is not in the context, and whether the numbers and codes that it asserts are right"
+    " to the character.",
+    "confusions": "Which characters were said in place of which, in answers that are like what was expected. Beside an expected character"
+    " stands how often it was asked for; none is a character that is missing, or one too many.",
+    "page-position": "Where on the page the characters stood that came back wrong: of answers that were to be the whole context, and of"
+    " codecs that can say where each character is drawn.",
+    "costs": "Mean seconds of reading and, where prices are known, US dollars of a trial.",
     "learning-curve": "Loss over the steps of training.",
 }
 """What a person who was not there needs to know to read each plot."""

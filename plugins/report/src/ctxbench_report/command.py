@@ -8,7 +8,10 @@ import click
 
 from ctxbench_report.options import filter_options
 
-KIND_NAMES = ("cost-accuracy", "ratio-accuracy", "robustness", "frontier", "attribution", "outcomes", "depth-length")
+KIND_NAMES = (
+    *("cost-accuracy", "ratio-accuracy", "robustness", "frontier", "attribution", "outcomes", "depth-length"),
+    *("prior-gap", "trust", "confusions", "page-position", "costs"),
+)
 LEARNING = "learning-curve"
 FORMATS = ("png", "svg", "pdf")
 
@@ -47,8 +50,10 @@ def command(
     """Draw stored results, and print the path of every file written.
 
     KIND is cost-accuracy, ratio-accuracy, robustness (accuracy over augmentation levels), frontier (what no cheaper cell beats),
-    attribution (lost in the pixels or by the reader), outcomes (how trials ended) or depth-length (the needle's depth by the context's
-    length); without one, every plot that the store has rows for. learning-curve draws training logs, named with --log.
+    attribution (lost in the pixels or by the reader), outcomes (how trials ended), depth-length (the needle's depth by the context's
+    length), prior-gap (what can be guessed against what must be read), trust (questions without an answer, exact identifiers), confusions
+    (characters taken for others), page-position (where on the page characters were lost) or costs (seconds and dollars a trial); without
+    one, every plot that the store has rows for. learning-curve draws training logs, named with --log.
     """
     from ctxbench.store import Store
     from ctxbench_report.data import Filters, NothingToPlot, check

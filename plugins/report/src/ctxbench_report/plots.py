@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from ctxbench import UsageError
 from ctxbench.store import Store
-from ctxbench_report import bars, curves, heatmap, learning
+from ctxbench_report import bars, characters, curves, dots, heatmap, learning, positions
 from ctxbench_report.data import Filters, check
 from ctxbench_report.style import save, settings
 
@@ -21,6 +21,11 @@ KINDS: dict[str, Callable[[Store, Filters], Figure]] = {
     "attribution": bars.attribution,
     "outcomes": bars.outcome_shares,
     "depth-length": heatmap.depth_length,
+    "prior-gap": dots.prior_gap,
+    "trust": dots.trust,
+    "confusions": characters.confusion_matrix,
+    "page-position": positions.page_position,
+    "costs": dots.costs,
 }
 
 FORMATS = ("png", "svg", "pdf")

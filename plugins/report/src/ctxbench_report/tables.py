@@ -30,10 +30,15 @@ CELL_COLUMNS: tuple[tuple[str, str, str], ...] = (
     ("carrier_tokens", "tokens", "tokens"),
     ("compression_ratio", "ratio", "value"),
     ("channel_correct", "channel", "share"),
-    ("read_seconds", "read, s", "seconds"),
+    ("read_seconds", "read, s", "amount"),
+    ("cost_usd", "US dollars", "amount"),
     ("remark", "remarks", "text"),
 )
-"""Name, heading and kind of the columns of the table of cells. A ``share`` or ``value`` is a list of a figure and its interval's bounds."""
+"""Name, heading and kind of the columns of the table of cells. A ``share``, ``value`` or ``amount`` is a list of a
+figure and its interval's bounds."""
+
+
+_COST_BOUNDS = ("read_seconds_low", "read_seconds_high", "cost_usd_low", "cost_usd_high")
 
 
 @attrs.frozen
@@ -53,6 +58,7 @@ def cells_table(store: Store, filters: Filters) -> Cells:
     if has_bounds := sum(row["n"] for row in found) <= MOST_BOOTSTRAPPED:
         for told in store.query(f"SELECT {', '.join(KEYS)}, compression_ratio_low, compression_ratio_high FROM ratios").rows:
             bounds[told[:-2]] = told[-2:]
+    taken = {row[0]: row[1:] for row in store.query(f"SELECT cell, {', '.join(_COST_BOUNDS)} FROM costs").rows}
     rows: list[list[Any]] = []
     places: dict[str, int] = {}
     for row in found[:MOST_CELLS]:
@@ -60,6 +66,8 @@ def cells_table(store: Store, filters: Filters) -> Cells:
         values["accuracy"] = _bounded(row["accuracy"], row["accuracy_low"], row["accuracy_high"])
         values["score"] = _bounded(row["score"], row["score_low"], row["score_high"])
         values["compression_ratio"] = _bounded(row["compression_ratio"], *bounds.get(tuple(row[name] for name in KEYS), (None, None)))
+        values["read_seconds"] = _bounded(row["read_seconds"], *taken[row["cell"]][:2])
+        values["cost_usd"] = _bounded(row["cost_usd"], *taken[row["cell"]][2:])
         if row["n_channel"]:
             values["channel_correct"] = _bounded(row["channel_correct"], *wilson(row["channel_answers"], row["n_channel"]))
         places[row["cell"]] = len(rows)

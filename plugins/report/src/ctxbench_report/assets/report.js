@@ -20,6 +20,7 @@
 
   const none = (value) => value === null || value === undefined;
   const digits = (value) => none(value) ? "–" : Math.abs(value) >= 100 ? Math.round(value).toLocaleString("en") : Number(value.toPrecision(3)).toString();
+  const amount = (value) => (!none(value) && value > 0 && value < 0.001 ? value.toExponential(1) : digits(value));
   const percent = (value) => (none(value) ? "–" : `${Math.round(100 * value)} %`);
   const whole = (value) => (none(value) ? "–" : value.toLocaleString("en", { maximumFractionDigits: value < 10 ? 1 : 0 }));
   const decimals = (value) => (none(value) ? "–" : value.toFixed(2));
@@ -31,7 +32,7 @@
     text: { className: "wide minor" },
     count: { className: "dt-right", show: whole },
     tokens: { className: "dt-right", show: whole },
-    seconds: { className: "dt-right minor", show: digits },
+    amount: { className: "dt-right minor", two: bounded(amount, amount) },
     share: { className: "dt-right", two: bounded(percent, (x) => Math.round(100 * x)) },
     value: { className: "dt-right minor", two: bounded(decimals, decimals) },
   };
@@ -78,7 +79,7 @@
   // ---- cells
   const cellColumns = data.cells.columns.map(column);
   const cellPlace = Object.fromEntries(data.cells.columns.map(([name], place) => [name, place]));
-  for (const name of ["errors", "remark"]) cellColumns[cellPlace[name]].visible = data.cells.rows.some((row) => row[cellPlace[name]]);
+  for (const name of ["errors", "cost_usd", "remark"]) cellColumns[cellPlace[name]].visible = data.cells.rows.some((row) => row[cellPlace[name]]);
   const cells = new DataTable("#cells-table", { ...shared, data: data.cells.rows, columns: cellColumns, order: [] });
   controls("cells-controls", cells, ["model", "task", "bucket", "codec", "augmentation"]);
 
