@@ -131,7 +131,11 @@ def _(mo, store):
 @app.cell
 def _(mo):
     mo.md(
-        """## 4. Draw it, and hand it on\n\nA figure is matplotlib's; the report is one HTML file with all plots and every sample to look at."""
+        """
+        ## 4. Draw it, and hand it on
+
+        A figure is matplotlib's; the report is one HTML file with all plots and every sample to look at.
+        """
     )
 
 

@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 from scipy.stats import binomtest
+from statsmodels.stats.proportion import proportion_confint
 
 from ctxbench import UsageError
 from ctxbench_stats.planning import plan_power
@@ -21,7 +22,11 @@ from ctxbench_stats.resampling import bootstrap, clustered_mean, codes_of, permu
     [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0000, 0.1611), (1, 29, 0.0061, 0.1718)],
 )
 def test_wilson(successes, n, low, high):
-    """R. G. Newcombe, Two-sided confidence intervals for the single proportion, Statistics in Medicine 17 (1998), 857-872, table I."""
+    """Examples of R. G. Newcombe, Two-sided confidence intervals for the single proportion, Statistics in Medicine 17 (1998), 857-872; each
+    bound solves (k/n - p)^2 = z^2 p (1 - p) / n."""
+    for p in (low, high):
+        spread = 1.959963984540054**2 * p * (1 - p) / n
+        assert (successes / n - p) ** 2 == pytest.approx(spread, abs=1e-4 * max(0.01, abs(successes / n - p)))
     assert wilson(successes, n) == pytest.approx((low, high), abs=5e-5)
     assert wilson(float(successes), float(n)) == pytest.approx((low, high), abs=5e-5)  # sums of scores take another way
 
@@ -31,21 +36,34 @@ def test_wilson_of_nothing_says_nothing():
     assert wilson(0, 0) == (0.0, 1.0)
 
 
+def by_the_formula(pairs):
+    """Method 10 of R. G. Newcombe, Statistics in Medicine 17 (1998), 2635-2650, written out: e, f, g and h are the cells."""
+    e, f, g, h = pairs.both, pairs.only_a, pairs.only_b, pairs.neither
+    n, first, second = pairs.n, (e + f) / pairs.n, (e + g) / pairs.n
+    (l1, u1), (l2, u2) = (proportion_confint(k, n, method="wilson") for k in (e + f, e + g))
+    product, cross = (e + f) * (g + h) * (e + g) * (f + h), e * h - f * g
+    phi = (cross - n / 2 if cross > n / 2 else min(cross, 0)) / math.sqrt(product) if product else 0
+    below = math.sqrt((first - l1) ** 2 - 2 * phi * (first - l1) * (u2 - second) + (u2 - second) ** 2)
+    above = math.sqrt((second - l2) ** 2 - 2 * phi * (second - l2) * (u1 - first) + (u1 - first) ** 2)
+    return first - second - below, first - second + above
+
+
 @pytest.mark.parametrize(
     ("pairs", "low", "high"),
     [
         # Airway hyper-responsiveness before and after transplantation (Bentur et al. 2009), in M. W. Fagerland, S. Lydersen and P. Laake,
         # Recommended tests and confidence intervals for paired binomial proportions, Statistics in Medicine 33 (2014), 2850-2875.
         (Pairs(1, 1, 7, 12), -0.507, -0.026),
-        # R. G. Newcombe, Statistics in Medicine 17 (1998), 2635-2650, method 10.
+        # Hardly a pair that both get wrong: a negative correlation, which is taken as it is.
         (Pairs(36, 12, 2, 0), 0.0569, 0.3404),
-        # D. G. Altman et al., Statistics with Confidence (2000), table 6.2.
+        # Thallium stress tests of D. G. Altman et al., Statistics with Confidence (2000), as the R package epiR works them out.
         (Pairs(14, 5, 0, 22), 0.011, 0.226),
     ],
 )
 def test_paired_interval(pairs, low, high):
     """Newcombe's square-and-add interval: one that forgets the correlation is wider, one with the sides exchanged has other bounds."""
     digits = 4 if abs(low - 0.0569) < 1e-9 else 3
+    assert by_the_formula(pairs) == pytest.approx(paired_interval(pairs), abs=1e-12)
     assert tuple(round(bound, digits) for bound in paired_interval(pairs)) == (low, high)
 
 
@@ -69,7 +87,7 @@ def test_uncorrelated_errors_are_the_widest():
     [
         # M. W. Fagerland, S. Lydersen and P. Laake, BMC Medical Research Methodology 13 (2013), 91: exact conditional test.
         (Pairs(1, 1, 7, 12), 0.070),
-        # P. Armitage and G. Berry, Statistical Methods in Medical Research (1994), page 127: two media for cultures.
+        # Two media for cultures: P. Armitage and G. Berry (1994), page 127, as in the help of StatsDirect.
         (Pairs(20, 12, 2, 16), 0.013),
         (Pairs(10, 0, 0, 10), 1.0),
     ],
@@ -77,6 +95,9 @@ def test_uncorrelated_errors_are_the_widest():
 def test_mcnemar(pairs, p):
     """The exact two-sided test depends on the pairs that differ alone."""
     assert round(mcnemar(pairs), 3) == p
+    few, discordant = min(pairs.only_a, pairs.only_b), pairs.only_a + pairs.only_b
+    tail = sum(math.comb(discordant, k) for k in range(few + 1)) / 2**discordant
+    assert mcnemar(pairs) == pytest.approx(min(1, 2 * tail))
     assert mcnemar(pairs) == mcnemar(Pairs(99, pairs.only_a, pairs.only_b, 0))
 
 
@@ -88,7 +109,7 @@ def test_pairs_are_counted():
 
 
 def test_holm():
-    """The worked example of 'Holm-Bonferroni method', Wikipedia: of four hypotheses the first and the last are rejected at 5 %."""
+    """By hand: sorted, 0.005 x 4, 0.01 x 3, 0.03 x 2 and 0.04 x 1, none below the one before; the first and the last stay below 5 %."""
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([]) == []
 
@@ -98,7 +119,7 @@ SPATIAL = [48, 36, 20, 29, 42, 42, 20, 42, 22, 41, 45, 14, 6, 0, 33, 28, 34, 4, 
 
 
 def test_bca():
-    """Their section 14.2: the variance is 171.5, its 90 % BCa interval (115.8, 259.6), where plain percentiles give (100.8, 233.9)."""
+    """Their table 14.2: the variance is 171.5, its 90 % BCa interval (115.8, 259.6), where plain percentiles give (100.8, 233.9)."""
     a = np.array(SPATIAL, dtype=float)
     found = bootstrap([np.ones_like(a), a, a * a], lambda n, s, ss: ss / n - (s / n) ** 2, level=0.9)
     assert a.var() == pytest.approx(171.5, abs=0.05)
@@ -144,8 +165,10 @@ def test_clusters_are_added_up():
 
 def test_permutation_of_all_signs():
     """C. Darwin's 15 pairs of maize in R. A. Fisher, The Design of Experiments (1935), section 21: of 32,768 ways of exchanging them, 1,726
-    give a difference as large in either direction, 5.267 %; here drawn at random."""
+    give a difference as large in either direction, 5.267 %: all of them are counted here, and then drawn at random."""
     darwin = np.array([49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48], dtype=float)
+    ways = np.array(list(itertools.product((1, -1), repeat=15))) @ darwin
+    assert (np.abs(ways) >= darwin.sum()).sum() == 1726
     p = permutation(darwin, np.zeros(15), lambda s, t: s - t)
     assert p == pytest.approx(0.05267, abs=0.007)
     few = permutation(np.array([1.0, 2.0, 3.0]), np.zeros(3), lambda s, t: s - t)
@@ -154,7 +177,9 @@ def test_permutation_of_all_signs():
 
 
 def test_connor():
-    """R. J. Connor, Biometrics 43 (1987), 207-211, as worked on powerandsamplesize.com: p01 = 0.45 and p10 = 0.05 need 23 pairs."""
+    """R. J. Connor, Biometrics 43 (1987), 207-211, as worked on powerandsamplesize.com: p01 = 0.45 and p10 = 0.05 need 23 pairs; and by the
+    formula, (1.96 sqrt(0.5) + 0.8416 sqrt(0.5 - 0.16))^2 / 0.16 = 22.01."""
+    assert connor(0.4, 0.5) == pytest.approx(22.0113, abs=5e-5)
     assert math.ceil(connor(0.4, 0.5)) == 23
 
 
