@@ -3,13 +3,15 @@
 A synthetic store of an experiment with 3 readers, 2 tasks, 4 lengths, 5 codecs and 3 levels of damage (360 cells of about 278 trials),
 with questions, answers of 300 to 3,000 characters, wrong answers that differ from them, timings and pages that were not kept. The
 reference (1.0) is ``pandas.DataFrame.to_html`` of twelve columns of the view ``results`` of the same store: every trial as a row, without
-plots, filters or bounds. Seconds are of wall time and of CPU time, once each, reading the store included.
+plots, filters or bounds. Seconds are of wall time and of CPU time of all processes, once each, reading the store included; where other work
+shares the cores, CPU time over the number of cores says more than the clock.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import random
 import tempfile
 import time
@@ -123,6 +125,12 @@ def fill(path: Path, count: int) -> None:
         store.finish_run("r", "finished", {"finished": count, "errors": 0})
 
 
+def cpu_seconds() -> float:
+    """Of this process and of those that it has waited for."""
+    used = os.times()
+    return used.user + used.system + used.children_user + used.children_system
+
+
 def main() -> None:
     """Print one line for each figure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -138,9 +146,9 @@ def main() -> None:
             fill(path, options.trials)
         import ctxbench_report
 
-        start, busy = time.perf_counter(), time.process_time()
+        start, busy = time.perf_counter(), cpu_seconds()
         made = ctxbench_report.report(path, folder / "report.html", samples=options.samples)
-        seconds, cpu, size = time.perf_counter() - start, time.process_time() - busy, made.path.stat().st_size
+        seconds, cpu, size = time.perf_counter() - start, cpu_seconds() - busy, made.path.stat().st_size
         start, busy = time.perf_counter(), time.process_time()
         with Store.open_read_only(path) as store:
             store.df(f"SELECT {', '.join(SHOWN)} FROM results").to_html(folder / "pandas.html")

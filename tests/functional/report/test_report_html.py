@@ -6,6 +6,8 @@ import hashlib
 import html
 import json
 import re
+import shutil
+import sys
 from html.parser import HTMLParser
 from importlib.resources import files
 
@@ -19,7 +21,7 @@ import ctxbench_report
 from ctxbench import CtxbenchError, UsageError
 from ctxbench.store import Store
 from ctxbench_cli.main import Cli
-from ctxbench_report import building, images, plots, samples, style, tables
+from ctxbench_report import building, drawing, images, plots, samples, style, tables
 from ctxbench_report.data import Filters, NothingToPlot, wilson
 from ctxbench_report.page import LICENCES, SCRIPTS, STYLES, script_json
 
@@ -290,3 +292,17 @@ def test_bad_arguments_from_python(tmp_path):
         ctxbench_report.report(path, tmp_path / "r.html", samples=-1)
     with pytest.raises(NothingToPlot, match="no trial passes all of these filters together"):
         ctxbench_report.report(path, tmp_path / "r.html", filters=Filters(codecs=("b",), buckets=(512,)))
+
+
+@pytest.mark.parametrize("python", [sys.executable, "/nowhere/python", shutil.which("false") or "false"])
+def test_a_second_process_draws_the_same(tmp_path, monkeypatch, python):
+    """The report is the same file whether one process draws all of it, two do, or the second cannot start or fails."""
+    monkeypatch.setattr(building, "KINDS", {kind: plots.KINDS[kind] for kind in ("robustness", "outcomes", "page-position")})
+    store = make_store(tmp_path / "s.duckdb", [make_trial(i, i % 3 > 0, prediction="7319" if i % 3 else "7819") for i in range(45)])
+    alone = ctxbench_report.report(store, tmp_path / "alone.html")
+    monkeypatch.setattr(drawing, "LEAST_CELLS", 1)
+    monkeypatch.setattr(drawing, "_cores", lambda: 2)
+    monkeypatch.setattr(sys, "executable", python)
+    both = ctxbench_report.report(store, tmp_path / "both.html")
+    assert (both.plots, both.undrawn) == (alone.plots, alone.undrawn)
+    assert both.path.read_bytes() == alone.path.read_bytes()

@@ -9,6 +9,7 @@ import math
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from matplotlib.collections import PathCollection
 from report_records import make_store, make_trial
 
 import ctxbench_report
@@ -146,13 +147,22 @@ def test_no_gap_says_why(tmp_path):
         ctxbench_report.figure(gap_store(tmp_path / "t.duckdb", count=4), "prior-gap")
 
 
+def scattered(axes):
+    """Value of each point, and whether it is hollow."""
+    found = [collection for collection in axes.collections if isinstance(collection, PathCollection)]
+    return [
+        (round(float(x), 6), face.tolist()[:3] == [1, 1, 1])
+        for collection in found
+        for (x, _), face in zip(collection.get_offsets(), collection.get_facecolors(), strict=True)
+    ]
+
+
 def test_trust_draws_what_was_asked(tmp_path):
     """Six of eight say that the answer is not there; the task without such questions has no row."""
     trials = [make_trial(i, i < 6, sample_metadata={"answerable": False}) for i in range(8)] + [make_trial(20 + i) for i in range(5)]
     trials += [make_trial(40 + i, task="other") for i in range(5)]
     figure = ctxbench_report.figure(make_store(tmp_path / "s.duckdb", trials), "trust")
-    points = [[line.get_xdata()[0] for line in axes.lines if line.get_marker() == "o"] for axes in figure.axes]
-    assert points == [[0.75], [1.0]]
+    assert [[value for value, _ in scattered(axes)] for axes in figure.axes] == [[0.75], [1.0]]
     assert [axes.get_title() for axes in figure.axes] == [dots.TRUST[0].heading, dots.TRUST[1].heading]
     with pytest.raises(NothingToPlot, match=r"absent: 0\.3"):
         ctxbench_report.figure(make_store(tmp_path / "t.duckdb", [make_trial(i) for i in range(9)]), "trust")
@@ -166,8 +176,7 @@ def test_costs_have_intervals_where_there_are_several_batches(tmp_path):
     trials += [make_trial(10 + i, read_seconds=3.0, **dear) for i in range(6)]
     store = make_store(tmp_path / "s.duckdb", trials)
     figure = ctxbench_report.figure(store, "costs")
-    points = [[line for line in axes.lines if line.get_marker() == "o"] for axes in figure.axes]
-    drawn = [[(round(line.get_xdata()[0], 6), line.get_markerfacecolor() == "white") for line in lines] for lines in points]
+    drawn = [scattered(axes) for axes in figure.axes]
     assert drawn == [[(3.0, True)], [], [(1.5, False)], [(0.02, False)]]
     rows = " ".join(text.get_text() for axes in figure.axes for text in axes.texts).replace("\n", "")
     assert "dtype=int8" in rows

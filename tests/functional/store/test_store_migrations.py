@@ -184,3 +184,26 @@ def test_views_of_a_migrated_store_say_what_they_said(tmp_path, version):
         assert store.query("SELECT question, prediction FROM trials WHERE trial_id LIKE '%06'").rows == [("What is it?\n漢字", "it's 1\n")]
     with Store.open_read_only(path) as store:
         assert store.query("SELECT count(*) FROM pages").rows == [(7,)]
+
+
+def test_a_store_of_another_release_is_read_by_the_views_of_this_one(tmp_path):
+    """The file is not written to; views that it lacks are there, and those that it has in another form are this release's."""
+    path = tmp_path / "s.duckdb"
+    with Store.open(path) as store:
+        store.start_run(run_record())
+        store.append("r1", [trial(i) for i in range(3)])
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("DROP VIEW trust")
+        connection.execute("CREATE OR REPLACE VIEW summary AS SELECT 'old' AS model, 99 AS n")  # loses the mark that says which they are
+        connection.execute("COMMENT ON VIEW results IS 'ctxbench views of another release'")
+    before = path.read_bytes()
+    with Store.open_read_only(path) as store:
+        for _ in range(2):
+            assert store.query("SELECT n, accuracy FROM summary").rows == [(3, 1.0)]
+            assert store.df("trust")["correct"].tolist() == [3]
+            assert store.query("SELECT n FROM ratios JOIN summary USING (variant)").rows == [(3,)]
+    assert path.read_bytes() == before
+    with Store.open(path) as store:
+        assert store.query("SELECT n FROM trust").rows == [(3,)]
+    with Store.open_read_only(path) as store:
+        assert store._views == []

@@ -73,6 +73,7 @@ class Store:
         self.read_only = read_only
         self._score_names: set[tuple[str, str]] = set()
         self._reader: duckdb.DuckDBPyConnection | None = None
+        self._views: list[str] = []  # what gives a reader the views of this release, where the file has others
 
     @classmethod
     def open(cls, path: Path | str, *, images: str = "none") -> Store:
@@ -107,10 +108,12 @@ class Store:
             connection = connect(path, read_only=True)
             try:
                 migrations.check_current(connection, path)
+                store = cls(connection, path, "none", True)
+                store._views = views.outdated(connection, connection.execute(SCORE_NAMES).fetchall())
             except BaseException as error:
                 connection.close()
                 raise _as_store_error(path, error) from None
-        return cls(connection, path, "none", True)
+        return store
 
     def _prepare(self) -> None:
         """After opening for writing: up-to-date views, and no run left ``running`` by a process that is gone."""
@@ -353,6 +356,8 @@ class Store:
             self._reader.close()
         try:
             self._reader = self._connection.cursor()
+            for statement in self._views:
+                self._reader.execute(statement)
         except duckdb.Error as error:
             raise store_error(self.path, error) from error
         return self._reader

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import duckdb
 
@@ -113,14 +113,33 @@ def refresh(connection: duckdb.DuckDBPyConnection, pairs: Iterable[tuple[str, st
     The definition's checksum is kept as a comment on ``results``, so that a store that is up to date is not written to.
     """
     wanted = definitions(pairs)
-    mark = "ctxbench views " + hashlib.sha256("\n".join(wanted.values()).encode("utf-8")).hexdigest()[:16]
-    found = connection.execute("SELECT comment FROM duckdb_views() WHERE view_name = 'results' AND NOT internal").fetchall()
-    if found == [(mark,)]:
+    mark = _mark(wanted)
+    if _current(connection, mark):
         return False
     for name, sql in wanted.items():
         connection.execute(f"CREATE OR REPLACE VIEW {name} AS {sql}")
     connection.execute(f"COMMENT ON VIEW results IS '{mark}'")
     return True
+
+
+def outdated(connection: duckdb.DuckDBPyConnection, pairs: Iterable[tuple[str, str]]) -> list[str]:
+    """Statements that give a connection which cannot write temporary views in place of outdated ones; none if those stored are up to date.
+
+    A store that another release of this program has written, and that is only read now, answers as this one's would.
+    """
+    wanted = definitions(pairs)
+    if _current(connection, _mark(wanted)):
+        return []
+    return [f"CREATE OR REPLACE TEMP VIEW {name} AS {sql}" for name, sql in wanted.items()]
+
+
+def _mark(wanted: Mapping[str, str]) -> str:
+    return "ctxbench views " + hashlib.sha256("\n".join(wanted.values()).encode("utf-8")).hexdigest()[:16]
+
+
+def _current(connection: duckdb.DuckDBPyConnection, mark: str) -> bool:
+    sql = "SELECT comment FROM duckdb_views() WHERE view_name = 'results' AND NOT internal AND NOT temporary"
+    return connection.execute(sql).fetchall() == [(mark,)]
 
 
 def _results(columns: dict[tuple[str, str], str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import weakref
 from collections.abc import Iterator
 
 import attrs
@@ -51,7 +52,19 @@ class Compared:
     left: int
 
 
+_COMPARED: weakref.WeakKeyDictionary[Store, tuple[Filters, Compared]] = weakref.WeakKeyDictionary()
+"""Two plots ask for the same."""
+
+
 def compare(store: Store, filters: Filters) -> Compared:
+    """What :func:`_compare` finds, once for a store that nobody can write."""
+    known = _COMPARED.get(store)
+    if known is None or known[0] != filters or not store.read_only:
+        known = _COMPARED[store] = filters, _compare(store, filters)
+    return known[1]
+
+
+def _compare(store: Store, filters: Filters) -> Compared:
     """Every cell's first answers, aligned with the fewest edits (Levenshtein).
 
     Left out are errors, questions whose answer is not in the context, and what the bounds of this module cut off, which is counted.

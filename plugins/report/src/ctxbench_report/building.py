@@ -16,6 +16,7 @@ from ctxbench import UsageError
 from ctxbench.store import Store, image_folder
 from ctxbench_report import images, samples, tables
 from ctxbench_report.data import Filters, NothingToPlot, check, counted, passing, summary_rows
+from ctxbench_report.drawing import SHARE, Drawn, Helper, helper
 from ctxbench_report.learning import learning_curve
 from ctxbench_report.page import render
 from ctxbench_report.plots import KINDS
@@ -79,12 +80,19 @@ def write_report(
     if most_samples < 0 or embed_mb < 0:
         raise UsageError("a report has no fewer than 0 samples and 0 MB of images")
     check(store, filters)
+    with helper(store, filters, len(summary_rows(store)), tuple(KINDS)) as second:
+        return _write(store, path, filters, title, most_samples, embed_mb, logs, second)
+
+
+def _write(
+    store: Store, path: Path, filters: Filters, title: str | None, most_samples: int, embed_mb: float, logs: Sequence[Path], second: Helper
+) -> Report:
     totals, cells = tables.totals(store, filters), tables.cells_table(store, filters)
     if not totals["trials"]:
         raise NothingToPlot(f"{store.path}: no trial passes all of these filters together")
     chosen = samples.choose(store, filters, cells.places, most_samples)
     pages = images.collect(chosen.rows, image_folder(store.path), path, round(embed_mb * 1_000_000))
-    plots, undrawn = _plots(store, filters, logs)
+    plots, undrawn = _plots(store, filters, logs, second)
     runs, run_count = tables.runs(store)
     data = {
         "cells": {"columns": tables.CELL_COLUMNS, "rows": cells.rows},
@@ -147,22 +155,30 @@ def _devices(store: Store, filters: Filters) -> list[list[str]]:
     return found
 
 
-def _plots(store: Store, filters: Filters, logs: Sequence[Path]) -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
+def _plots(store: Store, filters: Filters, logs: Sequence[Path], second: Helper) -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
     """Every plot that can be drawn, as an image with its caption, and the others with the reason."""
     plots: list[dict[str, Any]] = []
     undrawn: list[tuple[str, str]] = []
     with settings():
+        drawn = {kind: draw_kind(store, kind, filters) for kind in KINDS if second.process is None or kind not in SHARE}
+        drawn |= second.results()
         for kind in KINDS:
-            for part, figure in _figures(store, kind, filters):
-                if isinstance(figure, str):
-                    undrawn.append((kind + part, figure))
+            for name, plot in drawn[kind] if kind in drawn else draw_kind(store, kind, filters):
+                if isinstance(plot, str):
+                    undrawn.append((name, plot))
                 elif len(plots) >= MOST_PLOTS:
-                    undrawn.append((kind + part, f"a report has {MOST_PLOTS} plots at most; choose with --model, --task or --codec"))
+                    undrawn.append((name, f"a report has {MOST_PLOTS} plots at most; choose with --model, --task or --codec"))
                 else:
-                    plots.append(_image(kind + part, figure))
+                    plots.append(plot)
         if logs:
             plots.append(_image("learning-curve", learning_curve(logs)))
     return plots, undrawn
+
+
+def draw_kind(store: Store, kind: str, filters: Filters) -> Drawn:
+    """One kind of plot: its name and image for each figure that it takes, or why there is none."""
+    figures = _figures(store, kind, filters)
+    return [(kind + part, figure if isinstance(figure, str) else _image(kind + part, figure)) for part, figure in figures]
 
 
 def _figures(store: Store, kind: str, filters: Filters) -> Iterator[tuple[str, Figure | str]]:

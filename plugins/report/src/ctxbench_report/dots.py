@@ -122,13 +122,15 @@ def _dots(store: Store, found: Sequence[tuple[Cell, dict[str, Point]]], shown: S
 
 
 def _panel(axes: Axes, points: Mapping[int, Point], colours: Mapping[int, str]) -> None:
-    for y, point in points.items():
-        known = point.low is not None and point.high is not None
-        if point.low is not None and point.high is not None:
-            axes.plot([point.low, point.high], [y, y], color=colours[y], linewidth=1.6, solid_capstyle="butt")
-        axes.plot(
-            [point.value], [y], marker="o", markersize=5, color=colours[y], markerfacecolor=colours[y] if known else "white", clip_on=False
-        )
+    """All points of a panel in two calls: matplotlib takes a while for each."""
+    axes.grid(visible=False, axis="y")
+    if not points:
+        return
+    known = {y: (p.low, p.high) for y, p in points.items() if p.low is not None and p.high is not None}
+    lows, highs = [low for low, _ in known.values()], [high for _, high in known.values()]
+    axes.hlines(list(known), lows, highs, colors=[colours[y] for y in known], linewidth=1.6)
+    style: dict[str, Any] = {"s": 25, "edgecolors": list(colours.values()), "zorder": 3, "clip_on": False}
+    axes.scatter([p.value for p in points.values()], list(points), c=[colours[y] if y in known else "white" for y in points], **style)
 
 
 def _scale(axes: Axes, points: Sequence[Point], share: bool) -> None:
@@ -141,7 +143,6 @@ def _scale(axes: Axes, points: Sequence[Point], share: bool) -> None:
         axes.set_xlim(0, 1.06 * max([1e-9, *(max(p.value, p.high or 0) for p in points)]))
         axes.xaxis.set_major_locator(MaxNLocator(4))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
-    axes.grid(visible=False, axis="y")
 
 
 def prior_gap(store: Store, filters: Filters) -> Figure:
