@@ -167,7 +167,7 @@
   }
 
   const seconds = (sample) => ["encode", "augment", "channel", "read", "prefill", "generate", "score"]
-    .filter((name) => of(sample, `${name}_seconds`) !== null).map((name) => `${name} ${digits(of(sample, `${name}_seconds`))} s`).join(", ");
+    .filter((name) => of(sample, `${name}_seconds`) !== null).map((name) => `${name} ${amount(of(sample, `${name}_seconds`))} s`).join(", ");
 
   function tokens(sample) {
     const parts = [["carrier_tokens", "for the context"], ["carrier_visual_tokens", "of them visual"], ["prompt_tokens", "in the whole prompt"], ["completion_tokens", "in the answer"]];
