@@ -135,7 +135,7 @@ def test_a_query_has_bounded_memory_and_no_disk(reader, monkeypatch):
     [
         ("SELECT modle FROM trials", '"modle" not found.*"model"'),
         ("SELECT * FROM trails", 'trails does not exist! Did you mean "trials"'),
-        ("trails", "no table or view 'trails'; there are: attribution, errors, frontier, pages, ratios, results"),
+        ("trails", "no table or view 'trails'; there are: attribution, costs, errors, frontier, pages, prior_gap, ratios, results"),
         ("SELEC 1", 'syntax error at or near "SELEC"'),
         ("SELECT count(* FROM trials", "syntax error"),
         ("SELECT 'a'::INT", "Could not convert string 'a'"),
