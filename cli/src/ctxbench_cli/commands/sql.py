@@ -18,7 +18,7 @@ def command(query: str, store: str, output: str, live: bool) -> None:
     """Ask the store in SQL. It is opened read-only; no query can reach another file, the network or an extension.
 
     QUERY is one SQL statement, the name of a table (runs, trials, scores, pages) or of a view (results, summary, frontier,
-    attribution, errors), or '-' to read it from stdin.
+    attribution, trust, prior_gap, costs, errors), or '-' to read it from stdin.
     """
     from ctxbench.store import Store, formats
     from ctxbench.store.snapshot import live as opened_live
