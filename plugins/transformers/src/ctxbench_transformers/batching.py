@@ -25,19 +25,27 @@ def collate(batch: Sequence[Encoded], pad_id: int, side: Literal["left", "right"
     with zeros, which is what those models' own processors do and their forward passes ignore.
     """
     longest = max(len(item) for item in batch)
-    keys = [key for key in SEQUENCE_KEYS if key in batch[0].sequences]
-    out = {
-        key: torch.stack([_fill(item.sequences[key], longest, pad_id if key == "input_ids" else 0, side) for item in batch]) for key in keys
-    }
+    shapes = {key: tuple(value.shape[1:]) for item in batch for key, value in item.sequences.items()}
+    out = {}
+    for key in [key for key in SEQUENCE_KEYS if key in shapes]:
+        value = pad_id if key == "input_ids" else 0
+        out[key] = _join([_fill(_row(item, key, shapes[key]), longest, value, side)[None] for item in batch])
     out["attention_mask"] = torch.stack([_fill(torch.ones(len(item), dtype=torch.long), longest, 0, side) for item in batch])
     for key in sorted({key for item in batch for key in item.media}):
         out[key] = _join([item.media[key] for item in batch if key in item.media])
     return out
 
 
+def _row(item: Encoded, key: str, shape: tuple[int, ...]) -> torch.Tensor:
+    """A sequence of one prompt; zeros where its neighbours alone have such a one."""
+    return item.sequences[key] if key in item.sequences else torch.zeros(len(item), *shape, dtype=torch.long)
+
+
 def _fill(values: torch.Tensor, length: int, value: int, side: Literal["left", "right"]) -> torch.Tensor:
-    missing = length - values.numel()
-    return pad(values, (missing, 0) if side == "left" else (0, missing), value=value)
+    """``values``, shape (tokens, ...), filled up to ``length`` tokens."""
+    missing = length - values.shape[0]
+    amounts = (missing, 0) if side == "left" else (0, missing)
+    return pad(values, (*(0, 0) * (values.ndim - 1), *amounts), value=value)
 
 
 def _join(tensors: Sequence[torch.Tensor]) -> torch.Tensor:

@@ -11,15 +11,15 @@ import torch
 
 from ctxbench import ModelError, Prompt, tokens
 
-SEQUENCE_KEYS = ("input_ids", "mm_token_type_ids", "token_type_ids")
-"""Inputs with one value a token; everything else a processor returns as a tensor belongs to the images."""
+SEQUENCE_KEYS = ("input_ids", "mm_token_type_ids", "token_type_ids", "cross_attention_mask")
+"""Inputs with a value, or a row of values, for each token; everything else a processor returns as a tensor belongs to the images."""
 DENSITY_TEXTS = (
     "The committee met on the third floor and agreed, after some debate, to postpone the vote until the spring.",
     '{"id": 40417, "name": "Ada", "tags": ["alpha", "beta"], "ratio": 0.125, "active": true, "next": null}',
     "委员会在三楼开会，经过讨论，同意将表决推迟到春天举行。",
 )
 """Short texts of three kinds, to compare a tokenizer with the reference tokenizer."""
-_IGNORED_KEYS = ("attention_mask", "text_replacement_offsets")
+_IGNORED_KEYS = ("attention_mask", "text_replacement_offsets", "labels")
 
 
 @attrs.frozen(eq=False)
@@ -27,14 +27,18 @@ class Encoded:
     """One prompt as its model takes it, without padding and without a batch dimension for its tokens.
 
     Attributes:
-        sequences: ``input_ids`` and what runs parallel to them; each of shape (tokens,).
+        sequences: ``input_ids`` and what runs parallel to them; each of shape (tokens,), a mask for cross attention (tokens, images, tiles).
         media: image tensors as the processor made them for this one prompt (``pixel_values``, ``image_grid_thw``, ...).
-        page_tokens: image-pad tokens of each page, in order.
+        visual: visual tokens of the prompt.
+        page_tokens: visual tokens of each page, in order; empty if the processor does not tell them apart.
+        beside: those of ``visual`` that are no positions of the sequence: states that the language model sees by cross attention.
     """
 
     sequences: dict[str, torch.Tensor]
     media: dict[str, torch.Tensor]
-    page_tokens: tuple[int, ...]
+    visual: int = 0
+    page_tokens: tuple[int, ...] = ()
+    beside: int = 0
 
     @property
     def ids(self) -> torch.Tensor:
@@ -44,10 +48,22 @@ class Encoded:
     def __len__(self) -> int:
         return int(self.ids.numel())
 
+    @property
+    def company(self) -> tuple[int, ...]:
+        """Prompts of one batch have this in common: the shape of a mask for cross attention, ``()`` for all that have none.
+
+        Text in front of the first image sees, by cross attention, the padding that makes up for images which a neighbour has and this
+        prompt has not.
+        """
+        mask = self.sequences.get("cross_attention_mask")
+        return () if mask is None else tuple(mask.shape[1:])
+
     def extended(self, ids: Sequence[int]) -> Encoded:
-        """The same with plain text tokens behind it."""
+        """The same with plain text tokens behind it, which see the images that the last one sees."""
         more = {"input_ids": torch.tensor(list(ids), dtype=torch.long)}
         zeros = torch.zeros(len(ids), dtype=torch.long)
+        if (mask := self.sequences.get("cross_attention_mask")) is not None:
+            more["cross_attention_mask"] = mask[-1:].expand(len(ids), *mask.shape[1:])
         sequences = {key: torch.cat([value, more.get(key, zeros)]) for key, value in self.sequences.items()}
         return attrs.evolve(self, sequences=sequences)
 
@@ -75,7 +91,9 @@ class Encoder:
     def __init__(self, processor: Any) -> None:
         self.processor = processor
         self.tokenizer = processor.tokenizer
-        self.image_token_id = int(processor.image_token_id)
+        self.image_token_id = _placeholder(processor)
+        self._image_token: str = self.tokenizer.convert_ids_to_tokens(self.image_token_id)
+        self._cross_attended: int = getattr(processor, "cross_attended", 0)
         added = [token.content for token in self.tokenizer.added_tokens_decoder.values()]
         self._control_tokens = tuple(token for token in added if token.strip())
         self._wrapping: tuple[str, tuple[int, ...]] | None = None
@@ -86,11 +104,20 @@ class Encoder:
         Raises:
             ModelError: the processor cannot take it.
         """
-        images = any(part["type"] == "image" for turn in messages for part in turn["content"])
-        out = self._apply(messages, sanitize=self._has_control_tokens(messages), images=images)
+        pages = [part["image"] for turn in messages for part in turn["content"] if part["type"] == "image"]
+        out = self._apply(messages, sanitize=self._has_control_tokens(messages), images=bool(pages))
         sequences = {key: out[key][0] for key in SEQUENCE_KEYS if key in out}
         media = {k: v for k, v in out.items() if k not in (*SEQUENCE_KEYS, *_IGNORED_KEYS) and isinstance(v, torch.Tensor)}
-        return Encoded(sequences, media, self._page_tokens(out) if images else ())
+        if self._cross_attended and pages:
+            return self._cross(sequences, media)
+        visual = int((sequences["input_ids"] == self.image_token_id).sum())
+        return Encoded(sequences, media, visual, self._page_tokens(out, pages, visual))
+
+    def _cross(self, sequences: dict[str, torch.Tensor], media: dict[str, torch.Tensor]) -> Encoded:
+        """A prompt whose pages stand beside the sequence: each tile of an image is ``cross_attended`` states."""
+        seen = int(sequences["cross_attention_mask"].any(dim=0).sum()) * self._cross_attended
+        pages = tuple(int(tiles) * self._cross_attended for tiles in media["aspect_ratio_mask"][0].sum(dim=-1))
+        return Encoded(sequences, media, seen, pages, beside=seen)
 
     def encode_prompt(self, prompt: Prompt) -> Encoded:
         """A prompt as evaluation and training put it to the model."""
@@ -103,6 +130,8 @@ class Encoder:
     def _apply(self, messages: Sequence[Message], *, sanitize: bool, images: bool) -> Any:
         # A batch of one: processors with nested images take nothing else.
         options: dict[str, Any] = {"return_text_replacement_offsets": True} if images else {}
+        if hasattr(self.processor, "multi_page"):  # GOT-OCR2's takes several pages of one prompt only if told to
+            options["multi_page"] = True
         try:
             return self.processor.apply_chat_template(
                 [list(messages)],
@@ -119,10 +148,17 @@ class Encoder:
                 raise ModelError(f"{type(self.processor).__name__} cannot take a text with control tokens in it: {reason}") from error
             raise ModelError(f"{type(self.processor).__name__} cannot take this prompt: {type(error).__name__}: {reason}") from error
 
-    def _page_tokens(self, out: Any) -> tuple[int, ...]:
-        """Image-pad tokens that the processor put in for each image. Tiles and markers are other tokens and do not count."""
-        token = self.processor.image_token
-        return tuple(found["replacement"].count(token) for found in out["text_replacement_offsets"][0] if found["type"] == "image")
+    def _page_tokens(self, out: Any, pages: Sequence[Any], visual: int) -> tuple[int, ...]:
+        """Visual tokens of each page: those that the processor put in for it. Tiles' and rows' markers are other tokens and do not count.
+
+        Where the processor does not tell, a prompt with that page alone does.
+        """
+        found = [each["replacement"] for each in (out.get("text_replacement_offsets") or [[]])[0] if each["type"] == "image"]
+        if len(found) == len(pages):
+            return tuple(text.count(self._image_token) for text in found)
+        if len(pages) == 1:
+            return (visual,)
+        return tuple(self.encode([message("user", "?", [page])]).visual for page in pages)
 
     def answer_ids(self, answer: str) -> list[int]:
         """The tokens of an answer as the assistant says it, ending with the token that ends the turn."""
@@ -157,3 +193,9 @@ class Encoder:
                 raise ModelError(f"{type(self.tokenizer).__name__} has no token that ends a turn")
             self._wrapping = (before, (end,))
         return self._wrapping
+
+
+def _placeholder(processor: Any) -> int:
+    """The token that stands for one visual token. Gemma 3's ``image_token_id`` is the mark in front of an image; the others name it there."""
+    own, all_of_them = processor.image_token_id, [i for i in processor.image_token_ids if i is not None]
+    return int(own if own in all_of_them or not all_of_them else all_of_them[0])

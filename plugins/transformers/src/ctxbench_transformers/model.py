@@ -140,7 +140,7 @@ class HFModel(Model):
         from ctxbench_transformers.usage import Counter
 
         encoder = self._encoder()
-        return Counter(encoder.processor, encoder.image_token_id, self.family).usage(encoder.encode_prompt(prompt))
+        return Counter(encoder.processor, self.family).usage(encoder.encode_prompt(prompt))
 
     @property
     def shares(self) -> str | None:  # type: ignore[override]

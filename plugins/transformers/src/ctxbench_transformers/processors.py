@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import json
-import types
 from pathlib import Path
 from typing import Any
 
 from ctxbench import ModelError
+from ctxbench_transformers import templates
+from ctxbench_transformers.adapted import adapted, pixtral_processor
 
 
-def load_processor(folder: Path, *, min_pixels: int | None = None, max_pixels: int | None = None, trust_remote_code: bool = False) -> Any:
-    """The processor in ``folder``, its pixel budget overridden where asked.
+def load_processor(
+    folder: Path,
+    *,
+    min_pixels: int | None = None,
+    max_pixels: int | None = None,
+    chat_template: str | None = None,
+    trust_remote_code: bool = False,
+) -> Any:
+    """The processor in ``folder``, its pixel budget and its chat template overridden where asked.
 
-    Nothing here needs video, and transformers' video processors need torchvision: the processor is loaded without its video part.
+    Nothing here needs video or sound, and transformers' video processors need torchvision: the processor is loaded without these parts.
     Its image processor is torchvision's where that is installed, else Pillow's.
 
     Raises:
-        ModelError: the folder holds no processor, or the processor knows no pixel budget.
+        ModelError: the folder holds no processor, it has no chat template, or it knows no pixel budget.
     """
     from transformers import AutoConfig, AutoProcessor
 
@@ -27,22 +35,28 @@ def load_processor(folder: Path, *, min_pixels: int | None = None, max_pixels: i
         if found is None:
             processor = AutoProcessor.from_pretrained(folder, trust_remote_code=trust_remote_code)
         else:
-            processor = _without_video(found).from_pretrained(folder, trust_remote_code=trust_remote_code)
+            processor = adapted(found, config).from_pretrained(folder, trust_remote_code=trust_remote_code)
     except ImportError as error:
-        if "num2words" in str(error):  # transformers' SmolVLM writes the length of a video in words
-            extra = "pip install 'ctxbench-transformers[smolvlm]'"
-            raise ModelError(f"the processor in {folder} (SmolVLM) needs the package num2words: {extra}") from None
-        raise ModelError(f"the processor in {folder} needs a package that is missing: {' '.join(str(error).split())}") from None
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ModelError(f"the processor in {folder} {_missing(error)}") from None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ModelError(f"no usable processor in {folder}: {' '.join(str(error).split())[:400]}") from None
     if getattr(processor, "tokenizer", None) is None or getattr(processor, "image_processor", None) is None:
         raise ModelError(
             f"the processor in {folder} ({type(processor).__name__}) has no tokenizer or no image processor: no image-text model"
         )
-    if processor.chat_template is None and processor.tokenizer.chat_template is None:
-        raise ModelError(f"the processor in {folder} has no chat template (chat_template.jinja); instruction-tuned models have one")
+    templates.give(processor, chat_template, folder)
     _set_pixel_budget(processor, min_pixels, max_pixels)
     return processor
+
+
+def _missing(error: ImportError) -> str:
+    """What to install, in one line."""
+    text = " ".join(str(error).split())
+    if "num2words" in text:  # transformers' SmolVLM writes the length of a video in words
+        return "(SmolVLM) needs the package num2words: pip install 'ctxbench-transformers[smolvlm]'"
+    if "orchvision" in text:
+        return "exists in transformers for torchvision alone: install the build that fits your torch (pip install torchvision)"
+    return f"needs a package that is missing: {text[:300]}"
 
 
 def _processor_class(folder: Path, config: Any) -> Any:
@@ -53,33 +67,13 @@ def _processor_class(folder: Path, config: Any) -> Any:
     for file in ("processor_config.json", "preprocessor_config.json", "tokenizer_config.json"):
         path = folder / file
         name = json.loads(path.read_text("utf-8")).get("processor_class") if path.is_file() else None
+        if name == "PixtralProcessor":
+            return pixtral_processor()
         found = getattr(transformers, name, None) if name else None
         if found is not None:
             return found
-    return PROCESSOR_MAPPING.get(type(config), None)
-
-
-def _without_video(base: Any) -> Any:
-    """A class of the same name whose instances have no video processor; ``base`` itself if it never had one."""
-    attributes = base.get_attributes()
-    if "video_processor" not in attributes:
-        return base
-
-    def get_attributes(cls: Any) -> list[str]:
-        return [name for name in attributes if name != "video_processor"]
-
-    def get_arguments(cls: Any, *args: Any, **kwargs: Any) -> list[Any]:
-        # SmolVLM's constructor wants all three by position.
-        return [*base._get_arguments_from_pretrained.__func__(cls, *args, **kwargs), None]
-
-    members = {
-        "get_attributes": classmethod(get_attributes),
-        "_get_arguments_from_pretrained": classmethod(get_arguments),
-        # SmolVLM's chat template asks its video processor for these two even where there is no video.
-        "video_processor": types.SimpleNamespace(num_frames=None, fps=None),
-    }
-    # The name goes into processor_config.json when the processor is saved, so it must be the original one.
-    return type(base.__name__, (base,), {**members, "__module__": base.__module__})
+    found = PROCESSOR_MAPPING.get(type(config), None)
+    return pixtral_processor() if getattr(found, "__name__", "") == "PixtralProcessor" else found
 
 
 def _set_pixel_budget(processor: Any, min_pixels: int | None, max_pixels: int | None) -> None:

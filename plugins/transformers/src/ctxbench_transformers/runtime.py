@@ -106,7 +106,10 @@ class Runtime:
         lengths = {i: len(encoded[i]) + limits[i] for i in indices}
         size = min(batch_size or len(indices), len(indices)) or 1
         with _threads_for(self.model):
-            waiting: list[Sequence[int]] = [[indices[j] for j in batch] for batch in by_length(list(lengths.values()), size)]
+            waiting: list[Sequence[int]] = []
+            for company in sorted({encoded[i].company for i in indices}):
+                alike = [i for i in indices if encoded[i].company == company]
+                waiting += [[alike[j] for j in batch] for batch in by_length([lengths[i] for i in alike], size)]
             while waiting:
                 rows = waiting.pop(0)
                 if not self.memory.holds([lengths[i] for i in rows]):
@@ -181,7 +184,7 @@ def make_runtime(model: Any, encoder: Encoder, family: str | None, generation: A
     return Runtime(
         model=model,
         encoder=encoder,
-        counter=Counter(encoder.processor, encoder.image_token_id, family),
+        counter=Counter(encoder.processor, family),
         end_ids=end_ids,
         pad_id=end_ids[0] if pad_id is None else pad_id,
         positions=getattr(base.config.get_text_config(), "max_position_embeddings", None),

@@ -127,10 +127,17 @@ def token_family(folder: Path) -> str | None:
     """
     try:
         config = json.loads((folder / "config.json").read_text("utf-8"))
-        kind, size = str(config.get("model_type")), (config.get("vision_config") or {}).get("image_size")
+        kind, size = str(config.get("model_type")), _side((config.get("vision_config") or {}).get("image_size"))
     except (OSError, ValueError, AttributeError) as error:
         raise ModelError(f"{folder / 'config.json'}: {error}") from None
     return _QWEN.get(kind) or _BY_IMAGE_SIZE.get((kind, size))
+
+
+def _side(size: Any) -> Any:
+    """A square's side where a config gives a list of both; anything else that is no number has no published rule."""
+    if isinstance(size, list) and len(set(map(str, size))) == 1:
+        size = size[0]
+    return size if isinstance(size, int) else None
 
 
 def model_fingerprint(folder: Path) -> str:

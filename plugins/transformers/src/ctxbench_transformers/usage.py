@@ -17,21 +17,28 @@ class Counter:
     """Counts for one model. ``family``: the token counter whose formula the processor should agree with, if one is known."""
 
     processor: Any
-    image_token_id: int
     family: str | None
 
     def usage(self, encoded: Encoded) -> TokenUsage:
-        """Usage as the processor made it: image-pad tokens in ``input_ids`` are the visual tokens."""
-        visual = int((encoded.ids == self.image_token_id).sum())
-        pages = encoded.page_tokens if sum(encoded.page_tokens) == visual else ()
-        return TokenUsage(prompt=len(encoded), visual=visual, pages=pages, source="processor", resized=self._resized(encoded))
+        """Usage as the processor made it: image-pad tokens in ``input_ids`` are the visual tokens.
+
+        States that a language model sees by cross attention are visual tokens too, and tokens of the prompt.
+        """
+        pages = encoded.page_tokens if sum(encoded.page_tokens) == encoded.visual else ()
+        return TokenUsage(
+            prompt=len(encoded) + encoded.beside,
+            visual=encoded.visual,
+            pages=pages,
+            source="processor",
+            resized=self._resized(encoded),
+        )
 
     def disagreement(self, prompt: Prompt, encoded: Encoded) -> dict[str, list[int] | int] | None:
         """Every count of visual tokens, if they are not all equal: by ``input_ids``, ``placeholders``, ``image_grid_thw``, ``formula``.
 
         ``None`` if they agree.
         """
-        visual = int((encoded.ids == self.image_token_id).sum())
+        visual = encoded.visual
         pages = {"placeholders": list(encoded.page_tokens), "image_grid_thw": self._by_grid(encoded), "formula": self._by_formula(prompt)}
         known = {name: counts for name, counts in pages.items() if counts is not None}
         if all(counts == known["placeholders"] for counts in known.values()) and sum(known["placeholders"]) == visual:
