@@ -13,7 +13,7 @@ from ctxbench import Prompt
 from ctxbench_transformers.batching import by_length, collate
 from ctxbench_transformers.encoding import Encoder, conversation, message
 from ctxbench_transformers.processors import load_processor
-from ctxbench_transformers.testing import ARCHITECTURES
+from ctxbench_transformers.testing import TRAINED
 from ctxbench_transformers.training.examples import IGNORED, ExampleError, collate_labelled, label_turns
 
 Folder = Callable[[str], Path]
@@ -24,7 +24,7 @@ def page(width: int, height: int) -> Image.Image:
     return Image.new("RGB", (width, height), (200, 30, 90))
 
 
-@pytest.fixture(params=ARCHITECTURES)
+@pytest.fixture(params=TRAINED)
 def encoder(request: pytest.FixtureRequest, tiny_model: Folder) -> Encoder:
     """Each architecture's encoder in turn."""
     return Encoder(load_processor(tiny_model(request.param)))

@@ -21,7 +21,7 @@ import ctxbench_transformers
 from ctxbench import Model, ModelError, Prompt, load_plugins
 from ctxbench_transformers import resolved
 from ctxbench_transformers.model import HFModel
-from ctxbench_transformers.testing import ARCHITECTURES
+from ctxbench_transformers.testing import TRAINED
 from ctxbench_transformers.weights import Placement, load_weights
 
 Folder = Callable[[str], Path]
@@ -190,7 +190,7 @@ def test_tiny_and_its_adapter_give_the_same_answers_switched(tmp_path: Path) -> 
         model.close()
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", TRAINED)
 def test_runtime_says_what_loading_then_chooses(architecture: str, tiny_model: Folder) -> None:
     """Attention and dtype, told from the files alone, must be those of the loaded model."""
     model = ctxbench_transformers.load(tiny_model(architecture))

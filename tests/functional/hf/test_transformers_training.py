@@ -20,7 +20,7 @@ from ctxbench import ConfigError, CtxbenchError, ModelError, Prompt, Sample, Usa
 from ctxbench.contamination import training_overlap
 from ctxbench_transformers import provenance, settings, sources
 from ctxbench_transformers.data import DataConfig, Dataset, Example, build
-from ctxbench_transformers.testing import ARCHITECTURES, QWEN2_VL_2B
+from ctxbench_transformers.testing import QWEN2_VL_2B, TRAINED
 from ctxbench_transformers.training.config import TrainConfig
 from ctxbench_transformers.training.estimate import estimate
 from ctxbench_transformers.training.loop import train
@@ -117,7 +117,7 @@ def test_full_training_learns_to_read_and_its_result_is_a_model(training: MakeTr
     assert correct(config.output) >= 9
 
 
-@pytest.mark.parametrize("architecture", [name for name in ARCHITECTURES if name != "qwen2_vl"])
+@pytest.mark.parametrize("architecture", [name for name in TRAINED if name != "qwen2_vl"])
 def test_every_architecture_trains_and_takes_its_adapter_back(architecture: str, training: MakeTraining, tiny_model: Folder) -> None:
     """Image tensors of each shape through collation, checkpointed layers and the loss; the result must load and change answers."""
     import ctxbench_transformers

@@ -1,4 +1,4 @@
-"""Processor classes of transformers without the parts that pages do not need: video, audio, and torchvision for the sake of one function."""
+"""Processor classes of transformers without what pages do not need: video, sound, and torchvision for the sake of one function."""
 
 from __future__ import annotations
 

@@ -27,11 +27,13 @@ class Encoded:
     """One prompt as its model takes it, without padding and without a batch dimension for its tokens.
 
     Attributes:
-        sequences: ``input_ids`` and what runs parallel to them; each of shape (tokens,), a mask for cross attention (tokens, images, tiles).
+        sequences: ``input_ids`` and what runs parallel to them; each of shape (tokens,), the mask for cross attention of shape
+            (tokens, images, tiles).
         media: image tensors as the processor made them for this one prompt (``pixel_values``, ``image_grid_thw``, ...).
         visual: visual tokens of the prompt.
         page_tokens: visual tokens of each page, in order; empty if the processor does not tell them apart.
         beside: those of ``visual`` that are no positions of the sequence: states that the language model sees by cross attention.
+        answer_type: ``token_type_ids`` of an answer: 1 where a model reads the prompt in both directions and the answer in one.
     """
 
     sequences: dict[str, torch.Tensor]
@@ -39,6 +41,7 @@ class Encoded:
     visual: int = 0
     page_tokens: tuple[int, ...] = ()
     beside: int = 0
+    answer_type: int = 0
 
     @property
     def ids(self) -> torch.Tensor:
@@ -60,7 +63,10 @@ class Encoded:
 
     def extended(self, ids: Sequence[int]) -> Encoded:
         """The same with plain text tokens behind it, which see the images that the last one sees."""
-        more = {"input_ids": torch.tensor(list(ids), dtype=torch.long)}
+        more = {
+            "input_ids": torch.tensor(list(ids), dtype=torch.long),
+            "token_type_ids": torch.full((len(ids),), self.answer_type, dtype=torch.long),
+        }
         zeros = torch.zeros(len(ids), dtype=torch.long)
         if (mask := self.sequences.get("cross_attention_mask")) is not None:
             more["cross_attention_mask"] = mask[-1:].expand(len(ids), *mask.shape[1:])
@@ -93,7 +99,8 @@ class Encoder:
         self.tokenizer = processor.tokenizer
         self.image_token_id = _placeholder(processor)
         self._image_token: str = self.tokenizer.convert_ids_to_tokens(self.image_token_id)
-        self._cross_attended: int = getattr(processor, "cross_attended", 0)
+        self._answer_type = int(type(processor).__name__ == "PaliGemmaProcessor")
+        self.cross_attended: int = getattr(processor, "cross_attended", 0)
         added = [token.content for token in self.tokenizer.added_tokens_decoder.values()]
         self._control_tokens = tuple(token for token in added if token.strip())
         self._wrapping: tuple[str, tuple[int, ...]] | None = None
@@ -108,15 +115,15 @@ class Encoder:
         out = self._apply(messages, sanitize=self._has_control_tokens(messages), images=bool(pages))
         sequences = {key: out[key][0] for key in SEQUENCE_KEYS if key in out}
         media = {k: v for k, v in out.items() if k not in (*SEQUENCE_KEYS, *_IGNORED_KEYS) and isinstance(v, torch.Tensor)}
-        if self._cross_attended and pages:
+        if self.cross_attended and pages:
             return self._cross(sequences, media)
         visual = int((sequences["input_ids"] == self.image_token_id).sum())
-        return Encoded(sequences, media, visual, self._page_tokens(out, pages, visual))
+        return Encoded(sequences, media, visual, self._page_tokens(out, pages, visual), answer_type=self._answer_type)
 
     def _cross(self, sequences: dict[str, torch.Tensor], media: dict[str, torch.Tensor]) -> Encoded:
         """A prompt whose pages stand beside the sequence: each tile of an image is ``cross_attended`` states."""
-        seen = int(sequences["cross_attention_mask"].any(dim=0).sum()) * self._cross_attended
-        pages = tuple(int(tiles) * self._cross_attended for tiles in media["aspect_ratio_mask"][0].sum(dim=-1))
+        seen = int(sequences["cross_attention_mask"].any(dim=0).sum()) * self.cross_attended
+        pages = tuple(int(tiles) * self.cross_attended for tiles in media["aspect_ratio_mask"][0].sum(dim=-1))
         return Encoded(sequences, media, seen, pages, beside=seen)
 
     def encode_prompt(self, prompt: Prompt) -> Encoded:
@@ -196,6 +203,6 @@ class Encoder:
 
 
 def _placeholder(processor: Any) -> int:
-    """The token that stands for one visual token. Gemma 3's ``image_token_id`` is the mark in front of an image; the others name it there."""
+    """The token that stands for one visual token. ``image_token_id`` names it, but for Gemma 3: there it is the mark before an image."""
     own, all_of_them = processor.image_token_id, [i for i in processor.image_token_ids if i is not None]
     return int(own if own in all_of_them or not all_of_them else all_of_them[0])

@@ -10,7 +10,7 @@ import attrs
 from attrs.validators import and_, ge, in_, instance_of, le, optional
 
 from ctxbench import Model, ModelError, Prompt, Reading, TokenUsage, stable_hash
-from ctxbench_transformers import provenance, sources
+from ctxbench_transformers import provenance, sources, templates
 
 if TYPE_CHECKING:
     from ctxbench.contamination import TrainingData
@@ -44,6 +44,7 @@ class HFModel(Model):
         attn_implementation: ``eager``, ``sdpa``, ``flash_attention_2``; ``None`` lets transformers choose.
         quantization: ``4bit`` or ``8bit`` through bitsandbytes; ``quant_type``, ``double_quant`` and ``compute_dtype`` are its options.
         min_pixels, max_pixels: pixel budget of a page, for processors that have one.
+        chat_template: for a model without one, or in place of its own: a file, or the Jinja text itself.
         merge_adapter: add the adapter into the weights: faster, and rounded once more.
         max_new_tokens: for every answer; ``None`` derives it from the expected answer (its tokens, half as many again and 32 at least).
         temperature: 0 is greedy decoding. ``top_p``, ``top_k``, ``repetition_penalty`` and ``seed`` are as usual; sampling is reproducible
@@ -71,6 +72,7 @@ class HFModel(Model):
     compute_dtype: str = attrs.field(default="bfloat16", validator=in_(DTYPES[1:]), kw_only=True)
     min_pixels: int | None = attrs.field(default=None, validator=optional(_whole(1)), kw_only=True)
     max_pixels: int | None = attrs.field(default=None, validator=optional(_whole(1)), kw_only=True)
+    chat_template: str | None = attrs.field(default=None, validator=optional(instance_of(str)), converter=templates.text_of, kw_only=True)
     merge_adapter: bool = attrs.field(default=False, validator=instance_of(bool), kw_only=True)
     max_new_tokens: int | None = attrs.field(default=None, validator=optional(_whole(1)), kw_only=True)
     temperature: float = attrs.field(default=0.0, validator=_share(0, 100), kw_only=True)
@@ -114,8 +116,9 @@ class HFModel(Model):
 
     @property
     def config(self) -> dict[str, Any]:
-        """The options that decide answers; ``batch_size`` does not."""
-        return {key: value for key, value in super().config.items() if key not in self.neutral_options}
+        """The options that decide answers; ``batch_size`` does not. A template is there as its text, and only where one was given."""
+        left_out = self.neutral_options if self.chat_template is not None else {*self.neutral_options, "chat_template"}
+        return {key: value for key, value in super().config.items() if key not in left_out}
 
     def read(self, prompts: Sequence[Prompt]) -> list[Reading]:
         """Answer prompts, in batches of similar length."""
@@ -193,7 +196,11 @@ class HFModel(Model):
 
         if "encoder" not in self._held:
             processor = load_processor(
-                self.folder, min_pixels=self.min_pixels, max_pixels=self.max_pixels, trust_remote_code=self.trust_remote_code
+                self.folder,
+                min_pixels=self.min_pixels,
+                max_pixels=self.max_pixels,
+                chat_template=self.chat_template,
+                trust_remote_code=self.trust_remote_code,
             )
             self._held["encoder"] = Encoder(processor)
         encoder: Encoder = self._held["encoder"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -36,10 +37,8 @@ def load_processor(
             processor = AutoProcessor.from_pretrained(folder, trust_remote_code=trust_remote_code)
         else:
             processor = adapted(found, config).from_pretrained(folder, trust_remote_code=trust_remote_code)
-    except ImportError as error:
-        raise ModelError(f"the processor in {folder} {_missing(error)}") from None
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ModelError(f"no usable processor in {folder}: {' '.join(str(error).split())[:400]}") from None
+    except (ImportError, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ModelError(_why_not(folder, error)) from None
     if getattr(processor, "tokenizer", None) is None or getattr(processor, "image_processor", None) is None:
         raise ModelError(
             f"the processor in {folder} ({type(processor).__name__}) has no tokenizer or no image processor: no image-text model"
@@ -49,14 +48,19 @@ def load_processor(
     return processor
 
 
-def _missing(error: ImportError) -> str:
-    """What to install, in one line."""
+def _why_not(folder: Path, error: Exception) -> str:
+    """What is wrong with the processor, or what to install for it, in one line."""
     text = " ".join(str(error).split())
-    if "num2words" in text:  # transformers' SmolVLM writes the length of a video in words
-        return "(SmolVLM) needs the package num2words: pip install 'ctxbench-transformers[smolvlm]'"
-    if "orchvision" in text:
-        return "exists in transformers for torchvision alone: install the build that fits your torch (pip install torchvision)"
-    return f"needs a package that is missing: {text[:300]}"
+    if isinstance(error, ImportError) and "num2words" in text:  # transformers' SmolVLM writes the length of a video in words
+        return f"the processor in {folder} (SmolVLM) needs the package num2words: pip install 'ctxbench-transformers[smolvlm]'"
+    if "orchvision" in text and importlib.util.find_spec("torchvision") is None:
+        return (
+            f"the processor in {folder} exists in transformers for torchvision alone: "
+            "install the build that fits your torch (pip install torchvision)"
+        )
+    if isinstance(error, ImportError):
+        return f"the processor in {folder} needs a package that is missing: {text[:300]}"
+    return f"no usable processor in {folder}: {text[:400]}"
 
 
 def _processor_class(folder: Path, config: Any) -> Any:

@@ -12,7 +12,8 @@ _PALIGEMMA = (
 )
 _GOT = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{% set seen = namespace(image=false) %}"
-    "{% for c in m['content'] %}{% if c['type'] == 'image' %}{% if not seen.image %}<img><imgpad></img>\n{% set seen.image = true %}{% endif %}"
+    "{% for c in m['content'] %}{% if c['type'] == 'image' %}"
+    "{% if not seen.image %}<img><imgpad></img>\n{% set seen.image = true %}{% endif %}"
     "{% else %}{{ c['text'] }}{% endif %}{% endfor %}<|im_end|>{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 PUBLISHED_WITHOUT = {"PaliGemmaProcessor": _PALIGEMMA, "GotOcr2Processor": _GOT}

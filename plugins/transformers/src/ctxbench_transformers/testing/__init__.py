@@ -19,6 +19,8 @@ SCALE = 6.0
 RECIPES: dict[str, Recipe] = {**qwen.RECIPES, **idefics.RECIPES, **llava.RECIPES, **google.RECIPES}
 ARCHITECTURES = tuple(RECIPES)
 """Names that :func:`build` takes: transformers' own model types, and ``pixtral`` for LLaVA with Pixtral's encoder."""
+TRAINED = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "idefics3", "smolvlm", "llava", "llava_next")
+"""Those whose training, adapters and quantised weights are tested too."""
 
 
 def build(folder: Path | str, architecture: str = "qwen2_vl", *, seed: int = 0, dtype: torch.dtype = torch.float32) -> Path:
@@ -56,4 +58,4 @@ def write_processor(folder: Path, tokenizer: Any, processor: dict[str, Any], tem
     (folder / "processor_config.json").write_text(json.dumps(processor, indent=2), "utf-8")
 
 
-__all__ = ["ARCHITECTURES", "QWEN2_VL_2B", "QWEN_TEMPLATE", "QWEN_TOKENS", "build", "byte_tokenizer", "write_processor"]
+__all__ = ["ARCHITECTURES", "QWEN2_VL_2B", "QWEN_TEMPLATE", "QWEN_TOKENS", "TRAINED", "build", "byte_tokenizer", "write_processor"]

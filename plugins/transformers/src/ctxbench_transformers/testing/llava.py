@@ -7,7 +7,7 @@ from typing import Any
 
 from transformers import AutoConfig
 
-from ctxbench_transformers.testing.recipes import HIDDEN, VISION, Parts, Recipe, chatml, ids, text_config
+from ctxbench_transformers.testing.recipes import VISION, Parts, Recipe, chatml, ids, text_config
 
 ROPE = {"rope_type": "default", "rope_theta": 10000.0}
 _CLIP = {"model_type": "clip_vision_model", **VISION, "num_hidden_layers": 3, "image_size": 56, "patch_size": 14}

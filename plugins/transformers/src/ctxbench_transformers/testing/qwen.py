@@ -27,9 +27,7 @@ _VISION_16 = {
 }
 
 
-def _qwen(
-    model_type: str, processor: str, images: dict[str, Any], text: dict[str, Any], vision: dict[str, Any]
-) -> Callable[[Any], Parts]:
+def _qwen(model_type: str, processor: str, images: dict[str, Any], text: dict[str, Any], vision: dict[str, Any]) -> Callable[[Any], Parts]:
     def parts(tokenizer: Any) -> Parts:
         marks = ids(
             tokenizer,

@@ -14,7 +14,7 @@ from typing import Any
 import attrs
 import torch
 
-from ctxbench import CtxbenchError, UsageError, contamination, derive_seed
+from ctxbench import CtxbenchError, ModelError, UsageError, contamination, derive_seed
 from ctxbench_transformers import provenance, sources
 from ctxbench_transformers.data import Dataset, Split
 from ctxbench_transformers.encoding import Encoder
@@ -193,8 +193,11 @@ class Trainer:
 def make_trainer(config: TrainConfig, data: Dataset, world: World, device: torch.device) -> Trainer:
     """A trainer at step 0."""
     source = sources.check_model(sources.locate(config.model, config.revision, code=config.trust_remote_code), config.model)
-    budget = {"min_pixels": config.min_pixels, "max_pixels": config.max_pixels}
-    encoder = Encoder(load_processor(source, trust_remote_code=config.trust_remote_code, **budget))
+    encoder = Encoder(
+        load_processor(source, min_pixels=config.min_pixels, max_pixels=config.max_pixels, trust_remote_code=config.trust_remote_code)
+    )
+    if encoder.cross_attended:
+        raise ModelError(f"{source}: models that see pages by cross attention can be read with, and not trained here")
     model = load_trainable(config, source, device)
     parameters = trained_parameters(model)
     identity = {"config": config.hash, "data": data.fingerprint, "model": sources.model_fingerprint(source), "processes": world.size}
