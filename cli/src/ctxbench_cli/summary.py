@@ -14,15 +14,16 @@ from ctxbench_cli.output import percent, print_json, print_table
 
 CELLS = """
 SELECT model, adapter, task, bucket, language, codec, augmentation,
-       count(*) AS n, count(*) FILTER (status = 'error') AS errors,
+       any_value(token_family) AS token_family, count(*) AS n, count(*) FILTER (status = 'error') AS errors,
        avg(CASE WHEN correct THEN 1.0 ELSE 0.0 END) AS accuracy,
        avg(CASE WHEN channel_ok THEN 1.0 WHEN channel_ok IS NOT NULL THEN 0.0 END) AS channel,
        avg(channel_cer) AS channel_cer,
        avg(reference_tokens) AS reference_tokens, avg(encoded_tokens) AS encoded_tokens,
        avg(carrier_tokens) AS carrier_tokens,
-       sum(reference_tokens) / nullif(sum(encoded_tokens), 0) AS encoded_ratio,
-       sum(reference_tokens) / nullif(sum(carrier_tokens), 0) AS compression_ratio,
-       sum(context_bytes) / nullif(sum(payload_bytes), 0) AS text_compression,
+       count(encoded_tokens) AS n_counted,
+       sum(reference_tokens) FILTER (encoded_tokens IS NOT NULL) / nullif(sum(encoded_tokens), 0) AS encoded_ratio,
+       sum(reference_tokens) FILTER (carrier_tokens IS NOT NULL) / nullif(sum(carrier_tokens), 0) AS compression_ratio,
+       sum(context_bytes) FILTER (payload_bytes IS NOT NULL) / nullif(sum(payload_bytes), 0) AS text_compression,
        avg(score) AS score, avg(f1.value) AS json_f1
 FROM results LEFT JOIN (SELECT trial_id, value FROM scores WHERE name = 'json_f1') AS f1 USING (trial_id)
 WHERE cell IN ({cells}) AND sample_index < {samples}
@@ -97,10 +98,16 @@ def _explain(report: RunReport, config: ExperimentConfig, found: list[dict[str, 
     sizes = sorted({cell["n"] for cell in found})
     n = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}" if sizes else "0"
     click.echo()
-    click.echo(f"tokens: what the codec's pages or text cost as encoded, markers included ({config.tokens.family} rule)")
+    rules = sorted({cell["token_family"] for cell in found if cell["token_family"]}) or [config.tokens.rule]
+    plural = "s" if len(rules) > 1 else ""
+    click.echo(f"tokens: what the codec's pages or text cost as encoded, markers included ({', '.join(rules)} rule{plural})")
     click.echo(
         "ratio:  reference text tokens of the contexts / tokens (column encoded_ratio; compression_ratio is that of the pages as sent)"
     )
+    left_out = sum(cell["n"] - cell["n_counted"] for cell in found)
+    if left_out:
+        who = "1 trial is" if left_out == 1 else f"{left_out} trials are"
+        click.echo(f"        {who} left out, which ended before tokens were counted (n and n_counted in the view summary)")
     click.echo(f"{', '.join(part.label for part in config.augmentations)}: share of right answers, {n} trials a cell")
     if any(cell["json_f1"] is not None and cell["accuracy"] < 1 for cell in found):
         click.echo("F1:     share of the JSON's values that came back in their places, where not every document came back exactly")

@@ -19,6 +19,7 @@ from ctxbench.secrets import Secrets, secret_options
 from ctxbench.seeds import derive_seed, stable_hash
 from ctxbench.session import Session
 from ctxbench.shards import Shard
+from ctxbench.token_rules import rules_for
 
 EVALUATION = "sample"
 """First part of every evaluation sample's seed. Training data must use another word here."""
@@ -56,7 +57,7 @@ class Part:
 
 @attrs.frozen
 class Reader:
-    """A model with one adapter. Its weights are loaded when it first reads."""
+    """A model with one adapter. Its weights are loaded when it first reads. ``tokens``: the rules that count its prompts."""
 
     label: str
     model_name: str
@@ -67,6 +68,7 @@ class Reader:
     runtime: dict[str, Any]
     identity: str
     unversioned: str
+    tokens: TokenConfig = TokenConfig()
 
     @property
     def title(self) -> str:
@@ -212,7 +214,7 @@ class Experiment:
         return self._cells[key]
 
     def _cell(self, reader: Reader, task: Part, bucket: int, codec: Part, augmentation: Part) -> Cell:
-        rules = self._rules()
+        rules = self._rules(reader.tokens)
         common = [bucket, self.config.seed, self.config.system, rules]
         common += [{"prompt": self.config.prompt}] if self.config.prompt else []
         parts = (reader, task, codec, augmentation)
@@ -220,9 +222,8 @@ class Experiment:
         variant = stable_hash([*common, *(part.unversioned for part in parts)])[:32]
         return Cell(reader, task, bucket, codec, augmentation, self.config.seed, full, variant)
 
-    def _rules(self) -> dict[str, Any]:
-        config = self.config.tokens
-        counter = self.session.counter(config.family, min_pixels=config.min_pixels, max_pixels=config.max_pixels)
+    def _rules(self, config: TokenConfig) -> dict[str, Any]:
+        counter = self.session.counter(config.rule, min_pixels=config.min_pixels, max_pixels=config.max_pixels)
         return counting(config, counter)
 
     def close(self) -> None:
@@ -238,7 +239,7 @@ def seeded_order(count: int, seed: int) -> list[int]:
 
 def counting(config: TokenConfig, counter: TokenCounter) -> dict[str, Any]:
     """Whose rules count: the family, its version and its pixel budget or other options, and the reference tokenizer."""
-    return {"family": config.family, "version": counter.version, **counter.config, "reference": config.reference}
+    return {"family": config.rule, "version": counter.version, **counter.config, "reference": config.reference}
 
 
 def resolve(config: ExperimentConfig, session: Session) -> Experiment:
@@ -252,12 +253,12 @@ def resolve(config: ExperimentConfig, session: Session) -> Experiment:
     secrets = Secrets.of(config, registry)
     with secrets.hidden():
         tasks = _parts(registry, "task", config.tasks, "tasks")
-        readers = _readers(config, registry)
+        _check_token_families(config, session)
+        readers = _readers(config, session)
         layouts, notes = completed(config.codecs, readers)
         codecs = _parts(registry, "codec", layouts, "codecs")
         augmentations = _parts(registry, "augmenter", config.augmentations, "augmentations")
         metrics = _metrics(config, registry, tasks)
-        _check_token_families(config, session)
         _parts(registry, "executor", [config.run.executor], "run.executor")
         _check_supply(config, session, tasks)
     notes += strange(codecs, readers)
@@ -302,8 +303,10 @@ def _metrics(config: ExperimentConfig, registry: Registry, tasks: Sequence[Part]
 
 def _check_token_families(config: ExperimentConfig, session: Session) -> None:
     tokens = config.tokens
+    # With no family named, a budget is for the models' own rules, which are checked with them.
+    budget = {} if tokens.family is None else {"min_pixels": tokens.min_pixels, "max_pixels": tokens.max_pixels}
     for key, family, options in (
-        ("tokens.family", tokens.family, {"min_pixels": tokens.min_pixels, "max_pixels": tokens.max_pixels}),
+        ("tokens.family", tokens.rule, budget),
         ("tokens.reference", tokens.reference, {}),
     ):
         try:
@@ -333,12 +336,13 @@ def _check_supply(config: ExperimentConfig, session: Session, parts: Sequence[Pa
                 raise ConfigError(f"{where}: {has}; {config.samples} are wanted: use -n {count} (samples: {count}) or less, or more data")
 
 
-def _readers(config: ExperimentConfig, registry: Registry) -> tuple[Reader, ...]:
+def _readers(config: ExperimentConfig, session: Session) -> tuple[Reader, ...]:
     readers: list[Reader] = []
     for i, wanted in enumerate(config.models):
         for adapter in config.adapters:
             try:
-                readers.append(_reader(registry, wanted, adapter))
+                reader = _reader(session.registry, wanted, adapter)
+                readers.append(attrs.evolve(reader, tokens=rules_for(reader.model, config.tokens, session)))
             except ConfigError as error:
                 raise ConfigError(f"models[{i}]: {error}") from None
     return tuple(readers)

@@ -257,7 +257,7 @@ def test_counts_that_disagree_are_flagged(fake_distribution, tmp_path, options, 
     """The processor's count replaces the formula's; a row whose sources differ is flagged, and its ratio counts all the same."""
     fake_distribution("parts-dist", USAGE.replace("28 + 28 * (len(text) % 2)", "56"))  # every page is 2 x 2 tokens
     load_plugins(reload=True)
-    with run(config(tmp_path, models=[{"name": "picky", **options}], augmentations=["clean"])) as store:
+    with run(config(tmp_path, models=[{"name": "picky", **options}], augmentations=["clean"], tokens={"family": "qwen2-vl"})) as store:
         found = rows(store, "carrier_visual_tokens, token_flag, prompt_tokens, token_source")
         ratio, flagged, tokens = store.query("SELECT compression_ratio, n_flagged, reference_tokens FROM summary").rows[0]
     assert found == [(options["pages"], flag, 99, "processor")] * 2

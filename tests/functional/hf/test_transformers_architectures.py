@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 import ctxbench_transformers
-from ctxbench import ModelError, Prompt, stable_hash
+from ctxbench import ModelError, Prompt, stable_hash, tokens
 from ctxbench_transformers import templates
 from ctxbench_transformers.processors import load_processor
 from ctxbench_transformers.runtime import Runtime
@@ -213,6 +213,23 @@ def test_the_size_of_an_encoder_may_be_a_list(tiny_model: Folder) -> None:
     config = json.loads((tiny_model("internvl") / "config.json").read_text())
     assert config["vision_config"]["image_size"] == [56, 56]
     assert ctxbench_transformers.load(tiny_model("internvl")).family is None
+
+
+def test_internvl_of_the_real_size_is_counted_by_the_published_rule(tiny_model: Folder, tmp_path: Path) -> None:
+    """448 px tiles of 256 tokens, at most 12 and the overview: as the rule says of pages of several shapes."""
+    folder = tmp_path / "real"
+    shutil.copytree(tiny_model("internvl"), folder)
+    config = json.loads((folder / "config.json").read_text())
+    config["vision_config"]["image_size"] = [448, 448]
+    (folder / "config.json").write_text(json.dumps(config))
+    entry = json.loads((folder / "processor_config.json").read_text()) | {"image_seq_length": 256}
+    entry["image_processor"] |= {"size": {"height": 448, "width": 448}, "max_patches": 12}
+    (folder / "processor_config.json").write_text(json.dumps(entry))
+    model = ctxbench_transformers.load(folder)
+    assert model.family == "internvl2"
+    pages = tuple(page(*size) for size in ((448, 448), (1000, 600), (300, 2000)))
+    usage = model.count(Prompt(pages, "x"))
+    assert usage.pages == tuple(tokens.image_tokens(*each.size, family="internvl2").tokens for each in pages)
 
 
 # The table -----------------------------------------------------------------------------------------------------------------------------

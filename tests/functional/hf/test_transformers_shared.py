@@ -228,3 +228,18 @@ def test_the_pixel_budget_is_the_processors_own(tiny_model: Folder) -> None:
     assert ctxbench_transformers.load(tiny_model("qwen2_vl"), max_pixels=25 * 784).pixel_budget == (own[0], 25 * 784)
     assert ctxbench_transformers.load(tiny_model("llava")).pixel_budget == (None, None)
     assert load_plugins().model("tiny").pixel_budget == (56 * 56, 28 * 28 * 16384)
+
+
+def test_the_budget_is_read_from_files_as_transformers_reads_it(tiny_model: Folder, tmp_path: Path) -> None:
+    """Released Qwen2-VL says min_pixels and max_pixels; the run's rules must be the loaded processor's without loading it."""
+    from ctxbench_transformers.processors import load_processor, pixel_budget
+
+    folder = tmp_path / "released"
+    shutil.copytree(tiny_model("qwen2_vl"), folder)
+    entry = json.loads((folder / "processor_config.json").read_text())
+    for images in ({"min_pixels": 3136, "max_pixels": 12_845_056}, {"size": {"shortest_edge": 784, "longest_edge": 7840}}, {}):
+        entry["image_processor"] = {"image_processor_type": "Qwen2VLImageProcessor", **images}
+        (folder / "processor_config.json").write_text(json.dumps(entry))
+        model = ctxbench_transformers.load(folder)
+        assert model.pixel_budget == pixel_budget(load_processor(folder))
+        assert ("encoder" in model._held) == (not images)

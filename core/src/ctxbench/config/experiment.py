@@ -18,10 +18,19 @@ from ctxbench.seeds import stable_hash
 class TokenConfig:
     """Whose rules count the tokens."""
 
-    family: str = setting(String(), "Model family whose rule counts visual tokens; may carry options (deepseek-ocr:mode=base).", "qwen2-vl")
+    family: str | None = setting(
+        Optional(String()),
+        "Model family whose rule counts visual tokens, options and all (deepseek-ocr:mode=base); null for each model's own, else qwen2-vl.",
+        None,
+    )
     reference: str = setting(String(), "Model family whose tokenizer counts reference text tokens.", "qwen2-vl")
-    min_pixels: int | None = setting(Optional(Integer(1)), "Smallest page area in pixels; null for the family's own.", None)
-    max_pixels: int | None = setting(Optional(Integer(1)), "Largest page area in pixels; null for the family's own.", None)
+    min_pixels: int | None = setting(Optional(Integer(1)), "Smallest page in pixels; null for the model's own, else the family's.", None)
+    max_pixels: int | None = setting(Optional(Integer(1)), "Largest page in pixels; null for the model's own, else the family's.", None)
+
+    @property
+    def rule(self) -> str:
+        """The family that counts: ``qwen2-vl`` where none is named."""
+        return "qwen2-vl" if self.family is None else self.family
 
 
 def _limit(stage: str) -> Any:

@@ -32,7 +32,7 @@ class PageCost:
 def page_cost(config: TokenConfig, size: tuple[int, int]) -> PageCost:
     """Cost of one page of ``size`` (width, height) in pixels."""
     width, height = size
-    image = tokens.image_tokens(width, height, config.family, min_pixels=config.min_pixels, max_pixels=config.max_pixels)
+    image = tokens.image_tokens(width, height, config.rule, min_pixels=config.min_pixels, max_pixels=config.max_pixels)
     return PageCost(width, height, image)
 
 
@@ -42,7 +42,7 @@ def reference_tokens(config: TokenConfig, text: str) -> int:
 
 
 def _counter(config: TokenConfig) -> TokenCounter:
-    return tokens.counter(config.family, min_pixels=config.min_pixels, max_pixels=config.max_pixels)
+    return tokens.counter(config.rule, min_pixels=config.min_pixels, max_pixels=config.max_pixels)
 
 
 @attrs.frozen
@@ -135,7 +135,7 @@ def account(
         formula_prompt_tokens=formula_prompt,
         text_prompt_tokens=text_prompt,
         token_source="formula" if usage is None else usage.source,
-        token_family=config.family,
+        token_family=config.rule,
         token_flag=",".join(flags) or None,
         encoded_ratio=counts.context / encoded_tokens if encoded_tokens else None,
         compression_ratio=counts.context / carrier if carrier else None,

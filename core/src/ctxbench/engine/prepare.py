@@ -72,6 +72,7 @@ class Prepared:
         text: the user's turn of the prompt.
         encoded: costs of the pages as encoded. ``counts``: reference tokens of the prompt's parts.
         room: new tokens that an answer may take, in reference tokens.
+        rules: whose rules counted the pages.
     """
 
     number: int
@@ -83,6 +84,7 @@ class Prepared:
     encode_seconds: float = 0.0
     variants: dict[str, Variant] = attrs.field(factory=dict)
     failure: Failure | None = None
+    rules: TokenConfig = TokenConfig()
 
 
 _decoders: dict[Recipe, DecoderProcess] = {}
@@ -155,7 +157,7 @@ def _prepare(job: Job, session: Session, decoder: DecoderProcess | None, limit: 
             unchanged = _variant(job, session, carrier, sample, part, seed, decoder, limit)
         variants[part.label] = unchanged
     text = compose(hint, carrier.text, sample.question, job.prompt)
-    return Prepared(job.number, sample, text, encoded, counts, room, encode_seconds, variants)
+    return Prepared(job.number, sample, text, encoded, counts, room, encode_seconds, variants, rules=job.tokens)
 
 
 def component(session: Session, part: Part, stage: Stage) -> Component:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
 
 from ctxbench.contamination import Guard, training_overlap
-from ctxbench.engine.accounting import TextCounts, account, disagrees, page_markers
+from ctxbench.engine.accounting import PageCost, TextCounts, account, disagrees, page_cost, page_markers
 from ctxbench.engine.failures import Failure, limited
 from ctxbench.engine.judge import Judge
 from ctxbench.engine.prepare import Prepared, Variant
@@ -47,7 +48,7 @@ class RowMaker:
         known = self.sample_columns(trial, sample) if sample else {}
         if variant is not None and variant.failure is None:
             channel = self.channel_columns(trial, prepared, variant.channel)
-            known |= {"pages": _pages(prepared, variant, None), "n_pages": len(variant.pages), **channel}
+            known |= {"pages": _pages(prepared.encoded, variant, None), "n_pages": len(variant.pages), **channel}
         message = self.experiment.secrets.redact(failure.message)
         error: dict[str, Any] = {"error_stage": failure.stage, "error_type": failure.type, "error_message": message}
         return TrialResult(**self._trial_columns(trial, sample), status="error", **error, **known)
@@ -69,11 +70,12 @@ class RowMaker:
             return attrs.evolve(self.failed(trial, prepared, Failure.of("score", error), variant), prediction=reading.text)
         score_seconds = time.perf_counter() - start
         try:
+            encoded, variant = _counted_for(trial, prepared, variant)
             cost = account(
-                self.experiment.config.tokens,
+                trial.cell.reader.tokens,
                 prepared.counts,
                 variant.costs,
-                prepared.encoded,
+                encoded,
                 reading.usage,
                 disagreement=self._counts_differ(trial, prepared.counts, variant, reading),
             )
@@ -106,7 +108,7 @@ class RowMaker:
             generate_seconds=reading.generate_seconds,
             score_seconds=score_seconds,
             scores=scores,
-            pages=_pages(prepared, variant, reading.usage),
+            pages=_pages(encoded, variant, reading.usage),
         )
 
     def channel_columns(self, trial: Trial, prepared: Prepared, channel: Channel | None) -> dict[str, Any]:
@@ -172,11 +174,23 @@ class RowMaker:
         """
         if reading.metadata.get("token_disagreement"):
             return True
-        tokens = self.experiment.config.tokens
-        if reading.usage is None or trial.cell.reader.model.family not in (None, tokens.family):
+        tokens = trial.cell.reader.tokens
+        if reading.usage is None or trial.cell.reader.model.family not in (None, tokens.rule):
             return False
         markers = page_markers(tokens, variant.costs)
         return disagrees(reading.usage, variant.costs, markers=markers, text=counts.words + counts.carrier)
+
+
+def _counted_for(trial: Trial, prepared: Prepared, variant: Variant) -> tuple[tuple[PageCost, ...], Variant]:
+    """Pages as encoded, and as sent, by the rules of the trial's own model; they came counted by those of the first that shares them."""
+    rules = trial.cell.reader.tokens
+    if rules == prepared.rules:
+        return prepared.encoded, variant
+
+    def again(pages: Sequence[PageCost]) -> tuple[PageCost, ...]:
+        return tuple(page_cost(rules, (page.width, page.height)) for page in pages)
+
+    return again(prepared.encoded), attrs.evolve(variant, costs=again(variant.costs))
 
 
 def _cell_columns(cell: Cell) -> dict[str, Any]:
@@ -201,9 +215,9 @@ def _cell_columns(cell: Cell) -> dict[str, Any]:
     return columns
 
 
-def _pages(prepared: Prepared, variant: Variant, usage: TokenUsage | None) -> tuple[PageRow, ...]:
+def _pages(pages: Sequence[PageCost], variant: Variant, usage: TokenUsage | None) -> tuple[PageRow, ...]:
     rows = []
-    for i, (encoded, sent, sha) in enumerate(zip(prepared.encoded, variant.costs, variant.sha256, strict=True)):
+    for i, (encoded, sent, sha) in enumerate(zip(pages, variant.costs, variant.sha256, strict=True)):
         visual = usage.pages[i] if usage and len(usage.pages) == len(variant.costs) else sent.tokens.tokens
         rows.append(
             PageRow(

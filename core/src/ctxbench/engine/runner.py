@@ -234,7 +234,7 @@ class _Run:
 
 def make_job(experiment: Experiment, group: Group, trials: Iterable[Trial], number: int) -> Job:
     """The CPU work of some trials of a group."""
-    config = experiment.config
+    config, trials = experiment.config, list(trials)
     wanted = {trial.cell.augmentation.label: (trial.cell.augmentation, trial.augmentation_seed) for trial in trials}
     return Job(
         number=number,
@@ -243,7 +243,7 @@ def make_job(experiment: Experiment, group: Group, trials: Iterable[Trial], numb
         sample_seed=group.sample_seed,
         codec=group.codec,
         augmentations=tuple(wanted.values()),
-        tokens=config.tokens,
+        tokens=trials[0].cell.reader.tokens,
         system=config.system,
         prompt=config.prompt,
         channel=wants_channel(experiment),

@@ -63,7 +63,7 @@ def carrier_tokens(codec: Codec, text: str, config: ExperimentConfig) -> int:
     """What a carrier of the text costs by the config's counting rules: its own text, its pages and their markers."""
     carrier = codec.encode(text)
     rules = config.tokens
-    counter = tokens.counter(rules.family, min_pixels=rules.min_pixels, max_pixels=rules.max_pixels)
+    counter = tokens.counter(rules.rule, min_pixels=rules.min_pixels, max_pixels=rules.max_pixels)
     images = [counter.image(*page.size) for page in carrier.pages]
     own = tokens.count_text(carrier.text, rules.reference) if carrier.text else 0
     return own + sum(image.tokens for image in images) + counter.overhead(images)

@@ -166,6 +166,10 @@ class HFModel(Model):
         """What the processor holds a page's pixels to, by its own files or the options; (``None``, ``None``) for one without a budget."""
         from ctxbench_transformers.processors import pixel_budget
 
+        written = sources.written_budget(self.folder) if self.family in sources.BUDGETED else None
+        if written is not None:
+            low, high = self.min_pixels or written[0], self.max_pixels or written[1]
+            return (low, high)
         try:
             return pixel_budget(self._encoder().processor) or (None, None)
         except ModelError:  # reading will say so, prompt by prompt

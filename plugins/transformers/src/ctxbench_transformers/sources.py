@@ -110,11 +110,15 @@ def file_sha256(path: Path) -> str:
 
 
 _QWEN = {"qwen2_vl": "qwen2-vl", "qwen2_5_vl": "qwen2.5-vl", "qwen3_vl": "qwen3-vl", "qwen3_vl_moe": "qwen3-vl"}
+_QWEN |= {"qwen3_5": "qwen3-vl", "qwen3_5_moe": "qwen3-vl"}  # the same processor
+BUDGETED = frozenset(_QWEN.values())
+"""Families whose processors have a pixel budget."""
 _BY_IMAGE_SIZE: dict[tuple[str, Any], str] = {
     ("idefics3", 364): "idefics3",
     ("idefics3", 512): "smolvlm",
     ("smolvlm", 512): "smolvlm",
     ("llava", 336): "llava-1.5",
+    ("internvl", 448): "internvl2",
 }
 """Families whose published rule holds for one size of the vision encoder's input, in pixels."""
 
@@ -138,6 +142,24 @@ def _side(size: Any) -> Any:
     if isinstance(size, list) and len(set(map(str, size))) == 1:
         size = size[0]
     return size if isinstance(size, int) else None
+
+
+def written_budget(folder: Path) -> tuple[int, int] | None:
+    """(min_pixels, max_pixels) as a Qwen-VL model's files give them, without loading the processor; ``None`` if they do not say both.
+
+    ``min_pixels`` and ``max_pixels`` go before ``size``, as in transformers' own image processor.
+    """
+    images: dict[str, Any] = {}
+    for name in ("preprocessor_config.json", "processor_config.json"):
+        try:
+            found = json.loads((folder / name).read_text("utf-8"))
+            images |= found.get("image_processor") or {} if name.startswith("processor") else found
+        except (OSError, ValueError, AttributeError):
+            continue
+    size = images.get("size") or {}
+    low = images.get("min_pixels") or size.get("shortest_edge")
+    high = images.get("max_pixels") or size.get("longest_edge")
+    return (low, high) if isinstance(low, int) and isinstance(high, int) else None
 
 
 def model_fingerprint(folder: Path) -> str:

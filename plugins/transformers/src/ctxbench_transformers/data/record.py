@@ -95,6 +95,6 @@ def _tokens(counting: TokenConfig, prompt: str, answer: str, pages: tuple[Image.
     low, high = counting.min_pixels, counting.max_pixels
     return {
         "text": tokens.count_text(prompt, counting.reference),
-        "visual": sum(tokens.visual_tokens(*page.size, family=counting.family, min_pixels=low, max_pixels=high) for page in pages),
+        "visual": sum(tokens.visual_tokens(*page.size, family=counting.rule, min_pixels=low, max_pixels=high) for page in pages),
         "answer": tokens.count_text(answer, counting.reference),
     }
