@@ -23,6 +23,7 @@ LONG = (
     ("benchmarks.hostile_images", "decode: CPU seconds and memory of crafted pictures"),
     ("benchmarks.ratios --read --samples 5", "the same, and what truncation keeps at equal tokens"),
     ("benchmarks.tiny_speed", "the embedded model: tokens a second in batches, against plain generate and the memory limit"),
+    ("benchmarks.latency", "a model on one prompt of each codec: prefill, time a token, the whole against plain text"),
     ("benchmarks.contamination", "overlap of evaluated contexts with the training data of the embedded model; size of such records"),
     ("benchmarks.gpu_qwen2vl", "training and reading at Qwen2-VL-2B's size, on a GPU"),
     ("benchmarks.render_ocr", "render: error rate and CPU time of reading pages by their glyphs, against OCR; its thresholds"),

@@ -277,6 +277,29 @@ def test_only_a_prompt_that_was_alone_has_times_of_its_own(tiny_model: Folder) -
     assert set(together[0].metadata["batch_seconds"]) == {"prefill", "generate"}
 
 
+def test_batch_invariant_answers_every_prompt_alone(tiny_model: Folder) -> None:
+    """In bfloat16 a batch changes roundings, and with them close decisions: with the option there is no batch."""
+    model = ctxbench_transformers.load(tiny_model("qwen2_vl"), max_new_tokens=16, dtype="bfloat16", batch_invariant=True, batch_size=4)
+    together = model.read(PROMPTS)
+    assert {r.metadata["batch_size"] for r in together} == {1}
+    assert [r.text for r in together] == [model.read([prompt])[0].text for prompt in PROMPTS]
+    assert model.config["batch_invariant"] is True  # a trial id of its own
+    assert all(r.generate_seconds is not None for r in together)
+
+
+def test_readings_tell_which_batch_they_were_in(tiny_model: Folder) -> None:
+    """The same prompts make the same batch; one pixel more or less on a page makes another."""
+    model = ctxbench_transformers.load(tiny_model("qwen2_vl"), max_new_tokens=2)
+    first = [r.metadata["batch"] for r in model.read(PROMPTS)]
+    assert len(set(first)) == 1
+    assert [r.metadata["batch"] for r in model.read(PROMPTS)] == first
+    other = page(84, 84, 2)
+    other.putpixel((3, 3), (1, 2, 3))
+    changed = (*PROMPTS[:2], Prompt((other,), PROMPTS[2].text, system=PROMPTS[2].system, max_new_tokens=9), PROMPTS[3])
+    assert model.read(changed)[0].metadata["batch"] != first[0]
+    assert len({r.metadata["batch"] for r in ctxbench_transformers.load(tiny_model("qwen2_vl"), batch_size=2).read(PROMPTS)}) == 2
+
+
 def test_a_prompt_too_large_for_memory_is_that_prompts_error(tiny_model: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     """It must neither end the run nor take its neighbours with it."""
     model = ctxbench_transformers.load(tiny_model("qwen2_vl"), max_new_tokens=6)

@@ -65,6 +65,24 @@ def build_config(path: str | None, flags: dict[str, Any], sets: tuple[str, ...])
     return make_config(apply_overrides(data, sets), source)
 
 
+def batch_invariant(config: ExperimentConfig) -> ExperimentConfig:
+    """The config with ``batch_invariant`` on for every model that has the option.
+
+    Raises:
+        UsageError: a model whose answers may depend on the batch has no such option.
+    """
+    registry = load_plugins()
+    models = []
+    for model in config.models:
+        made = registry.model(model.name, **model.options)
+        if "batch_invariant" in made.config:
+            model = attrs.evolve(model, options={**model.options, "batch_invariant": True})
+        elif not made.instant:
+            raise UsageError(f"--batch-invariant: model {model.label!r} has no such option; its batches are formed elsewhere")
+        models.append(model)
+    return attrs.evolve(config, models=tuple(models))
+
+
 def _only_installed(data: dict[str, Any], flags: dict[str, Any]) -> None:
     """Leave out of the quickstart what a small installation does not have, and say so. Its adapters belong to its own model."""
     registry = load_plugins()
@@ -102,6 +120,7 @@ def _only_installed(data: dict[str, Any], flags: dict[str, Any]) -> None:
 @click.option("--executor", type=str, help="Where CPU work runs: local, or what a plugin offers.")
 @click.option("--workers", type=click.IntRange(0), help="Worker processes; 0 works in this process.")
 @click.option("--batch-size", type=click.IntRange(1), help="Prompts that a model reads at once.")
+@click.option("--batch-invariant", is_flag=True, help="Models answer each prompt alone: no answer depends on its batch, also in bfloat16.")
 @click.option("--images", type=click.Choice(["all", "failures", "none"]), help="Page images to keep beside the store.")
 @click.option("--no-channel", is_flag=True, help="Skip the classical decoding of every page.")
 @click.option("--budget", type=click.FloatRange(0, min_open=True), metavar="USD", help="Stop before more than this is spent.")
@@ -134,12 +153,15 @@ def command(
         from ctxbench_cli.progress import make_progress
         from ctxbench_cli.summary import print_summary
 
+    invariant = flags.pop("batch_invariant")
     if flags.pop("no_channel"):
         sets = ("run.channel=false", *sets)
     workers = flags.pop("workers")
     if workers is not None:
         sets = (f"run.executor.workers={workers}", *sets)
     experiment = build_config(config, flags, sets)
+    if invariant:
+        experiment = batch_invariant(experiment)
     if status:
         print_status(experiment, output)
         return

@@ -56,6 +56,7 @@ class TinyModel(Model):
         device: ``auto``, ``cpu``, ``cuda``, ...
         max_new_tokens: for every answer; ``None`` derives it from the expected answer's length.
         batch_size: the most prompts in one batch; ``None`` takes what the engine hands over.
+        batch_invariant: answer every prompt alone, so that in bfloat16 no answer depends on its neighbours.
 
     Raises:
         ModelError: no weights, or no such adapter.
@@ -69,6 +70,7 @@ class TinyModel(Model):
     device: str = attrs.field(default="auto", validator=instance_of(str), kw_only=True)
     max_new_tokens: int | None = attrs.field(default=None, validator=optional([instance_of(int), ge(1)]), kw_only=True)
     batch_size: int | None = attrs.field(default=None, validator=optional([instance_of(int), ge(1)]), eq=False, kw_only=True)
+    batch_invariant: bool = attrs.field(default=False, validator=instance_of(bool), kw_only=True)
     fingerprint: str = attrs.field(init=False, eq=False)
     adapter_fingerprint: str = attrs.field(init=False, eq=False)
     family: str | None = attrs.field(init=False, eq=False)
@@ -87,6 +89,7 @@ class TinyModel(Model):
             device=self.device,
             max_new_tokens=self.max_new_tokens,
             batch_size=self.batch_size,
+            batch_invariant=self.batch_invariant,
             **merge,
         )
         object.__setattr__(self, "_inner", inner)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import time
+import zlib
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -21,7 +22,7 @@ from transformers import (
     TopPLogitsWarper,
 )
 
-from ctxbench import derive_seed
+from ctxbench import derive_seed, stable_hash
 from ctxbench_transformers.batching import collate
 from ctxbench_transformers.encoding import Encoded
 
@@ -46,13 +47,14 @@ class Decoding:
 
 @attrs.frozen
 class Generated:
-    """One answer: its tokens without the one that ended it, how it ended, and its batch's wall times in seconds and size."""
+    """One answer: its tokens without the one that ended it, how it ended, its batch's wall times in seconds and size, and its name."""
 
     ids: tuple[int, ...]
     finish_reason: str
     prefill_seconds: float
     generate_seconds: float
     batch_size: int
+    batch: str = ""
 
     @property
     def completion_tokens(self) -> int:
@@ -146,7 +148,14 @@ def generate(
     ended, n = time.perf_counter(), len(batch)
     first = clock.time if clock.time is not None else ended
     times = (first - began, ended - first)
-    return [Generated(*_cut(row, limit, end_ids), *times, n) for row, limit in zip(new, limits, strict=True)]
+    name = batch_name(batch)
+    return [Generated(*_cut(row, limit, end_ids), *times, n, name) for row, limit in zip(new, limits, strict=True)]
+
+
+def batch_name(batch: Sequence[Encoded]) -> str:
+    """A hash of a batch's prompts, pages included, in their order: equal for runs that formed the same batch."""
+    marks = [zlib.crc32(tensor.contiguous().numpy()) for item in batch for _, tensor in sorted({**item.sequences, **item.media}.items())]
+    return stable_hash(marks)[:16]
 
 
 def _samplers(decoding: Decoding, batch: Sequence[Encoded]) -> list[LogitsProcessor]:

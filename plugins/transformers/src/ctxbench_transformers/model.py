@@ -50,6 +50,7 @@ class HFModel(Model):
         temperature: 0 is greedy decoding. ``top_p``, ``top_k``, ``repetition_penalty`` and ``seed`` are as usual; sampling is reproducible
             and independent of the batch.
         batch_size: the most prompts in one batch; ``None`` takes what the engine hands over.
+        batch_invariant: answer every prompt alone, so that no answer depends on its neighbours in arithmetic that rounds (bfloat16).
         trust_remote_code: let Python code that comes with the model run on this machine.
 
     Raises:
@@ -81,6 +82,7 @@ class HFModel(Model):
     repetition_penalty: float = attrs.field(default=1.0, validator=_share(1e-3, 100), kw_only=True)
     seed: int = attrs.field(default=0, validator=_whole(0), kw_only=True)
     batch_size: int | None = attrs.field(default=None, validator=optional(_whole(1)), eq=False, kw_only=True)
+    batch_invariant: bool = attrs.field(default=False, validator=instance_of(bool), kw_only=True)
     trust_remote_code: bool = attrs.field(default=False, validator=instance_of(bool), kw_only=True)
     folder: Path = attrs.field(init=False, eq=False, repr=False)
     adapter_folder: Path | None = attrs.field(init=False, eq=False, repr=False)
@@ -116,9 +118,8 @@ class HFModel(Model):
 
     @property
     def config(self) -> dict[str, Any]:
-        """The options that decide answers; ``batch_size`` does not. A template is there as its text, and only where one was given."""
-        left_out = self.neutral_options if self.chat_template is not None else {*self.neutral_options, "chat_template"}
-        return {key: value for key, value in super().config.items() if key not in left_out}
+        """The options that decide answers; ``batch_size`` does not. A template is there as its text."""
+        return {key: value for key, value in super().config.items() if key not in self.neutral_options}
 
     def read(self, prompts: Sequence[Prompt]) -> list[Reading]:
         """Answer prompts, in batches of similar length."""
@@ -128,7 +129,7 @@ class HFModel(Model):
         decoding = Decoding(self.temperature, self.top_p, self.top_k, self.repetition_penalty, self.seed)
         runtime = self._runtime()
         with self._held["base"].using(self._held["adapter"]):
-            readings = runtime.answer(prompts, decoding, Sizing(self.max_new_tokens), self.batch_size)
+            readings = runtime.answer(prompts, decoding, Sizing(self.max_new_tokens), 1 if self.batch_invariant else self.batch_size)
         if not self.training_data:
             return readings
         trained = sorted(data.fingerprint for data in self.training_data)

@@ -150,7 +150,7 @@ class Runtime:
         usage = self.counter.usage(encoded)
         if isinstance(made, BaseException):
             return attrs.evolve(_failed(made), usage=usage)
-        metadata: dict[str, Any] = {"decoding": decoding.plain, "max_new_tokens": limit, "batch_size": made.batch_size}
+        metadata: dict[str, Any] = {"decoding": decoding.plain, "max_new_tokens": limit, "batch_size": made.batch_size, "batch": made.batch}
         alone = made.batch_size == 1
         if not alone:  # what a row of a batch takes is nobody's to tell: a short one waits for the longest
             metadata["batch_seconds"] = {"prefill": made.prefill_seconds, "generate": made.generate_seconds}

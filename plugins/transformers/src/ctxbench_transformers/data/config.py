@@ -38,7 +38,7 @@ class DataConfig:
         ListOf(Number(0), minimum=0), "Share of each augmentation; empty for equal.", factory=tuple
     )
     system: str = setting(String(), "System message of every prompt.", "")
-    tokens: TokenConfig = setting(Section(TokenConfig), "How the records' tokens are counted.", factory=TokenConfig)
+    tokens: TokenConfig = setting(Section(TokenConfig), "How the records' tokens are counted.", factory=lambda: TokenConfig("qwen2-vl"))
     format: str = setting(String(("jsonl", "parquet")), "jsonl: lines and PNG files. parquet: images inside the table.", "jsonl")
     output: str = setting(String(), "Folder that takes the data.", "data")
 
