@@ -22,9 +22,8 @@ def prompts_of(spec: str, count: int, bucket: int) -> list[ctxbench.Prompt]:
     from ctxbench.config import parse_component
 
     registry, wanted = ctxbench.load_plugins(), parse_component(spec)
-    name, options = (
-        (wanted, {}) if isinstance(wanted, str) else (wanted["name"], {k: v for k, v in wanted.items() if k not in ("name", "label")})
-    )
+    options = {} if isinstance(wanted, str) else dict(wanted)
+    name = str(options.pop("name", wanted))
     task, codec = registry.task("json_restore"), registry.codec(name, **options)
     found = []
     for i in range(count):
@@ -67,9 +66,7 @@ def main() -> None:
     for row in found.values():
         row["whole"] = row["prefill"] + (args.answer - 1) * row["token"]
     base = found.get("text", next(iter(found.values())))["whole"]
-    print(
-        f"{args.model}, contexts of {args.bucket} reference tokens, answers of {args.answer} tokens, medians of {args.prompts} prompts read alone\n"
-    )
+    print(f"{args.model}, contexts of {args.bucket} reference tokens, answers of {args.answer} tokens, {args.prompts} prompts read alone\n")
     print("| codec | prompt tokens | visual | prefill, ms | each further token, ms | whole answer, x of text |\n|---|---|---|---|---|---|")
     for spec, row in found.items():
         times = f"{1000 * row['prefill']:.0f} | {1000 * row['token']:.1f} | {row['whole'] / base:.2f}"
