@@ -23,6 +23,7 @@ LONG = (
     ("benchmarks.hostile_images", "decode: CPU seconds and memory of crafted pictures"),
     ("benchmarks.ratios --read --samples 5", "the same, and what truncation keeps at equal tokens"),
     ("benchmarks.tiny_speed", "the embedded model: tokens a second in batches, against plain generate and the memory limit"),
+    ("benchmarks.throughput", "the engine: how busy it keeps a model that takes a fixed time a batch; CPU seconds a prompt"),
     ("benchmarks.latency", "a model on one prompt of each codec: prefill, time a token, the whole against plain text"),
     ("benchmarks.contamination", "overlap of evaluated contexts with the training data of the embedded model; size of such records"),
     ("benchmarks.gpu_qwen2vl", "training and reading at Qwen2-VL-2B's size, on a GPU"),

@@ -116,6 +116,8 @@ def _explain(report: RunReport, config: ExperimentConfig, found: list[dict[str, 
     click.echo()
     done = f"{report.finished} trials run" + (f", {report.errors} of them errors" if report.errors else "")
     click.echo(f"{done}, {report.stored_before} found finished; stored in {config.store}")
+    if report.idle_share is not None:
+        click.echo(f"idle: models waited {percent(report.idle_share)} of the time from first prompt to last answer (runs.idle_share)")
     if report.spent_usd is not None:
         click.echo(f"spent: ${report.spent_usd:.6f}, by the models' prices (column cost_usd)")
     where = "" if config.store == "ctxbench.duckdb" else f" --store {config.store}"

@@ -192,6 +192,9 @@ class Model(Component, abc.ABC):
     instant: ClassVar[bool] = False
     """True if reading takes no time worth mentioning: after an interrupt such a model still reads what was prepared."""
 
+    beside: ClassVar[bool] = False
+    """True if :meth:`read` may run in a thread of its own, one call at a time, while this process prepares, scores and writes."""
+
     at_once: int = 1
     """Prompts that the model can make use of at once, where that is more than ``run.batch_size``: how many :meth:`read` is then given."""
 
@@ -219,6 +222,12 @@ class Model(Component, abc.ABC):
     @abc.abstractmethod
     def read(self, prompts: Sequence[Prompt]) -> Sequence[Reading]:
         """Answer each prompt, in order. A prompt that fails alone gets ``Reading(error=...)``; raising fails the batch."""
+
+    def ahead(self, prompts: Sequence[Prompt]) -> None:
+        """These will be read soon, by a model that reads ``beside``: it may begin what comes before the reading. It must not wait."""
+
+    def give_up(self) -> None:
+        """The run was interrupted while the model reads ``beside``: a read that goes on may end with KeyboardInterrupt."""
 
     def read_each(self, prompts: Sequence[Prompt]) -> Iterator[tuple[int, Reading]]:
         """The same, each answer as soon as it is there: (index of the prompt, reading), in any order.

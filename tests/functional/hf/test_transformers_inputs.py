@@ -130,5 +130,13 @@ def test_a_conversation_must_end_with_the_assistant(encoder: Encoder) -> None:
 
 
 def test_batches_hold_neighbours_in_length() -> None:
-    """Longest first; every index once."""
-    assert list(by_length([5, 90, 7, 88, 6], 2)) == [[1, 3], [2, 4], [0]]
+    """Longest first; every index once; no row is padded to more than twice its length."""
+    assert list(by_length([50, 90, 47, 88, 46], 2)) == [[1, 3], [0, 2], [4]]
+    assert list(by_length([320, 4805, 330, 2410, 2402], 8)) == [[1, 3], [4], [2, 0]]
+    assert list(by_length([], 4)) == []
+
+
+def test_a_batch_keeps_to_its_budget_of_padded_tokens() -> None:
+    """Rows times the longest; one row alone may be longer than the budget, since nothing smaller can be tried."""
+    assert list(by_length([100, 60, 60, 60, 60], 8, tokens=200)) == [[0, 1], [2, 3, 4]]
+    assert list(by_length([500, 60, 60], 8, tokens=200)) == [[0], [1, 2]]

@@ -210,7 +210,8 @@ def test_max_new_tokens_are_the_prompts_own_row_by_row(tiny_model: Folder) -> No
 def test_running_out_of_memory_halves_the_batch_and_goes_on(tiny_model: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     """Four prompts on a device with memory for two: all are answered, and the next read starts with two."""
     model = ctxbench_transformers.load(tiny_model("qwen2_vl"), max_new_tokens=6)
-    expected = [r.text for r in model.read(PROMPTS)]
+    alike = [Prompt((page(84, 84, i),), "q" * 40) for i in range(4)]
+    expected = [r.text for r in model.read(alike)]
     runtime = model._runtime()
     sizes: list[int] = []
     generate = runtime.model.generate
@@ -222,11 +223,11 @@ def test_running_out_of_memory_halves_the_batch_and_goes_on(tiny_model: Folder, 
         return generate(**inputs)
 
     monkeypatch.setattr(runtime.model, "generate", limited)
-    readings = model.read(PROMPTS)
+    readings = model.read(alike)
     assert sizes == [4, 2, 2]
     assert [r.text for r in readings] == expected
     assert {r.metadata["batch_size"] for r in readings} == {2}
-    model.read(PROMPTS)
+    model.read(alike)
     assert sizes == [4, 2, 2, 2, 2]
 
 
@@ -290,14 +291,45 @@ def test_batch_invariant_answers_every_prompt_alone(tiny_model: Folder) -> None:
 def test_readings_tell_which_batch_they_were_in(tiny_model: Folder) -> None:
     """The same prompts make the same batch; one pixel more or less on a page makes another."""
     model = ctxbench_transformers.load(tiny_model("qwen2_vl"), max_new_tokens=2)
-    first = [r.metadata["batch"] for r in model.read(PROMPTS)]
+    alike = [Prompt((page(84, 84, i),), "q" * 40) for i in range(4)]
+    first = [r.metadata["batch"] for r in model.read(alike)]
     assert len(set(first)) == 1
-    assert [r.metadata["batch"] for r in model.read(PROMPTS)] == first
-    other = page(84, 84, 2)
+    assert [r.metadata["batch"] for r in model.read(alike)] == first
+    other = page(84, 84)
     other.putpixel((3, 3), (1, 2, 3))
-    changed = (*PROMPTS[:2], Prompt((other,), PROMPTS[2].text, system=PROMPTS[2].system, max_new_tokens=9), PROMPTS[3])
-    assert model.read(changed)[0].metadata["batch"] != first[0]
-    assert len({r.metadata["batch"] for r in ctxbench_transformers.load(tiny_model("qwen2_vl"), batch_size=2).read(PROMPTS)}) == 2
+    assert model.read([Prompt((other,), "q" * 40), *alike[1:]])[0].metadata["batch"] != first[0]
+    halves = ctxbench_transformers.load(tiny_model("qwen2_vl"), batch_size=2, max_new_tokens=2).read(alike)
+    assert len({r.metadata["batch"] for r in halves}) == 2
+
+
+def test_prompts_encoded_ahead_give_the_same_answers(tiny_model: Folder) -> None:
+    """What a thread encodes early is what reading would have made; a prompt that cannot be encoded stays that prompt's error."""
+    plain, ahead = (ctxbench_transformers.load(tiny_model("idefics3"), max_new_tokens=6) for _ in range(2))
+    prompts = [PROMPTS[0], Prompt((page(56, 56),), "<image>"), PROMPTS[2]]
+    ahead.ahead(prompts)
+    assert len(ahead._held["ahead"]._made) == 3
+    assert [(r.text, r.error) for r in ahead.read(prompts)] == [(r.text, r.error) for r in plain.read(prompts)]
+    assert not ahead._held["ahead"]._made
+    assert ahead.read(prompts[:1])[0].text == plain.read(prompts[:1])[0].text  # not announced
+    ahead.close()
+
+
+def test_a_model_that_is_told_to_give_up_ends_at_the_next_token(tiny_model: Folder) -> None:
+    """Ctrl-C must not wait for a batch of long answers."""
+    model = ctxbench_transformers.load(tiny_model("qwen2_vl"), max_new_tokens=3000)
+    runtime = model._runtime()
+    asked: list[int] = []
+
+    def stopped() -> bool:
+        asked.append(1)
+        if len(asked) == 5:
+            model.give_up()
+        return "stopped" in model._held
+
+    runtime.stopped = stopped
+    with pytest.raises(KeyboardInterrupt):
+        model.read(PROMPTS[:1])
+    assert len(asked) < 20
 
 
 def test_a_prompt_too_large_for_memory_is_that_prompts_error(tiny_model: Folder, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,7 +54,7 @@ def test_every_field_of_a_trial_is_a_column_and_comes_back(store):
         ("trials", TrialResult, {"run_id", "created_at"}),
         ("scores", ScoreRow, {"trial_id", "created_at"}),
         ("pages", PageRow, {"trial_id", "created_at"}),
-        ("runs", RunRecord, {"status", "finished_at", "finished", "errors", "spent_usd"}),
+        ("runs", RunRecord, {"status", "finished_at", "finished", "errors", "spent_usd", "idle_share"}),
     ],
 )
 def test_tables_and_records_have_the_same_columns(store, table, record, extra):

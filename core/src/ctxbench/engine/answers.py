@@ -7,12 +7,14 @@ import pickle
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import IO
 
 import attrs
 
 from ctxbench.config import ExperimentConfig
 from ctxbench.engine import checks
+from ctxbench.engine.beside import Desk
 from ctxbench.engine.failures import Failure, limited
 from ctxbench.engine.prepare import Prepared, Variant
 from ctxbench.engine.purse import Purse
@@ -70,6 +72,28 @@ class Answered:
     seconds: float
 
 
+@attrs.define
+class Clock:
+    """How much of the time models read, from the first prompt to the last answer. Instant models do not count."""
+
+    began: float | None = None
+    ended: float = 0.0
+    busy: float = 0.0
+
+    def add(self, start: float, end: float) -> None:
+        """A model has read."""
+        self.began = start if self.began is None else self.began
+        self.ended = end
+        self.busy += end - start
+
+    @property
+    def idle_share(self) -> float | None:
+        """Between 0 and 1; ``None`` if nothing was read."""
+        if self.began is None or self.ended <= self.began:
+            return None
+        return max(0.0, 1.0 - self.busy / (self.ended - self.began))
+
+
 @attrs.frozen
 class ReadingRoom:
     """The models of an experiment, and how they take turns.
@@ -79,12 +103,14 @@ class ReadingRoom:
 
     Attributes:
         stopping: true once the run was interrupted: then only instant models read what is still there.
+        clock: how long models read, and waited.
     """
 
     config: ExperimentConfig
     readers: tuple[Reader, ...]
     stopping: Callable[[], bool]
     purse: Purse
+    clock: Clock = attrs.field(factory=Clock)
 
     def answers(self, ready: Iterable[Ready]) -> Iterator[Answered]:
         """What became of every trial: an answer, read in the order of the jobs, or the failure that it came with.
@@ -119,8 +145,21 @@ class ReadingRoom:
 
     def _read(self, ready: Iterable[Ready], readers: Sequence[Reader], *, first: bool) -> Iterator[Answered]:
         """Let some models read; the ``first`` time that these jobs are seen, their failures are told as well."""
-        queues = {id(reader.model): _Queue(reader, self.config, self.purse) for reader in readers}
+        desk: Desk[_Asked, Answered] = Desk()
+        try:
+            yield from self._gather(ready, readers, desk, first=first)
+            if self.stopping():
+                desk.cancel()
+            yield from desk.settle()
+        finally:
+            desk.close()
+
+    def _gather(
+        self, ready: Iterable[Ready], readers: Sequence[Reader], desk: Desk[_Asked, Answered], *, first: bool
+    ) -> Iterator[Answered]:
+        queues = {id(reader.model): _Queue(reader, self.config, self.purse, self.clock, desk) for reader in readers}
         for item in ready:
+            yield from desk.done()
             for trial in item.trials:
                 question = Question(trial, item.prepared, item.variant(trial))
                 if question.variant.failure is not None:
@@ -170,6 +209,8 @@ class _Queue:
     reader: Reader
     config: ExperimentConfig
     purse: Purse
+    clock: Clock
+    desk: Desk[_Asked, Answered]
     _groups: dict[tuple[str, int, str, str, int], list[Question]] = attrs.field(factory=dict, init=False)
 
     def add(self, question: Question) -> Iterator[Answered]:
@@ -190,8 +231,22 @@ class _Queue:
             yield from self._read(groups[:n], prompts[:n])
             groups, prompts = groups[n:], prompts[n:]
 
+    @property
+    def beside(self) -> bool:
+        """Whether the model reads in the desk's thread. Time limits work in the main thread, and money is counted before it is spent."""
+        model = self.reader.model
+        return model.beside and self.config.run.limits.read is None and type(model).most_usd is Model.most_usd
+
     def _read(self, groups: Sequence[Sequence[Question]], prompts: Sequence[Prompt]) -> Iterator[Answered]:
         """Let the model read. Whatever ends the reading, what has been answered by then is kept."""
+        if not self.beside:
+            yield from self._tell(groups, self._ask(prompts))
+            return
+        model = self.reader.model
+        model.ahead(prompts)
+        yield from self.desk.hand_in(partial(self._ask, prompts), partial(self._tell, groups), model.give_up)
+
+    def _ask(self, prompts: Sequence[Prompt]) -> _Asked:
         found: dict[int, object] = {}
         interrupt, failure = None, None
         start = time.perf_counter()
@@ -203,15 +258,30 @@ class _Queue:
             interrupt = error
         except BaseException as error:
             failure = Failure.of("read", error)
-        share = (time.perf_counter() - start) / len(groups)
+        end = time.perf_counter()
+        if not self.reader.model.instant:
+            self.clock.add(start, end)
+        return _Asked(found, failure, interrupt, (end - start) / len(prompts))
+
+    def _tell(self, groups: Sequence[Sequence[Question]], asked: _Asked) -> Iterator[Answered]:
         for index, group in enumerate(groups):
-            reading, wrong = _checked(found[index]) if index in found else (None, failure)
+            reading, wrong = _checked(asked.found[index]) if index in asked.found else (None, asked.failure)
             if reading is not None:
                 self.purse.pay(reading)
             if reading is not None or wrong is not None:
-                yield from (Answered(question, reading, wrong, share) for question in group)
-        if interrupt is not None:
-            raise interrupt
+                yield from (Answered(question, reading, wrong, asked.share) for question in group)
+        if asked.interrupt is not None:
+            raise asked.interrupt
+
+
+@attrs.frozen(eq=False)
+class _Asked:
+    """What came of a batch: readings by their places, or what ended it, and each prompt's share of its wall time in seconds."""
+
+    found: dict[int, object]
+    failure: Failure | None
+    interrupt: KeyboardInterrupt | None
+    share: float
 
 
 def _each(model: Model, prompts: Sequence[Prompt]) -> Iterator[tuple[int, object]]:

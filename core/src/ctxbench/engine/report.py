@@ -14,6 +14,8 @@ class RunReport:
         finished: trials that this run stored; ``errors`` of them as errors.
         rescored: stored trials that gained scores. ``filled``: stored trials that gained the channel's verdict.
         spent_usd: what this run paid for readings, in US dollars; ``None`` if no model of it has a price.
+        idle_share: the share of the time from the first prompt that was read to the last answer in which no model worked; ``None`` if none
+            read, or only such that take no time.
         notes: what a user should know of it, one line each.
         cells: ids of the cells of the plan, as in the column ``cell``.
         config_hash: of the part of the config that decides results, without secrets.
@@ -27,6 +29,7 @@ class RunReport:
     rescored: int = 0
     filled: int = 0
     spent_usd: float | None = None
+    idle_share: float | None = None
     notes: list[str] = attrs.field(factory=list)
     cells: list[str] = attrs.field(factory=list)
     config_hash: str = ""

@@ -140,6 +140,7 @@ class _Run:
         room = ReadingRoom(self.experiment.config, self.experiment.readers, lambda: self._interrupt is not None, self._purse)
         with contextlib.closing(self._ready(maker)) as ready:
             for answer in room.answers(ready):
+                self.report.idle_share = room.clock.idle_share
                 yield _row(maker, answer)
 
     def _ready(self, maker: RowMaker) -> Generator[Ready, None, None]:
@@ -202,7 +203,8 @@ class _Run:
         limits: dict[str, float] = {stage: seconds for stage, seconds in attrs.asdict(settings.limits).items() if seconds}
         here: dict[str, float] = {stage: limits.pop(stage) for stage in ("channel", "read", "score") if stage in limits}
         preparer = Preparer(experiment.session.recipe(), here)
-        window = max(16, 4 * (os.cpu_count() or 1))
+        batch = max(settings.batch_size, *(reader.model.at_once for reader in experiment.readers))
+        window = max(16, 4 * (os.cpu_count() or 1), 2 * batch)
         results = run_jobs(executor, preparer, jobs, window=window, limits=limits)
         try:
             yield from results

@@ -67,5 +67,10 @@ class Writer:
     def close(self, status: Literal["finished", "interrupted", "failed"]) -> None:
         """Store what waits, and how the run ended."""
         self.flush()
-        counts = {"finished": self.report.finished, "errors": self.report.errors, "spent_usd": self.report.spent_usd}
+        counts: dict[str, float | None] = {
+            "finished": self.report.finished,
+            "errors": self.report.errors,
+            "spent_usd": self.report.spent_usd,
+        }
+        counts["idle_share"] = self.report.idle_share
         self.store.finish_run(self.run_id, status, counts)

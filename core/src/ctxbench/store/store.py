@@ -167,15 +167,15 @@ class Store:
     def finish_run(self, run_id: str, status: str, counts: Mapping[str, float | None]) -> None:
         """Say how a run ended: ``finished``, ``interrupted`` or ``failed``.
 
-        ``counts`` holds ``finished`` and ``errors``, in trials, and ``spent_usd``, in US dollars, if it is known.
+        ``counts`` holds ``finished`` and ``errors``, in trials, and, if they are known, ``spent_usd``, in US dollars, and ``idle_share``.
         """
         if status not in ENDINGS:
             raise StoreError(f"a run ends {', '.join(ENDINGS)}, not {status!r}")
-        money = counts.get("spent_usd")
+        known = (counts.get("spent_usd"), counts.get("idle_share"))
         with interrupts_wait(), self._transaction():
             self._connection.execute(
-                "UPDATE runs SET status = ?, finished_at = ?, finished = ?, errors = ?, spent_usd = ? WHERE run_id = ?",
-                [status, datetime.datetime.now(datetime.UTC), *(counts.get(name, 0) for name in ("finished", "errors")), money, run_id],
+                "UPDATE runs SET status = ?, finished_at = ?, finished = ?, errors = ?, spent_usd = ?, idle_share = ? WHERE run_id = ?",
+                [status, datetime.datetime.now(datetime.UTC), *(counts.get(name, 0) for name in ("finished", "errors")), *known, run_id],
             )
 
     @property

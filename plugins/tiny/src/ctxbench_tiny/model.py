@@ -64,6 +64,7 @@ class TinyModel(Model):
 
     version: ClassVar[int] = 1
     neutral_options: ClassVar[frozenset[str]] = frozenset({"batch_size"})
+    beside: ClassVar[bool] = True
 
     adapter: str | None = attrs.field(default=None, validator=optional(instance_of(str)))
     dtype: str = attrs.field(default="auto", validator=in_(("auto", "float32", "bfloat16")), kw_only=True)
@@ -114,6 +115,14 @@ class TinyModel(Model):
     def read(self, prompts: Sequence[Prompt]) -> Sequence[Reading]:
         """Answer prompts by greedy decoding."""
         return self._inner.read(prompts)
+
+    def ahead(self, prompts: Sequence[Prompt]) -> None:
+        """Begin with the processor's work."""
+        self._inner.ahead(prompts)
+
+    def give_up(self) -> None:
+        """End what is being answered, at the next token."""
+        self._inner.give_up()
 
     def count(self, prompt: Prompt) -> TokenUsage | None:
         """Token usage by the model's own processor."""

@@ -11,11 +11,23 @@ from torch.nn.functional import pad
 from ctxbench_transformers.encoding import SEQUENCE_KEYS, Encoded
 
 
-def by_length(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
-    """Indices in batches of at most ``batch_size``, longest prompts first, so that a batch pads little and memory peaks early."""
-    order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
-    for start in range(0, len(order), batch_size):
-        yield order[start : start + batch_size]
+def by_length(lengths: Sequence[int], batch_size: int, tokens: int | None = None) -> Iterator[list[int]]:
+    """Indices in batches of similar length, longest prompts first, so that a batch pads little and memory peaks early.
+
+    A batch has at most ``batch_size`` rows, none of which is shorter than half of the longest, and at most ``tokens`` padded tokens (rows
+    times the longest), if that is given; a row that is longer than that is alone.
+    """
+    batch: list[int] = []
+    for i in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
+        if batch:
+            longest = lengths[batch[0]]
+            full = tokens is not None and (len(batch) + 1) * longest > tokens
+            if len(batch) >= batch_size or full or 2 * lengths[i] < longest:
+                yield batch
+                batch = []
+        batch.append(i)
+    if batch:
+        yield batch
 
 
 def collate(batch: Sequence[Encoded], pad_id: int, side: Literal["left", "right"]) -> dict[str, torch.Tensor]:

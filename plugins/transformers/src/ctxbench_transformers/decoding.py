@@ -63,14 +63,17 @@ class Generated:
 
 
 class RowLimits(StoppingCriteria):  # type: ignore[misc]
-    """Ends each row at its own ``max_new_tokens``, so that an answer does not depend on its neighbours' limits."""
+    """Ends each row at its own ``max_new_tokens``, so that an answer does not depend on its neighbours' limits; all once ``stopped``."""
 
-    def __init__(self, start: int, limits: torch.Tensor) -> None:
+    def __init__(self, start: int, limits: torch.Tensor, stopped: Callable[[], bool]) -> None:
         self.start = start
         self.limits = limits
+        self.stopped = stopped
 
     def __call__(self, input_ids: torch.Tensor, scores: Any, **kwargs: Any) -> torch.Tensor:
         """True for every row that has reached its limit, shape (batch,)."""
+        if self.stopped():
+            return torch.ones(input_ids.shape[0], dtype=torch.bool, device=input_ids.device)
         return self.limits.to(input_ids.device) <= input_ids.shape[1] - self.start
 
 
@@ -115,12 +118,20 @@ def prompt_seed(seed: int, encoded: Encoded) -> int:
 
 
 def generate(
-    model: Any, batch: Sequence[Encoded], limits: Sequence[int], decoding: Decoding, *, pad_id: int, end_ids: Sequence[int]
+    model: Any,
+    batch: Sequence[Encoded],
+    limits: Sequence[int],
+    decoding: Decoding,
+    *,
+    pad_id: int,
+    end_ids: Sequence[int],
+    stopped: Callable[[], bool] = lambda: False,
 ) -> list[Generated]:
     """Answer one batch, prompts padded on the left, each row to its own limit of new tokens.
 
     Raises:
         torch.OutOfMemoryError, RuntimeError: as the model raises them.
+        KeyboardInterrupt: ``stopped`` became true.
     """
     device = next(model.parameters()).device
     inputs = {key: value.to(device) for key, value in collate(batch, pad_id, "left").items()}
@@ -142,8 +153,10 @@ def generate(
             **inputs,
             generation_config=config,
             logits_processor=processors,
-            stopping_criteria=StoppingCriteriaList([RowLimits(start, torch.tensor(limits))]),
+            stopping_criteria=StoppingCriteriaList([RowLimits(start, torch.tensor(limits), stopped)]),
         )
+    if stopped():
+        raise KeyboardInterrupt
     new = out[:, start:].cpu().tolist()
     ended, n = time.perf_counter(), len(batch)
     first = clock.time if clock.time is not None else ended
@@ -154,7 +167,9 @@ def generate(
 
 def batch_name(batch: Sequence[Encoded]) -> str:
     """A hash of a batch's prompts, pages included, in their order: equal for runs that formed the same batch."""
-    marks = [zlib.crc32(tensor.contiguous().numpy()) for item in batch for _, tensor in sorted({**item.sequences, **item.media}.items())]
+    marks = [
+        zlib.crc32(tensor.contiguous().numpy().data) for item in batch for _, tensor in sorted({**item.sequences, **item.media}.items())
+    ]
     return stable_hash(marks)[:16]
 
 

@@ -14,10 +14,12 @@ from ctxbench_transformers import provenance, sources, templates
 
 if TYPE_CHECKING:
     from ctxbench.contamination import TrainingData
-    from ctxbench_transformers.encoding import Encoder
+    from ctxbench_transformers.encoding import Encoded, Encoder
     from ctxbench_transformers.runtime import Runtime
     from ctxbench_transformers.weights import Placement
 
+SORTED = 4
+"""Batches that are formed together, of prompts sorted by length, where the model's options bound a batch."""
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
@@ -50,6 +52,8 @@ class HFModel(Model):
         temperature: 0 is greedy decoding. ``top_p``, ``top_k``, ``repetition_penalty`` and ``seed`` are as usual; sampling is reproducible
             and independent of the batch.
         batch_size: the most prompts in one batch; ``None`` takes what the engine hands over.
+        batch_tokens: the most tokens in one batch, padding and answers included; ``None`` is any number. Where this or ``batch_size`` is
+            set, the engine hands over several batches at once, and prompts of similar length go together.
         batch_invariant: answer every prompt alone, so that no answer depends on its neighbours in arithmetic that rounds (bfloat16).
         trust_remote_code: let Python code that comes with the model run on this machine.
 
@@ -58,7 +62,8 @@ class HFModel(Model):
     """
 
     version: ClassVar[int] = 1
-    neutral_options: ClassVar[frozenset[str]] = frozenset({"batch_size"})
+    neutral_options: ClassVar[frozenset[str]] = frozenset({"batch_size", "batch_tokens"})
+    beside: ClassVar[bool] = True
 
     reference: str = attrs.field(default="", validator=instance_of(str))
     adapter: str | None = attrs.field(default=None, validator=optional(instance_of(str)))
@@ -82,6 +87,7 @@ class HFModel(Model):
     repetition_penalty: float = attrs.field(default=1.0, validator=_share(1e-3, 100), kw_only=True)
     seed: int = attrs.field(default=0, validator=_whole(0), kw_only=True)
     batch_size: int | None = attrs.field(default=None, validator=optional(_whole(1)), eq=False, kw_only=True)
+    batch_tokens: int | None = attrs.field(default=None, validator=optional(_whole(1)), eq=False, kw_only=True)
     batch_invariant: bool = attrs.field(default=False, validator=instance_of(bool), kw_only=True)
     trust_remote_code: bool = attrs.field(default=False, validator=instance_of(bool), kw_only=True)
     folder: Path = attrs.field(init=False, eq=False, repr=False)
@@ -129,11 +135,19 @@ class HFModel(Model):
         decoding = Decoding(self.temperature, self.top_p, self.top_k, self.repetition_penalty, self.seed)
         runtime = self._runtime()
         with self._held["base"].using(self._held["adapter"]):
-            readings = runtime.answer(prompts, decoding, Sizing(self.max_new_tokens), 1 if self.batch_invariant else self.batch_size)
+            size = 1 if self.batch_invariant else self.batch_size
+            readings = runtime.answer(prompts, decoding, Sizing(self.max_new_tokens), size, self._encode, self.batch_tokens)
         if not self.training_data:
             return readings
         trained = sorted(data.fingerprint for data in self.training_data)
         return [attrs.evolve(r, metadata={**r.metadata, "training_data": trained}) for r in readings]
+
+    @property
+    def at_once(self) -> int:  # type: ignore[override]
+        """Prompts among which those of similar length are looked for, where batches are bounded."""
+        if self.batch_invariant or (self.batch_size is None and self.batch_tokens is None):
+            return 1
+        return SORTED * (self.batch_size or 8)
 
     def count(self, prompt: Prompt) -> TokenUsage:
         """Token usage by the model's own processor; the weights are not needed.
@@ -176,10 +190,32 @@ class HFModel(Model):
         except ModelError:  # reading will say so, prompt by prompt
             return (None, None)
 
+    def ahead(self, prompts: Sequence[Prompt]) -> None:
+        """Begin with the processor's work on prompts that will be read soon."""
+        from ctxbench_transformers.ahead import Ahead
+
+        if "ahead" not in self._held:
+            try:
+                self._held["ahead"] = Ahead(self._encoder())
+            except ModelError:  # reading will say so, prompt by prompt
+                return
+        self._held["ahead"].announce(prompts)
+
+    def _encode(self, prompt: Prompt) -> Encoded:
+        ahead = self._held.get("ahead")
+        encoded: Encoded = ahead.take(prompt) if ahead is not None else self._encoder().encode_prompt(prompt)
+        return encoded
+
+    def give_up(self) -> None:
+        """End what is being answered, at the next token."""
+        self._held["stopped"] = True
+
     def close(self) -> None:
         """Drop the weights; memory that other models share is freed when the last of them is closed."""
         if not self._held:
             return
+        if "ahead" in self._held:
+            self._held["ahead"].close()
         loaded = "base" in self._held
         self._held.clear()
         if loaded:
@@ -238,4 +274,6 @@ class HFModel(Model):
         elif self.adapter_folder is not None:
             model = load_adapter(model, self.adapter_folder, merge=self.merge_adapter)
         self._held.update(base=base, adapter=name)
-        return make_runtime(model, encoder, self.family, base.generation)
+        runtime = make_runtime(model, encoder, self.family, base.generation)
+        runtime.stopped = lambda: "stopped" in self._held
+        return runtime

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import attrs
@@ -82,6 +82,7 @@ class Runtime:
     Attributes:
         positions: the longest prompt it has positions for, in tokens.
         memory: what fits into memory, as far as it is known.
+        stopped: asked at every token; once it is true, answering ends with KeyboardInterrupt.
     """
 
     model: Any
@@ -91,14 +92,27 @@ class Runtime:
     pad_id: int
     positions: int | None
     memory: Memory = attrs.field(factory=Memory)
+    stopped: Callable[[], bool] = lambda: False
 
-    def answer(self, prompts: Sequence[Prompt], decoding: Decoding, sizing: Sizing, batch_size: int | None = None) -> list[Reading]:
-        """Answer each prompt, in order; a prompt that cannot be answered alone gets a reading with an error."""
+    def answer(
+        self,
+        prompts: Sequence[Prompt],
+        decoding: Decoding,
+        sizing: Sizing,
+        batch_size: int | None = None,
+        encode: Callable[[Prompt], Encoded] | None = None,
+        batch_tokens: int | None = None,
+    ) -> list[Reading]:
+        """Answer each prompt, in order; a prompt that cannot be answered alone gets a reading with an error.
+
+        ``encode`` makes a model's inputs of a prompt, by default this runtime's encoder.
+        """
+        encode = encode or self.encoder.encode_prompt
         encoded: dict[int, Encoded] = {}
         readings: dict[int, Reading] = {}
         for i, prompt in enumerate(prompts):
             try:
-                encoded[i] = self._checked(self.encoder.encode_prompt(prompt))
+                encoded[i] = self._checked(encode(prompt))
             except CtxbenchError as error:
                 readings[i] = _failed(error)
         indices = list(encoded)
@@ -109,7 +123,7 @@ class Runtime:
             waiting: list[Sequence[int]] = []
             for company in sorted({encoded[i].company for i in indices}):
                 alike = [i for i in indices if encoded[i].company == company]
-                waiting += [[alike[j] for j in batch] for batch in by_length([lengths[i] for i in alike], size)]
+                waiting += [[alike[j] for j in batch] for batch in by_length([lengths[i] for i in alike], size, batch_tokens)]
             while waiting:
                 rows = waiting.pop(0)
                 if not self.memory.holds([lengths[i] for i in rows]):
@@ -135,7 +149,13 @@ class Runtime:
             sizes = [len(encoded[i]) + limits[i] for i in part]
             try:
                 made = generate(
-                    self.model, [encoded[i] for i in part], [limits[i] for i in part], decoding, pad_id=self.pad_id, end_ids=self.end_ids
+                    self.model,
+                    [encoded[i] for i in part],
+                    [limits[i] for i in part],
+                    decoding,
+                    pad_id=self.pad_id,
+                    end_ids=self.end_ids,
+                    stopped=self.stopped,
                 )
             except Exception as error:
                 if is_out_of_memory(error):
