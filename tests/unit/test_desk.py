@@ -76,9 +76,10 @@ def test_work_goes_on_while_the_caller_does_something_else(desk: Desk[int, int])
 
 def test_an_interrupt_keeps_what_is_done_and_gives_up_the_rest(desk: Desk[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C arrives while a batch is waited for and another is behind it: the first is asked to end, the second never begins."""
-    asked, begun = threading.Event(), list[str]()
+    reading, asked, begun = threading.Event(), threading.Event(), list[str]()
 
     def read() -> int:
+        reading.set()
         assert asked.wait(60)
         raise KeyboardInterrupt
 
@@ -89,6 +90,7 @@ def test_an_interrupt_keeps_what_is_done_and_gives_up_the_rest(desk: Desk[int, i
     told: list[int] = []
     for work, give_up in ((lambda: 0, nothing), (read, asked.set), (never, nothing)):
         told.extend(desk.hand_in(work, tell, give_up))
+    assert reading.wait(60)
     future = desk._batches[0].future
     wait = future.exception
 
@@ -106,7 +108,13 @@ def test_an_interrupt_keeps_what_is_done_and_gives_up_the_rest(desk: Desk[int, i
 
 def test_closing_ends_what_is_being_done(desk: Desk[int, int]) -> None:
     """A run that fails for another reason must not leave its model reading."""
-    asked = threading.Event()
-    list(desk.hand_in(lambda: int(asked.wait(60)), tell, asked.set))
+    reading, asked = threading.Event(), threading.Event()
+
+    def read() -> int:
+        reading.set()
+        return int(asked.wait(60))
+
+    list(desk.hand_in(read, tell, asked.set))
+    assert reading.wait(60)
     desk.close()
     assert asked.is_set()
