@@ -163,10 +163,12 @@ def test_show(strangers):
     """Options with type, default and meaning, from where; as JSON too."""
     (shown,) = json.loads(strangers("plugins", "show", "loud", "--json").stdout)
     assert (shown["kind"], shown["distribution"], shown["version"]) == ("codec", "loud-codec", "1.0")
-    assert shown["options"] == [{"name": "volume", "type": "int", "default": 3, "required": False, "meaning": "how loud it prints."}]
+    (volume,) = shown["options"]
+    assert (volume["name"], volume["type"], volume["default"], volume["required"]) == ("volume", "whole number", 3, False)
+    assert (volume["meaning"], volume["secret"], volume["schema"]) == ("how loud it prints.", False, {"type": "integer"})
     (shown,) = json.loads(strangers("plugins", "show", "needs", "--json").stdout)
     assert (shown["options"][0]["name"], shown["options"][0]["required"]) == ("folder", True)
     text = strangers("plugins", "show", "qwen2-vl").stdout
-    assert "max_pixels   int    1003520   the pixel budget of the processor." in text
+    assert "max_pixels   whole number at least 1   1003520   area in px that a larger page is scaled down to" in text
     assert "from ctxbench-qwen-tokens" in text
     assert "did you mean 'render'" in strangers("plugins", "show", "rendr", exit_code=1).stderr

@@ -95,7 +95,7 @@ def test_truncation_says_what_is_lost():
     ("name", "options", "message"),
     [
         ("truncate", {"ratio": 0.5}, "ratio must be from 1 to 10000, got 0.5"),
-        ("truncate", {"ratio": True}, "ratio must be from 1"),
+        ("truncate", {"ratio": True}, "ratio must be a number, got True"),
         ("truncate", {"keep": "middle"}, "keep must be one of head, tail, both, got 'middle'"),
         ("brotli64", {"quality": 12}, "quality must be from 0 to 11, got 12"),
         ("half_resolution", {"scale": 2}, "scale must be from 0.1 to 1, got 2"),

@@ -177,7 +177,7 @@ def test_too_much_says_how_much():
         ({"error": "l"}, "error must be one of L, M, Q, H, got 'l'"),
         ({"module": 0}, "module must be from 1 to 32, got 0"),
         ({"max_version": 41}, "max_version must be from 1 to 40, got 41"),
-        ({"border": True}, "border must be from 0 to 16, got True"),
+        ({"border": True}, "border must be a whole number, got True"),
     ],
 )
 def test_bad_options_quote_value_and_range(options, message):

@@ -13,7 +13,8 @@ import pytest
 import ctxbench
 from ctxbench import ConfigError, PluginError
 from ctxbench.plugin import FIRST_PARTY, plugin_output_to_stderr, plugin_work
-from ctxbench.registry import load_plugins, nearest
+from ctxbench.registry import load_plugins
+from ctxbench.suggest import nearest
 
 ROOT = Path(__file__).parents[2]
 

@@ -160,8 +160,8 @@ def test_a_page_too_long_for_the_processor_is_refused():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"min_pixels": 0}, "min_pixels must be a whole number of pixels, at least 1, got 0"),
-        ({"min_pixels": 2.5}, "min_pixels must be a whole number of pixels, at least 1, got 2.5"),
+        ({"min_pixels": 0}, "min_pixels must be at least 1, got 0"),
+        ({"min_pixels": 2.5}, "min_pixels must be a whole number, got 2.5"),
         ({"max_pixels": 783}, "max_pixels must be a whole number of pixels, at least 3136, got 783"),
         ({"min_pixels": 1, "max_pixels": 783}, "at least 784, got 783"),
         ({"min_pixels": 5000, "max_pixels": 4000}, "at least 5000, got 4000"),

@@ -7,9 +7,8 @@ from typing import Any
 
 import attrs
 
-from ctxbench import Codec, CtxbenchError, UsageError
+from ctxbench import Codec, CtxbenchError, Registry, UsageError, nearest
 from ctxbench.config import parse_component
-from ctxbench.registry import Registry, nearest
 
 SAMPLE_TEXT = 'Grüße, 世界!\n{"id": 17, "tags": ["a", "b"], "ok": true}\n' * 6
 

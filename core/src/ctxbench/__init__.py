@@ -18,6 +18,7 @@ from ctxbench.errors import (
 )
 from ctxbench.hints import plain_text_hint
 from ctxbench.interfaces import Augmenter, Codec, Component, Executor, Lost, Metric, Model, Task, TokenCounter, secret
+from ctxbench.options import option
 from ctxbench.plugin import (
     AugmenterRecord,
     CodecRecord,
@@ -31,6 +32,7 @@ from ctxbench.plugin import (
 from ctxbench.records import Carrier, Channel, ChannelAnswer, ImageTokens, Prompt, Reading, Sample, Scores, TokenUsage, require_text
 from ctxbench.registry import Registry, load_plugins
 from ctxbench.seeds import canonical_json, derive_seed, stable_hash
+from ctxbench.suggest import nearest
 
 if TYPE_CHECKING:
     from ctxbench.engine import run
@@ -96,6 +98,8 @@ __all__ = [
     "derive_seed",
     "hookimpl",
     "load_plugins",
+    "nearest",
+    "option",
     "plain_text_hint",
     "require_text",
     "run",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import attrs
 
+from ctxbench.options import SECRET
 from ctxbench.records import Carrier, ImageTokens, Prompt, Reading, Sample, Scores, TokenUsage
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from ctxbench.contamination import TrainingData
-
-SECRET = "ctxbench_secret"
 
 
 def secret(**arguments: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import ClassVar
 import attrs
 
 from ctxbench.interfaces import Model
+from ctxbench.options import String, option
 from ctxbench.records import Prompt, Reading
 
 
@@ -34,18 +35,17 @@ class ChannelModel(Model):
         return Reading(prompt.channel.text)
 
 
-def _check_text(_: object, attribute: attrs.Attribute[str], value: object) -> None:
-    if not isinstance(value, str):
-        raise TypeError(f"{attribute.name} must be text, got {value!r}")
-
-
 @attrs.frozen
 class MockModel(Model):
-    """Says ``answer`` to everything, at once: what remains is the time of the harness."""
+    """Says ``answer`` to everything, at once: what remains is the time of the harness.
+
+    Attributes:
+        answer: what it says.
+    """
 
     instant: ClassVar[bool] = True
 
-    answer: str = attrs.field(default="mock", validator=_check_text)
+    answer: str = option(String(), "mock")
 
     def read(self, prompts: Sequence[Prompt]) -> list[Reading]:
         """The same answer for each prompt."""

@@ -14,11 +14,12 @@ from ctxbench.identity import identify
 from ctxbench.interfaces import Codec, Component, Metric, Model, Task, TokenCounter
 from ctxbench.layouts import check_layouts, completed, strange
 from ctxbench.plugin import plugin_work
-from ctxbench.registry import Registry, nearest
+from ctxbench.registry import Registry
 from ctxbench.secrets import Secrets, secret_options
 from ctxbench.seeds import derive_seed, stable_hash
 from ctxbench.session import Session
 from ctxbench.shards import Shard
+from ctxbench.suggest import nearest
 from ctxbench.token_rules import rules_for
 
 EVALUATION = "sample"

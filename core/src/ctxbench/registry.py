@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
-import inspect
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, cast
 
 import attrs
@@ -16,34 +14,9 @@ from ctxbench.interfaces import Augmenter, Codec, Component, Executor, Metric, M
 from ctxbench.plugin.failures import PASSING, PluginFailure, describe
 from ctxbench.plugin.kinds import KINDS, Registered
 from ctxbench.plugin.manager import PluginManager, from_environment
+from ctxbench.plugin.options import Options, options_of
 from ctxbench.plugin.output import plugin_output_to_stderr
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """A hint such as ``; did you mean 'render'?``, or the known names if none is near. A word is never its own hint."""
-    names = sorted(set(known) - {word})
-    close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
-    if close:
-        return f"; did you mean {close[0]!r}?"
-    return f"; known: {', '.join(names)}" if names else ""
-
-
-def _signature(factory: Callable[..., Any]) -> inspect.Signature:
-    try:
-        return inspect.signature(factory)
-    except (TypeError, ValueError):  # some built-in types have none; let the call itself tell
-        return inspect.Signature([inspect.Parameter("options", inspect.Parameter.VAR_KEYWORD)])
-
-
-def _check_options(what: str, signature: inspect.Signature, options: dict[str, Any]) -> None:
-    parameters = signature.parameters
-    if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-        for key in options:
-            if key not in parameters:
-                raise ConfigError(f"{what} has no option {key!r}{nearest(key, parameters)}")
-    for key, p in parameters.items():
-        if p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and key not in options:
-            raise ConfigError(f"{what} needs the option {key!r}, which has no default")
+from ctxbench.suggest import nearest
 
 
 def _message(error: Exception) -> str:
@@ -130,10 +103,13 @@ class Registry:
         except BaseException as error:  # SystemExit among others: importing a component may not end the program
             raise ConfigError(f"{entry} cannot be loaded: {describe(error)}") from error
 
-    def parameters(self, kind: str, name: str) -> dict[str, inspect.Parameter]:
-        """The options that a component's factory takes."""
-        parameters = _signature(self.factory(kind, name)).parameters
-        return {key: value for key, value in parameters.items() if value.kind in (value.POSITIONAL_OR_KEYWORD, value.KEYWORD_ONLY)}
+    def options(self, kind: str, name: str) -> Options:
+        """The options that a component takes.
+
+        Raises:
+            ConfigError: there is no such component, or its module cannot be imported.
+        """
+        return options_of(self.factory(kind, name), self.find(kind, name).record.secrets)
 
     def make(self, kind: str, name: str, **options: Any) -> Component:
         """Make a component.
@@ -144,7 +120,7 @@ class Registry:
         """
         entry = self.find(kind, name)
         factory = self.factory(kind, name)
-        _check_options(f"{kind} {name!r}", _signature(factory), options)
+        options_of(factory).check(f"{kind} {name!r}", options)
         wanted = KINDS[kind].interface
         try:
             with plugin_output_to_stderr():
@@ -183,9 +159,9 @@ class Registry:
     def model(self, name: str, *, adapter: str | None = None, **options: Any) -> Model:
         """Make a model; ``name`` may carry a reference: ``hf:Qwen/Qwen2-VL-2B-Instruct``."""
         base, _, reference = name.partition(":")
-        parameters = self.parameters("model", base)
+        takes = self.options("model", base)
         for key, value in (("reference", reference), ("adapter", adapter)):
-            if value and key not in parameters:
+            if value and key not in takes.known:
                 raise ConfigError(f"model {base!r} takes no {key}, but was given {value!r}")
             if value:
                 options[key] = value

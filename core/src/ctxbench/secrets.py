@@ -10,7 +10,7 @@ import attrs
 
 from ctxbench.config import ComponentConfig, ExperimentConfig
 from ctxbench.errors import CtxbenchError
-from ctxbench.interfaces import SECRET
+from ctxbench.options import SECRET
 from ctxbench.plugin import ComponentRecord
 from ctxbench.registry import Registry
 

@@ -163,6 +163,6 @@ def test_limits_are_checked_as_the_rest_of_a_config(parts, tmp_path):
     """A limit of nothing or of text is an error with its key path."""
     from ctxbench import ConfigError
 
-    for value, message in ((0, "run.limits.encode: must be above 0, got 0"), ("x", "run.limits.encode: expected a number, got 'x'")):
+    for value, message in ((0, "run.limits.encode: must be above 0, got 0"), ("x", "run.limits.encode: must be a number, got 'x'")):
         with pytest.raises(ConfigError, match=message):
             config(Path(tmp_path), run={"limits": {"encode": value}})

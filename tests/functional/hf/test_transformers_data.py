@@ -112,7 +112,7 @@ def test_languages_are_spread_and_handed_to_the_task(toys: Path, make_data_confi
     ("values", "message"),
     [
         ({"bucket": [5]}, "did you mean 'buckets'"),
-        ({"samples": "many"}, "samples: expected a whole number"),
+        ({"samples": "many"}, "samples: must be a whole number"),
         ({"codecs": ["toy_block"]}, r"codecs\[0\].*did you mean 'toy_blocks'"),
         ({"task_weights": [1, 2]}, "2 weights for 1 tasks"),
         ({"validation": 2}, "between 0 and 1"),
@@ -138,7 +138,7 @@ def test_yaml_numbers_are_read_as_people_write_them(tmp_path: Path) -> None:
     config = settings.load(TrainConfig, path, ["lora.r=8"])
     assert (config.lr, config.lora.dropout, config.lora.r) == (2e-4, 0.05, 8)
     path.write_text("lr: fast\n")
-    with pytest.raises(ConfigError, match=r"train\.yaml: lr: expected a number"):
+    with pytest.raises(ConfigError, match=r"train\.yaml: lr: must be a number"):
         settings.load(TrainConfig, path)
 
 

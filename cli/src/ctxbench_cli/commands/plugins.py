@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import attrs
@@ -75,13 +76,11 @@ def _kinds(registry: Registry, name: str, kind: str | None) -> list[str]:
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
 def show(name: str, kind: str | None, as_json: bool) -> None:
     """Show where the component NAME comes from, and its options with types, defaults and meanings."""
-    from ctxbench.plugin.options import options_of
-
     registry = ctxbench.load_plugins()
     shown = []
     for found in _kinds(registry, name, kind):
         entry = registry.find(found, name)
-        options = [attrs.asdict(option) for option in options_of(registry.factory(found, name))]
+        options = [option.plain() for option in registry.options(found, name).known.values()]
         shown.append({"kind": found, "name": name, "summary": entry.record.summary, **_origin(entry.origin), "options": options})
     if as_json:
         print_json(shown)
@@ -99,16 +98,25 @@ def _print_options(options: list[dict[str, Any]]) -> None:
         click.echo("no options")
         return
     click.echo()
-    rows = [
-        [o["name"], o["type"], "(required)" if o["required"] else _value(o["default"]), o["meaning"].replace("``", "")] for o in options
-    ]
+    rows = [[o["name"], o["type"], "(required)" if o["required"] else _value(o), _words(o["meaning"])] for o in options]
     print_table(["option", "type", "default", "meaning"], rows)
 
 
-def _value(value: object) -> str:
-    """A default as a config would write it."""
+_IN_YAML = {"None": "null", "True": "true", "False": "false"}
+
+
+def _words(meaning: str) -> str:
+    """A docstring's text without its markup, with the words of a config."""
+    return re.sub(r"(?::\w+:)?`+([^`]+)`+", lambda found: _IN_YAML.get(found[1], found[1]), meaning)
+
+
+def _value(option: dict[str, Any]) -> str:
+    """A default as a config would write it; nothing where the component decides."""
+    value = option["default"]
+    if option["further"]:
+        return ""
     if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
+        return _IN_YAML[str(value)]
     if isinstance(value, tuple):
         value = list(value)
     return str(value) if not isinstance(value, str) else value or "''"

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from importlib import resources
 
-from ctxbench import UsageError
-from ctxbench.registry import nearest
+from ctxbench import UsageError, nearest
 
 EXAMPLES = ("quickstart", "paper-sweep", "commented")
 

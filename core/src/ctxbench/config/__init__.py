@@ -5,25 +5,18 @@ from ctxbench.config.experiment import ExperimentConfig, LimitConfig, RunConfig,
 from ctxbench.config.loading import apply_overrides, load_config, make_config, parse_component, parse_config, read_text, read_yaml
 from ctxbench.config.schema import json_schema
 from ctxbench.config.template import Template
-from ctxbench.config.values import Boolean, Bucket, Component, Integer, ListOf, Optional, Positive, Section, String, Value, setting
+from ctxbench.config.values import Bucket, Component, Section, setting
 
 __all__ = [
-    "Boolean",
     "Bucket",
     "Component",
     "ComponentConfig",
     "ExperimentConfig",
-    "Integer",
     "LimitConfig",
-    "ListOf",
-    "Optional",
-    "Positive",
     "RunConfig",
     "Section",
-    "String",
     "Template",
     "TokenConfig",
-    "Value",
     "apply_overrides",
     "hash_of",
     "json_schema",

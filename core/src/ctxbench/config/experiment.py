@@ -10,7 +10,8 @@ import attrs
 
 from ctxbench.config.components import ComponentConfig, named
 from ctxbench.config.template import Template
-from ctxbench.config.values import Boolean, Bucket, Component, Integer, ListOf, Optional, Positive, Section, ShardOf, String, setting
+from ctxbench.config.values import POSITIVE, Bucket, Component, Section, ShardOf, setting
+from ctxbench.options import Boolean, Integer, ListOf, Optional, String
 from ctxbench.seeds import stable_hash
 
 
@@ -34,7 +35,7 @@ class TokenConfig:
 
 
 def _limit(stage: str) -> Any:
-    return setting(Optional(Positive()), f"Seconds that {stage} may take; null for any.", None)
+    return setting(Optional(POSITIVE), f"Seconds that {stage} may take; null for any.", None)
 
 
 @attrs.frozen
@@ -65,7 +66,7 @@ class RunConfig:
     batch_size: int = setting(Integer(1), "Prompts that a model reads at once.", 8)
     channel: bool = setting(Boolean(), "Also decode every page classically, to tell channel loss from reader loss.", True)
     images: str = setting(String(("all", "failures", "none")), "Which page images to keep beside the store.", "none")
-    budget: float | None = setting(Optional(Positive()), "US dollars that a run may spend; it stops before it passes them.", None)
+    budget: float | None = setting(Optional(POSITIVE), "US dollars that a run may spend; it stops before it passes them.", None)
     fail_fast: bool = setting(Boolean(), "Stop at the first trial that fails.", False)
     shard: str | None = setting(Optional(ShardOf()), "Run one part of the plan, 3/16 for the third of sixteen; null runs all of it.", None)
     retry_errors: bool = setting(Boolean(), "Run stored trials again whose row is an error.", False)

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from ctxbench.config.experiment import ExperimentConfig
-from ctxbench.config.values import Section, fail
+from ctxbench.config.values import Section
 from ctxbench.errors import ConfigError
-from ctxbench.registry import nearest
+from ctxbench.options import fail
+from ctxbench.suggest import nearest
 
 _COMMA = re.compile(r",(?![^\[{]*[\]}])")  # not one inside brackets
 

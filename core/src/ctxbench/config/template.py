@@ -7,8 +7,8 @@ from typing import Any
 
 import attrs
 
-from ctxbench.config.values import String, Value, fail, show
-from ctxbench.registry import nearest
+from ctxbench.options import String, Value, fail, show
+from ctxbench.suggest import nearest
 
 PLACEHOLDERS = ("hint", "context", "question")
 """What a template can hold: what the carrier is, the carrier's own text (nothing where pages carry it), and the question."""
@@ -21,6 +21,10 @@ class Template(Value):
     ``{context}`` stands in it once, for else a context would cost twice; ``{question}`` once or more; ``{hint}`` if it is wanted. A brace
     that is meant as such is doubled, as in :meth:`str.format`.
     """
+
+    @property
+    def words(self) -> str:
+        return "a template with {context} and {question}"
 
     def parse(self, value: Any, path: str) -> str:
         text = String().parse(value, path)

@@ -1,9 +1,7 @@
-"""Typed values of a config: each parser checks a value, says where it is wrong, and knows its JSON Schema."""
+"""Values that only configs have: buckets, shards, components and sections. The others are in :mod:`ctxbench.options`."""
 
 from __future__ import annotations
 
-import abc
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,55 +9,18 @@ import attrs
 
 from ctxbench.config.components import ComponentConfig
 from ctxbench.errors import ConfigError
-from ctxbench.registry import nearest
+from ctxbench.options import Integer, Number, String, Value, fail
 from ctxbench.shards import Shard
-
-
-def fail(path: str, message: str) -> ConfigError:
-    """The error for the value at ``path`` (``codecs[1].label``)."""
-    return ConfigError(f"{path}: {message}" if path else message)
-
-
-def show(value: object) -> str:
-    """A value as an error message quotes it: short, on one line."""
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-class Value(abc.ABC):
-    """Checks one value."""
-
-    @abc.abstractmethod
-    def parse(self, value: Any, path: str) -> Any:
-        """The checked value, or ConfigError naming ``path``."""
-
-    @abc.abstractmethod
-    def schema(self) -> dict[str, Any]:
-        """The JSON Schema of what :meth:`parse` takes."""
-
-
-@attrs.frozen
-class Integer(Value):
-    minimum: int | None = None
-    maximum: int | None = None
-
-    def parse(self, value: Any, path: str) -> int:
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise fail(path, f"expected a whole number, got {show(value)}")
-        if self.minimum is not None and value < self.minimum:
-            raise fail(path, f"must be at least {self.minimum}, got {value}")
-        if self.maximum is not None and value > self.maximum:
-            raise fail(path, f"must be at most {self.maximum}, got {value}")
-        return value
-
-    def schema(self) -> dict[str, Any]:
-        bounds = {"minimum": self.minimum, "maximum": self.maximum}
-        return {"type": "integer"} | {key: bound for key, bound in bounds.items() if bound is not None}
+from ctxbench.suggest import nearest
 
 
 @attrs.frozen
 class Bucket(Value):
     """A context length in tokens, at least 1; null or ``none``, which becomes 0, for contexts of whatever length they have."""
+
+    @property
+    def words(self) -> str:
+        return "a whole number at least 1, or null"
 
     def parse(self, value: Any, path: str) -> int:
         return 0 if value is None or value == "none" else Integer(1).parse(value, path)
@@ -68,54 +29,21 @@ class Bucket(Value):
         return {"anyOf": [Integer(1).schema(), {"enum": [None, "none"]}]}
 
 
-@attrs.frozen
-class Positive(Value):
-    """A number above zero, whole or not."""
-
-    def parse(self, value: Any, path: str) -> float:
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise fail(path, f"expected a number, got {show(value)}")
-        if not 0 < value < math.inf:
-            raise fail(path, f"must be above 0, got {value}")
-        return value
-
-    def schema(self) -> dict[str, Any]:
-        return {"type": "number", "exclusiveMinimum": 0}
-
-
-@attrs.frozen
-class Boolean(Value):
-    def parse(self, value: Any, path: str) -> bool:
-        if not isinstance(value, bool):
-            raise fail(path, f"expected true or false, got {show(value)}")
-        return value
-
-    def schema(self) -> dict[str, Any]:
-        return {"type": "boolean"}
-
-
-@attrs.frozen
-class String(Value):
-    choices: tuple[str, ...] = ()
-
-    def parse(self, value: Any, path: str) -> str:
-        if not isinstance(value, str):
-            raise fail(path, f"expected text, got {show(value)}")
-        if self.choices and value not in self.choices:
-            raise fail(path, f"{value!r} is not allowed{nearest(value, self.choices)}")
-        return value
-
-    def schema(self) -> dict[str, Any]:
-        return {"enum": list(self.choices)} if self.choices else {"type": "string"}
+POSITIVE = Number(above=0)
+"""A number above zero, whole or not."""
 
 
 @attrs.frozen
 class ShardOf(Value):
     """A part of a plan: ``3/16``."""
 
+    @property
+    def words(self) -> str:
+        return "a shard such as 3/16"
+
     def parse(self, value: Any, path: str) -> str:
         if not isinstance(value, str):
-            raise fail(path, f"expected a shard such as 3/16, got {show(value)}")
+            raise self.wrong(value, path)
         try:
             return str(Shard.parse(value))
         except ConfigError as error:
@@ -126,46 +54,20 @@ class ShardOf(Value):
 
 
 @attrs.frozen
-class Optional(Value):
-    inner: Value
-
-    def parse(self, value: Any, path: str) -> Any:
-        return None if value is None else self.inner.parse(value, path)
-
-    def schema(self) -> dict[str, Any]:
-        return {"anyOf": [self.inner.schema(), {"type": "null"}]}
-
-
-@attrs.frozen
-class ListOf(Value):
-    """A list; a single value stands for a list of one."""
-
-    inner: Value
-    minimum: int = 1
-
-    def parse(self, value: Any, path: str) -> tuple[Any, ...]:
-        if not isinstance(value, list):
-            value = [value]
-        if len(value) < self.minimum:
-            raise fail(path, "the list is empty")
-        return tuple(self.inner.parse(item, f"{path}[{i}]") for i, item in enumerate(value))
-
-    def schema(self) -> dict[str, Any]:
-        inner = self.inner.schema()
-        return {"anyOf": [inner, {"type": "array", "items": inner, "minItems": self.minimum}]}
-
-
-@attrs.frozen
 class Component(Value):
     """A component: its name, or a mapping of ``name``, an optional ``label`` and the component's own options."""
 
     kind: str
 
+    @property
+    def words(self) -> str:
+        return f"the name of a {self.kind} or a mapping with 'name'"
+
     def parse(self, value: Any, path: str) -> ComponentConfig:
         if isinstance(value, str):
             return ComponentConfig(value, value, {})
         if not isinstance(value, Mapping):
-            raise fail(path, f"expected the name of a {self.kind} or a mapping with 'name', got {show(value)}")
+            raise self.wrong(value, path)
         options = {str(key): item for key, item in value.items()}
         if "name" not in options:
             raise fail(path, f"a {self.kind} needs a 'name'")
@@ -174,8 +76,7 @@ class Component(Value):
         return ComponentConfig(name, label, options)
 
     def schema(self) -> dict[str, Any]:
-        properties = {"name": {"type": "string"}, "label": {"type": "string"}}
-        return {"anyOf": [{"type": "string"}, {"type": "object", "properties": properties, "required": ["name"]}]}
+        return {"$ref": f"#/$defs/{self.kind}"}
 
 
 @attrs.frozen
@@ -184,9 +85,13 @@ class Section(Value):
 
     cls: type[Any]
 
+    @property
+    def words(self) -> str:
+        return "a mapping"
+
     def parse(self, value: Any, path: str) -> Any:
         if not isinstance(value, Mapping):
-            raise fail(path, f"expected a mapping, got {show(value)}")
+            raise self.wrong(value, path)
         fields = attrs.fields_dict(self.cls)
         parsed = {}
         for key, item in value.items():

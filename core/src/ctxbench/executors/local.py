@@ -11,11 +11,7 @@ import attrs
 from ctxbench.executors.here import run_here
 from ctxbench.executors.pool import run_in_pool
 from ctxbench.interfaces import Executor
-
-
-def _check_workers(_: object, attribute: attrs.Attribute[int | None], value: object) -> None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
-        raise ValueError(f"workers must be 0 (no worker process), a count, or null for one a core, got {value!r}")
+from ctxbench.options import Integer, Optional, option
 
 
 @attrs.frozen
@@ -26,7 +22,7 @@ class LocalExecutor(Executor):
         workers: processes; 0 works in this process, ``None`` uses one for each core.
     """
 
-    workers: int | None = attrs.field(default=None, validator=_check_workers)
+    workers: int | None = option(Optional(Integer(0)), None)
 
     def map(
         self,

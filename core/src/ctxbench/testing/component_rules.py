@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from ctxbench.interfaces import SECRET
+from ctxbench.options import SECRET
 from ctxbench.testing.rule import Rule, require, settings, shown
 from ctxbench.testing.subject import Subject
 

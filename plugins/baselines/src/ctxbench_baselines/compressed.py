@@ -9,7 +9,8 @@ from typing import Any
 import attrs
 import brotli
 
-from ctxbench import Carrier, Codec, DecodeError, require_text
+from ctxbench import Carrier, Codec, DecodeError, option, require_text
+from ctxbench.options import Integer
 
 MAX_TEXT = 256 * 1024 * 1024  # bytes; a short carrier must not unpack to more than this
 
@@ -21,15 +22,10 @@ class Brotli64(Codec):
     No model reads it; a decoder does. It says what compression alone is worth in tokens.
 
     Attributes:
-        quality: brotli's, 0 to 11.
+        quality: brotli's, 0 to 11; the greater, the smaller and slower.
     """
 
-    quality: int = attrs.field(default=11)
-
-    @quality.validator
-    def _check(self, attribute: attrs.Attribute[int], value: object) -> None:
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 11:
-            raise ValueError(f"{attribute.name} must be from 0 to 11, got {value!r}")
+    quality: int = option(Integer(0, 11), 11)
 
     def encode(self, text: str) -> Carrier:
         """The text's bytes, compressed, in base64.

@@ -8,15 +8,11 @@ from typing import Any, ClassVar, Literal
 import attrs
 from PIL import Image
 
-from ctxbench import Carrier, Codec, DecodeError, load_plugins
+from ctxbench import Carrier, Codec, DecodeError, load_plugins, option
+from ctxbench.options import Number, Table
 
 GRID = 28  # px; pages are whole visual tokens of Qwen2-VL
 MIN_SIDE = 56  # px; a smaller page would be scaled up by the processor
-
-
-def _check_scale(_: object, attribute: attrs.Attribute[float], value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.1 <= value <= 1:
-        raise ValueError(f"{attribute.name} must be from 0.1 to 1, got {value!r}")
 
 
 @attrs.frozen
@@ -31,8 +27,8 @@ class HalfResolution(Codec):
     version: ClassVar[int] = 2  # raised with that of ``render``, whose reader it uses
     fidelity: ClassVar[Literal["exact", "approximate"]] = "approximate"
 
-    scale: float = attrs.field(default=0.5, validator=_check_scale)
-    render: dict[str, Any] = attrs.field(factory=dict, converter=dict)
+    scale: float = option(Number(0.1, 1), 0.5)
+    render: dict[str, Any] = option(Table(), factory=dict)
 
     def __attrs_post_init__(self) -> None:
         if self.render:  # wrong options are refused now; without any, a missing plugin need not be known yet

@@ -7,7 +7,8 @@ from typing import Any, ClassVar, Literal
 
 import attrs
 
-from ctxbench import Carrier, Codec, DecodeError, require_text, tokens
+from ctxbench import Carrier, Codec, DecodeError, option, require_text, tokens
+from ctxbench.options import Number, String
 
 GAP = "\n[...]\n"
 """Stands for what is left out between the two ends."""
@@ -20,16 +21,6 @@ _HINTS = {
     ("tail", "zh"): "上下文的结尾如下。",
     ("both", "zh"): "上下文的开头和结尾如下。",
 }
-
-
-def _check_ratio(_: object, attribute: attrs.Attribute[float], value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 1 <= value <= 10_000:
-        raise ValueError(f"{attribute.name} must be from 1 to 10000, got {value!r}")
-
-
-def _check_keep(_: object, attribute: attrs.Attribute[str], value: object) -> None:
-    if value not in ("head", "tail", "both"):
-        raise ValueError(f"{attribute.name} must be one of head, tail, both, got {value!r}")
 
 
 @attrs.frozen
@@ -46,8 +37,8 @@ class Truncate(Codec):
 
     fidelity: ClassVar[Literal["exact", "approximate"]] = "approximate"
 
-    ratio: float = attrs.field(default=4.0, validator=_check_ratio)
-    keep: str = attrs.field(default="head", validator=_check_keep)
+    ratio: float = option(Number(1, 10_000), 4.0)
+    keep: str = option(String(("head", "tail", "both")), "head")
 
     def encode(self, text: str) -> Carrier:
         """The longest part of the text that is within the budget; one token is always within it.

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import attrs
 import numpy as np
 from PIL import Image
 
-from ctxbench import CapacityError, Carrier, Codec, DecodeError, require_text
+from ctxbench import CapacityError, Carrier, Codec, DecodeError, option, require_text
+from ctxbench.options import Integer, String
 from ctxbench_codebook_external import symbols
 from ctxbench_codebook_external.chunks import HEADER, Chunk, join, missing, pack, split
 from ctxbench_codebook_external.symbol_reader import LADDER, grey_of, read_symbols
@@ -19,22 +19,6 @@ from ctxbench_codebook_external.symbols import Modules, Size
 GRID = 28  # px; pages are whole visual tokens of Qwen2-VL
 MIN_SIDE = 56  # px; a smaller page would be scaled up by the processor
 MAX_PAGES = 1024  # 1.8 GB of full v40 pages at 4 px a module; more is a mistake or belongs in several documents
-
-
-def _one_of(choices: tuple[str, ...]) -> Any:
-    def check(_: object, attribute: attrs.Attribute[str], value: object) -> None:
-        if value not in choices:
-            raise ValueError(f"{attribute.name} must be one of {', '.join(choices)}, got {value!r}")
-
-    return check
-
-
-def _between(low: int, high: int) -> Any:
-    def check(_: object, attribute: attrs.Attribute[int], value: object) -> None:
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise ValueError(f"{attribute.name} must be from {low} to {high}, got {value!r}")
-
-    return check
 
 
 @attrs.frozen
@@ -54,14 +38,14 @@ class CodebookExternal(Codec):
 
     version = 1
 
-    format: str = attrs.field(default="qr", validator=_one_of(("qr", "datamatrix", "aztec")))
-    error: str = attrs.field(default="L", validator=_one_of(("L", "M", "Q", "H")))
-    module: int = attrs.field(default=4, validator=_between(1, 32))
-    border: int = attrs.field(default=4, validator=_between(0, 16))
-    max_version: int = attrs.field(default=40, validator=_between(1, 40))
-    layout: str = attrs.field(default="single", validator=_one_of(("single", "tiled")))
-    page: int = attrs.field(default=980, validator=_between(56, 3584))
-    compression: str = attrs.field(default="none", validator=_one_of(("none", "zlib")))
+    format: str = option(String(("qr", "datamatrix", "aztec")), "qr")
+    error: str = option(String(("L", "M", "Q", "H")), "L")
+    module: int = option(Integer(1, 32), 4)
+    border: int = option(Integer(0, 16), 4)
+    max_version: int = option(Integer(1, 40), 40)
+    layout: str = option(String(("single", "tiled")), "single")
+    page: int = option(Integer(56, 3584), 980)
+    compression: str = option(String(("none", "zlib")), "none")
 
     def encode(self, text: str) -> Carrier:
         """The text as pages of symbols.

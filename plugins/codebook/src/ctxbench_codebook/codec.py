@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import attrs
 
-from ctxbench import Carrier, Codec, DecodeError, require_text
+from ctxbench import Carrier, Codec, DecodeError, option, require_text
+from ctxbench.options import Boolean, Integer, OneOf, Optional, String
 from ctxbench_codebook import aligned_reader, compressed
 from ctxbench_codebook.aligned import Aligned
 from ctxbench_codebook.aligned_layout import Modulation
@@ -24,22 +23,6 @@ PRESETS: dict[str, dict[str, int]] = {
     "max": {"cell": 1, "colors": 64, "parity": 4},
     "aligned": {"cell": 4, "colors": 4, "parity": 8},
 }
-
-
-def _one_of(choices: tuple[Any, ...]) -> Any:
-    def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-        if value is not None and not any(value == choice and type(value) is type(choice) for choice in choices):
-            raise ValueError(f"{attribute.name} must be one of {', '.join(map(str, choices))}, got {value!r}")
-
-    return check
-
-
-def _between(low: int, high: int) -> Any:
-    def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high):
-            raise ValueError(f"{attribute.name} must be from {low} to {high}, got {value!r}")
-
-    return check
 
 
 @attrs.frozen
@@ -61,15 +44,15 @@ class Codebook(Codec):
 
     version = 1
 
-    preset: str = attrs.field(default="color4", validator=_one_of(tuple(PRESETS)))
-    cell: int | None = attrs.field(default=None, validator=_between(1, 28))
-    colors: int | None = attrs.field(default=None, validator=_one_of(COLORS))
-    parity: int | None = attrs.field(default=None, validator=_between(2, 200))
-    page: int = attrs.field(default=980, validator=_between(SMALLEST, LARGEST))
-    compression: str = attrs.field(default="auto", validator=_one_of(("auto", *COMPRESSIONS)))
-    parity_page: bool = attrs.field(default=False, validator=_one_of((False, True)))
-    symbol: str = attrs.field(default="byte", validator=_one_of(SYMBOLS))
-    columns: int | None = attrs.field(default=None, validator=_between(2, LARGEST // GRID))
+    preset: str = option(String(PRESETS), "color4")
+    cell: int | None = option(Optional(Integer(1, 28)), None)
+    colors: int | None = option(Optional(OneOf(*COLORS)), None)
+    parity: int | None = option(Optional(Integer(2, 200)), None)
+    page: int = option(Integer(SMALLEST, LARGEST), 980)
+    compression: str = option(String(("auto", *COMPRESSIONS)), "auto")
+    parity_page: bool = option(Boolean(), False)
+    symbol: str = option(String(SYMBOLS), "byte")
+    columns: int | None = option(Optional(Integer(2, LARGEST // GRID)), None)
     _pages: Compressed | Aligned = attrs.field(init=False, eq=False, repr=False)
 
     def __attrs_post_init__(self) -> None:

@@ -6,40 +6,75 @@ from typing import Any
 
 import attrs
 
+from ctxbench import ConfigError
+from ctxbench.options import Either, Items, String, Value
 from ctxbench.texts import check_encoding
 
 LANGUAGES = ("auto", "en", "zh")
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
 
 
-def paths_of(value: Any) -> tuple[str, ...]:
-    """A path, or several, as a tuple.
+@attrs.frozen
+class _Paths(Value):
+    """A path or a pattern, or a list of them."""
 
-    Raises:
-        ValueError: it is neither.
-    """
-    found = [value] if isinstance(value, str) else value
-    if not isinstance(found, (list, tuple)) or not found or not all(isinstance(item, str) and item for item in found):
-        raise ValueError(f"path must be a file, a folder or a pattern, or a list of them, got {value!r}")
-    return tuple(found)
+    form: Value = Either(String(empty=False), Items(String(empty=False), least=1))
 
+    @property
+    def words(self) -> str:
+        return "a file, a folder or a pattern, or a list of them"
 
-def column(task: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """Validator: the name of a column."""
-    if not isinstance(value, str) or not value:
-        raise ValueError(f"{attribute.name} must be the name of a column, got {value!r}")
+    def parse(self, value: Any, path: str) -> Any:
+        try:
+            return self.form.parse(value, path)
+        except ConfigError:
+            raise self.wrong(value, path) from None
 
-
-def encoding(task: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """Validator: an encoding of text."""
-    check_encoding(value if isinstance(value, str) else "")
+    def schema(self) -> dict[str, Any]:
+        return self.form.schema()
 
 
-def one_of(*names: str) -> Any:
-    """Validator: one of some words."""
+@attrs.frozen
+class _Encoding(Value):
+    """The name of a text encoding that Python has."""
 
-    def check(task: object, attribute: attrs.Attribute[Any], value: object) -> None:
-        if value not in names:
-            raise ValueError(f"{attribute.name} must be one of {', '.join(names)}, got {value!r}")
+    @property
+    def words(self) -> str:
+        return "the name of a text encoding such as utf-8, utf-16 or latin-1"
 
-    return check
+    def parse(self, value: Any, path: str) -> str:
+        try:
+            check_encoding(value if isinstance(value, str) else "")
+        except ValueError:
+            raise self.wrong(value, path) from None
+        return str(value)
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "minLength": 1}
+
+
+@attrs.frozen
+class _Column(Value):
+    """The name of a column of a table."""
+
+    @property
+    def words(self) -> str:
+        return "the name of a column"
+
+    def parse(self, value: Any, path: str) -> str:
+        if not isinstance(value, str) or not value:
+            raise self.wrong(value, path)
+        return value
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "minLength": 1}
+
+
+PATHS, ENCODING, COLUMN = _Paths(), _Encoding(), _Column()
+
+
+def paths_of(value: Any) -> Any:
+    """One path as a tuple of one, a list as a tuple; anything else as it is, for the option to refuse."""
+    if isinstance(value, str):
+        return (value,)
+    return tuple(value) if isinstance(value, (list, tuple)) else value

@@ -7,12 +7,13 @@ from typing import Any, ClassVar
 
 import attrs
 
-from ctxbench import CtxbenchError, Sample, SampleError, Task, derive_seed
+from ctxbench import CtxbenchError, Sample, SampleError, Task, derive_seed, option
+from ctxbench.options import Boolean, Optional, String
 from ctxbench.tokens import count_text
 from ctxbench_documents.corpus import Corpus, look_at
 from ctxbench_documents.filling import Filler
 from ctxbench_documents.language import language_of
-from ctxbench_documents.options import DELIMITERS, LANGUAGES, column, one_of, paths_of
+from ctxbench_documents.options import COLUMN, DELIMITERS, LANGUAGES, PATHS, paths_of
 from ctxbench_documents.records import Fields, Record, read_records
 
 INSTRUCTIONS = {"en": "Answer with as few words of the context as possible.", "zh": "请用上下文中尽量少的词语回答。"}
@@ -46,14 +47,14 @@ class QuestionAnswering(Task):
     neutral_options: ClassVar[frozenset[str]] = frozenset({"path"})
     """The content decides, wherever it lies: the fingerprint names it."""
 
-    path: tuple[str, ...] = attrs.field(converter=paths_of)
-    context: str = attrs.field(default="context", validator=column)
-    question: str = attrs.field(default="question", validator=column)
-    answers: str = attrs.field(default="answers", validator=column)
-    distractors: bool = attrs.field(default=False, validator=attrs.validators.instance_of(bool))
-    instruction: str | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.instance_of(str)))
-    language: str = attrs.field(default="auto", validator=one_of(*LANGUAGES))
-    delimiter: str = attrs.field(default="comma", validator=one_of(*DELIMITERS))
+    path: tuple[str, ...] = option(PATHS, converter=paths_of)
+    context: str = option(COLUMN, "context")
+    question: str = option(COLUMN, "question")
+    answers: str = option(COLUMN, "answers")
+    distractors: bool = option(Boolean(), False)
+    instruction: str | None = option(Optional(String()), None)
+    language: str = option(String(LANGUAGES), "auto")
+    delimiter: str = option(String(DELIMITERS), "comma")
     _corpus: Corpus = attrs.field(init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:

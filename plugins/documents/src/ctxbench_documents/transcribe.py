@@ -7,11 +7,12 @@ from typing import Any, ClassVar
 
 import attrs
 
-from ctxbench import Sample, SampleError, Task
+from ctxbench import Sample, SampleError, Task, option
+from ctxbench.options import Optional, String
 from ctxbench_documents.corpus import Corpus, Document, look_at
 from ctxbench_documents.cuts import LEAST, Piece, pieces
 from ctxbench_documents.language import language_of
-from ctxbench_documents.options import DELIMITERS, LANGUAGES, column, encoding, one_of, paths_of
+from ctxbench_documents.options import COLUMN, DELIMITERS, ENCODING, LANGUAGES, PATHS, paths_of
 
 QUESTIONS = {
     "en": "Write out the whole text exactly as it is, word for word. Answer with the text only.",
@@ -63,12 +64,12 @@ class Transcribe(Task):
     neutral_options: ClassVar[frozenset[str]] = frozenset({"path"})
     """The content decides, wherever it lies: the fingerprint names it."""
 
-    path: tuple[str, ...] = attrs.field(converter=paths_of)
-    column: str | None = attrs.field(default=None, validator=attrs.validators.optional(column))
-    cut: str = attrs.field(default="line", validator=one_of("line", "sentence"))
-    language: str = attrs.field(default="auto", validator=one_of(*LANGUAGES))
-    encoding: str = attrs.field(default="utf-8", validator=encoding)
-    delimiter: str = attrs.field(default="comma", validator=one_of(*DELIMITERS))
+    path: tuple[str, ...] = option(PATHS, converter=paths_of)
+    column: str | None = option(Optional(COLUMN), None)
+    cut: str = option(String(("line", "sentence")), "line")
+    language: str = option(String(LANGUAGES), "auto")
+    encoding: str = option(ENCODING, "utf-8")
+    delimiter: str = option(String(DELIMITERS), "comma")
     _corpus: Corpus = attrs.field(init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:

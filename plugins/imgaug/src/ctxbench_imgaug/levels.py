@@ -8,8 +8,14 @@ import attrs
 import numpy as np
 from PIL import Image
 
-from ctxbench import Augmenter
+from ctxbench import Augmenter, option
+from ctxbench.options import Boolean, Either, Integer, Items, Number, Optional, String
 from ctxbench_imgaug import options
+from ctxbench_imgaug.options import Range
+
+SCALE, ROTATION = Range(0.05, 8), Range(-180, 180)
+QUALITY = Optional(Integer(1, 100))
+COLOUR = Either(Integer(0, 255), Items(Integer(0, 255), 3))
 
 
 @attrs.frozen(kw_only=True)
@@ -46,18 +52,18 @@ class Custom(Augmenter):
         jpeg_subsampling: ``4:2:0``, ``4:2:2`` or ``4:4:4``.
     """
 
-    scale: tuple[float, float] = attrs.field(default=(1.0, 1.0), converter=options.pair, validator=options.range_in(0.05, 8))
-    rotation: tuple[float, float] = attrs.field(default=(0.0, 0.0), converter=options.symmetric_pair, validator=options.range_in(-180, 180))
-    jpeg_quality: int | None = attrs.field(default=None, validator=options.quality)
-    blur_sigma: float = attrs.field(default=0.0, validator=options.number_in(0, 50))
-    noise_std: float = attrs.field(default=0.0, validator=options.number_in(0, 1))
-    noise_per_channel: bool = attrs.field(default=True, validator=options.boolean)
-    order: str = attrs.field(default="paper", validator=options.one_of("paper", "camera"))
-    perspective: float = attrs.field(default=0.0, validator=options.number_in(0, 0.2))
-    fill: tuple[int, int, int] = attrs.field(default=(255, 255, 255), converter=options.colour, validator=options.rgb)
-    interpolation: str = attrs.field(default="cubic", validator=options.one_of("linear", "cubic", "lanczos"))
-    antialias: bool = attrs.field(default=True, validator=options.boolean)
-    jpeg_subsampling: str = attrs.field(default="4:2:0", validator=options.one_of("4:2:0", "4:2:2", "4:4:4"))
+    scale: tuple[float, float] = option(SCALE, (1.0, 1.0), converter=options.pair)
+    rotation: tuple[float, float] = option(ROTATION, (0.0, 0.0), converter=options.symmetric_pair)
+    jpeg_quality: int | None = option(QUALITY, None)
+    blur_sigma: float = option(Number(0, 50), 0.0)
+    noise_std: float = option(Number(0, 1), 0.0)
+    noise_per_channel: bool = option(Boolean(), True)
+    order: str = option(String(("paper", "camera")), "paper")
+    perspective: float = option(Number(0, 0.2), 0.0)
+    fill: tuple[int, int, int] = option(COLOUR, (255, 255, 255), converter=options.colour)
+    interpolation: str = option(String(("linear", "cubic", "lanczos")), "cubic")
+    antialias: bool = option(Boolean(), True)
+    jpeg_subsampling: str = option(String(("4:2:0", "4:2:2", "4:4:4")), "4:2:0")
 
     @property
     def config(self) -> dict[str, Any]:
@@ -79,23 +85,19 @@ class Custom(Augmenter):
 class Light(Custom):
     """A good scan or screenshot. Every option of :class:`Custom` can be set; these are the ones with another default."""
 
-    scale: tuple[float, float] = attrs.field(default=(0.9, 1.1), converter=options.pair, validator=options.range_in(0.05, 8))
-    rotation: tuple[float, float] = attrs.field(
-        default=(-5.0, 5.0), converter=options.symmetric_pair, validator=options.range_in(-180, 180)
-    )
-    jpeg_quality: int | None = attrs.field(default=85, validator=options.quality)
-    blur_sigma: float = attrs.field(default=0.5, validator=options.number_in(0, 50))
-    noise_std: float = attrs.field(default=0.01, validator=options.number_in(0, 1))
+    scale: tuple[float, float] = option(SCALE, (0.9, 1.1), converter=options.pair)
+    rotation: tuple[float, float] = option(ROTATION, (-5.0, 5.0), converter=options.symmetric_pair)
+    jpeg_quality: int | None = option(QUALITY, 85)
+    blur_sigma: float = option(Number(0, 50), 0.5)
+    noise_std: float = option(Number(0, 1), 0.01)
 
 
 @attrs.frozen(kw_only=True)
 class Heavy(Custom):
     """A poor photograph. Every option of :class:`Custom` can be set; these are the ones with another default."""
 
-    scale: tuple[float, float] = attrs.field(default=(0.7, 1.3), converter=options.pair, validator=options.range_in(0.05, 8))
-    rotation: tuple[float, float] = attrs.field(
-        default=(-15.0, 15.0), converter=options.symmetric_pair, validator=options.range_in(-180, 180)
-    )
-    jpeg_quality: int | None = attrs.field(default=60, validator=options.quality)
-    blur_sigma: float = attrs.field(default=1.5, validator=options.number_in(0, 50))
-    noise_std: float = attrs.field(default=0.05, validator=options.number_in(0, 1))
+    scale: tuple[float, float] = option(SCALE, (0.7, 1.3), converter=options.pair)
+    rotation: tuple[float, float] = option(ROTATION, (-15.0, 15.0), converter=options.symmetric_pair)
+    jpeg_quality: int | None = option(QUALITY, 60)
+    blur_sigma: float = option(Number(0, 50), 1.5)
+    noise_std: float = option(Number(0, 1), 0.05)

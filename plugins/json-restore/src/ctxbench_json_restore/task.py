@@ -7,7 +7,8 @@ from typing import Any, ClassVar, get_args
 
 import attrs
 
-from ctxbench import Sample, SampleError, Task, derive_seed
+from ctxbench import Sample, SampleError, Task, derive_seed, option
+from ctxbench.options import Integer, Optional, String
 from ctxbench_json_restore.exact import Builder
 from ctxbench_json_restore.structure import Shape, depth_of, keys_in
 from ctxbench_json_restore.values import Entropy, Source
@@ -20,24 +21,6 @@ QUESTIONS = {
 
 
 _TRIES = 8
-
-
-def _between(low: int, high: int, *, none: bool = False) -> Any:
-    def check(task: object, attribute: attrs.Attribute[Any], value: object) -> None:
-        if none and value is None:
-            return
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise ValueError(f"{attribute.name} must be {'null or ' if none else ''}a whole number from {low} to {high}, got {value!r}")
-
-    return check
-
-
-def _one_of(*names: str) -> Any:
-    def check(task: object, attribute: attrs.Attribute[Any], value: object) -> None:
-        if value not in names:
-            raise ValueError(f"{attribute.name} must be one of {', '.join(names)}, got {value!r}")
-
-    return check
 
 
 @attrs.frozen
@@ -59,11 +42,11 @@ class JsonRestore(Task):
     metrics: ClassVar[tuple[str, ...]] = ("json_exact_match", "json_f1", "json_key_value_mean", "character_error_rate")
     primary_score: ClassVar[str] = "json_exact_match"
 
-    language: str = attrs.field(default="en", validator=_one_of(*QUESTIONS))
-    entropy: Entropy = attrs.field(default="realistic", validator=_one_of(*get_args(Entropy)))
-    depth: int = attrs.field(default=3, validator=_between(1, 32))
-    field_count: int | None = attrs.field(default=None, validator=_between(1, 1_000_000, none=True))
-    indent: int | None = attrs.field(default=None, validator=_between(0, 16, none=True))
+    language: str = option(String(QUESTIONS), "en")
+    entropy: Entropy = option(String(get_args(Entropy)), "realistic")
+    depth: int = option(Integer(1, 32), 3)
+    field_count: int | None = option(Optional(Integer(1, 1_000_000)), None)
+    indent: int | None = option(Optional(Integer(0, 16)), None)
 
     def sample(self, bucket: int, seed: int) -> Sample:
         """See :meth:`ctxbench.Task.sample`; the context is of exactly ``bucket`` tokens."""

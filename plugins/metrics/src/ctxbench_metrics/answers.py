@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import attrs
 from rapidfuzz.distance import Levenshtein
 
-from ctxbench import Metric, Sample, Scores
+from ctxbench import Metric, Sample, Scores, option
+from ctxbench.options import Number, Optional
 from ctxbench.outcome import assertions, is_refusal
 from ctxbench_metrics.extraction import Extracted, after_question, extract_json, extract_text
 from ctxbench_metrics.references import references_of, restored
@@ -93,15 +94,6 @@ class ExactMatch(Metric):
         return Scores({"exact_match": float(found.text in expected)}, found.how)
 
 
-def _cap(_: Any, attribute: attrs.Attribute[Any], value: object) -> None:
-    if value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"{attribute.name} must be a number above 0, or null for no limit, got {value!r}")
-    if not value > 0:
-        raise ValueError(f"{attribute.name} must be above 0, or null for no limit, got {value!r}")
-
-
 @attrs.frozen
 class CharacterErrorRate(Metric):
     """Levenshtein distance over the number of expected characters; an answer much longer than expected scores above 1.
@@ -118,7 +110,7 @@ class CharacterErrorRate(Metric):
     version: ClassVar[int] = 2
     higher_is_better: ClassVar[bool] = False
 
-    cap: float | None = attrs.field(default=None, validator=_cap)
+    cap: float | None = option(Optional(Number(above=0)), None)
 
     def score(self, prediction: str, sample: Sample) -> Scores:
         """``character_error_rate``."""

@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 
 import attrs
 
-from ctxbench import Sample, SampleError, Task, derive_seed
+from ctxbench import Sample, SampleError, Task, derive_seed, option
+from ctxbench.options import Integer, ListOf, Number, String
 from ctxbench_needle import needles
 from ctxbench_needle.haystack import Haystack
 from ctxbench_needle.needles import Needle
@@ -19,33 +20,10 @@ NEEDLE_TYPES = ("word", "number", "uuid", "code", "hex")
 DEPTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
-def _one_of(choices: tuple[str, ...]) -> Any:
-    def check(_: object, attribute: attrs.Attribute[str], value: object) -> None:
-        if value not in choices:
-            raise ValueError(f"{attribute.name} must be one of {', '.join(choices)}, got {value!r}")
-
-    return check
-
-
-def _is_share(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1
-
-
-def _share(_: object, attribute: attrs.Attribute[float], value: object) -> None:
-    if not _is_share(value):
-        raise ValueError(f"{attribute.name} must be a number from 0 to 1, got {value!r}")
-
-
-def _depths(value: Any) -> tuple[float, ...]:
-    depths = tuple(value) if isinstance(value, (list, tuple)) else (value,)
-    if not depths or not all(map(_is_share, depths)):
-        raise ValueError(f"depth must be a number from 0 (start) to 1 (end), or a list of such, got {value!r}")
-    return tuple(map(float, depths))
-
-
-def _count(_: object, attribute: attrs.Attribute[int], value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not 2 <= value <= 24:
-        raise ValueError(f"{attribute.name} must be a whole number from 2 to 24, got {value!r}")
+def _depths(value: Any) -> Any:
+    """One depth as a list of one, and all as floats; what is neither is left for the option to refuse."""
+    depths = value if isinstance(value, (list, tuple)) else (value,)
+    return tuple(float(depth) if isinstance(depth, int) and not isinstance(depth, bool) else depth for depth in depths)
 
 
 @attrs.frozen
@@ -68,12 +46,12 @@ class NeedleTask(Task):
     metrics: ClassVar[tuple[str, ...]] = ("hit_at_1", "contains", "exact_match", "character_error_rate")
     primary_score: ClassVar[str] = "hit_at_1"
 
-    language: str = attrs.field(default="en", validator=_one_of(tuple(LANGUAGES)))
-    variant: str = attrs.field(default="single", validator=_one_of(VARIANTS))
-    needle_type: str = attrs.field(default="number", validator=_one_of(NEEDLE_TYPES))
-    depth: tuple[float, ...] = attrs.field(default=DEPTHS, converter=_depths)
-    count: int = attrs.field(default=4, validator=_count)
-    absent: float = attrs.field(default=0.0, validator=_share)
+    language: str = option(String(LANGUAGES), "en")
+    variant: str = option(String(VARIANTS), "single")
+    needle_type: str = option(String(NEEDLE_TYPES), "number")
+    depth: tuple[float, ...] = option(ListOf(Number(0, 1)), DEPTHS, converter=_depths)
+    count: int = option(Integer(2, 24), 4)
+    absent: float = option(Number(0, 1), 0.0)
 
     @property
     def config(self) -> dict[str, Any]:

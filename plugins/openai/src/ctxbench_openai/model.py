@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
 import attrs
-from attrs.validators import and_, ge, in_, instance_of, le, optional
 
-from ctxbench import ConfigError, Model, Prompt, Reading
+from ctxbench import ConfigError, Model, Prompt, Reading, option
+from ctxbench.options import Boolean, Integer, Number, Optional, String, Table
 from ctxbench_openai import counting
 from ctxbench_openai.chat import Request, new_tokens
 from ctxbench_openai.money import Prices
@@ -28,23 +28,6 @@ OWN = ("model", "messages", "stream", "n", *LIMITS)
 """Fields of a request that ``extra`` may not set."""
 
 _warned: set[str] = set()
-
-
-def _whole(least: int) -> Any:
-    return and_(instance_of(int), ge(least))
-
-
-def _number(low: float, high: float = 1e9) -> Any:
-    return and_(instance_of((int, float)), ge(low), le(high))
-
-
-def _optional_number(low: float, high: float) -> Any:
-    return optional(_number(low, high))
-
-
-def _above_zero(_: object, attribute: attrs.Attribute[float], value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1e9:
-        raise ValueError(f"{attribute.name} must be above 0, got {value!r}")
 
 
 def _plain_dict(value: object) -> object:
@@ -65,19 +48,23 @@ class ServedModel(Model):
             any other, so that no key goes to a server that it is not meant for.
         deployment: a name for what is served, in place of ``base_url`` in the identity of trials: the same weights at another address.
         family: token counter of the model's family; by default guessed from its name.
-        min_pixels, max_pixels: pixel budget of the server's processor, for the formula; they are not sent (``extra`` is).
+        min_pixels: area in px that the server's processor scales a smaller page up to, for the formula; it is not sent (``extra`` is).
+        max_pixels: area in px that it scales a larger page down to, likewise.
         detail: the ``detail`` that is asked of each page (OpenAI's models: ``low``, ``high``, ``auto``, ``original``).
-        temperature: 0 is greedy decoding; ``None`` leaves it out of the request, for models that refuse it. ``top_p`` and ``seed`` are
-            sent if set.
+        temperature: 0 is greedy decoding; ``None`` leaves it out of the request, for models that refuse it.
+        top_p: sample from the likeliest tokens that have this probability together; sent if set.
+        seed: of sampling; sent if set.
         max_new_tokens: for every answer; ``None`` derives it from the expected answer (its tokens, half as many again and 32 at least),
-            times ``room``, of which models need more that think first or whose tokens are shorter.
+            times ``room``.
+        room: factor on ``max_new_tokens`` where that is derived; models that think first, or whose tokens are shorter, need more than 1.
         limit_field: the field that limits new tokens, ``max_tokens`` or ``max_completion_tokens``; by default the latter for OpenAI's own
             server.
         extra: further fields of every request, such as ``{mm_processor_kwargs: {max_pixels: 1003520}}``.
         probe: also send each combination of page sizes' words once without the pages, to learn how many tokens the pages are.
         concurrency: the most requests at once; how many it is depends on how the server keeps up.
-        timeout: seconds for one request. ``retries``: further attempts after faults; ``patience``: seconds for all of a prompt's attempts
-            and pauses together.
+        timeout: seconds for one request.
+        retries: further attempts after faults.
+        patience: seconds for all of a prompt's attempts and pauses together.
         prices: US dollars for a million tokens: ``{input: 2.5, cached: 1.25, output: 10}``; 0 for a server of one's own.
         cache: a folder to keep answers in, and to take them from. Texts of prompts are kept there as they are.
 
@@ -87,29 +74,29 @@ class ServedModel(Model):
 
     version: ClassVar[int] = 1
 
-    reference: str = attrs.field(default="", validator=instance_of(str))
-    adapter: str | None = attrs.field(default=None, validator=optional(instance_of(str)))
-    base_url: str | None = attrs.field(default=None, validator=optional(instance_of(str)), kw_only=True)
-    api_key_env: str | None = attrs.field(default=None, validator=optional(instance_of(str)), kw_only=True)
-    deployment: str | None = attrs.field(default=None, validator=optional(instance_of(str)), kw_only=True)
-    family: str | None = attrs.field(default=None, validator=optional(instance_of(str)), kw_only=True)
-    min_pixels: int | None = attrs.field(default=None, validator=optional(_whole(1)), kw_only=True)
-    max_pixels: int | None = attrs.field(default=None, validator=optional(_whole(1)), kw_only=True)
-    detail: str | None = attrs.field(default=None, validator=optional(in_(("low", "high", "auto", "original"))), kw_only=True)
-    temperature: float | None = attrs.field(default=0.0, validator=_optional_number(0, 2), kw_only=True)
-    top_p: float | None = attrs.field(default=None, validator=_optional_number(0, 1), kw_only=True)
-    seed: int | None = attrs.field(default=None, validator=optional(_whole(0)), kw_only=True)
-    max_new_tokens: int | None = attrs.field(default=None, validator=optional(_whole(1)), kw_only=True)
-    room: float = attrs.field(default=1.0, validator=_number(0.1, 1000), kw_only=True)
-    limit_field: str | None = attrs.field(default=None, validator=optional(in_(LIMITS)), kw_only=True)
-    extra: dict[str, Any] = attrs.field(factory=dict, converter=_plain_dict, validator=instance_of(dict), kw_only=True)
-    probe: bool = attrs.field(default=True, validator=instance_of(bool), kw_only=True, eq=False)
-    concurrency: int = attrs.field(default=16, validator=_whole(1), kw_only=True, eq=False)
-    timeout: float = attrs.field(default=300.0, validator=_above_zero, kw_only=True, eq=False)
-    retries: int = attrs.field(default=6, validator=_whole(0), kw_only=True, eq=False)
-    patience: float = attrs.field(default=900.0, validator=_number(0), kw_only=True, eq=False)
-    prices: dict[str, float] | None = attrs.field(default=None, converter=_plain_dict, kw_only=True, eq=False)
-    cache: str | None = attrs.field(default=None, validator=optional(instance_of(str)), kw_only=True, eq=False)
+    reference: str = option(String(), "")
+    adapter: str | None = option(Optional(String()), None)
+    base_url: str | None = option(Optional(String()), None, kw_only=True)
+    api_key_env: str | None = option(Optional(String()), None, kw_only=True)
+    deployment: str | None = option(Optional(String()), None, kw_only=True)
+    family: str | None = option(Optional(String()), None, kw_only=True)
+    min_pixels: int | None = option(Optional(Integer(1)), None, kw_only=True)
+    max_pixels: int | None = option(Optional(Integer(1)), None, kw_only=True)
+    detail: str | None = option(Optional(String(("low", "high", "auto", "original"))), None, kw_only=True)
+    temperature: float | None = option(Optional(Number(0, 2)), 0.0, kw_only=True)
+    top_p: float | None = option(Optional(Number(0, 1)), None, kw_only=True)
+    seed: int | None = option(Optional(Integer(0)), None, kw_only=True)
+    max_new_tokens: int | None = option(Optional(Integer(1)), None, kw_only=True)
+    room: float = option(Number(0.1, 1000), 1.0, kw_only=True)
+    limit_field: str | None = option(Optional(String(LIMITS)), None, kw_only=True)
+    extra: dict[str, Any] = option(Table(), factory=dict, converter=_plain_dict, kw_only=True)
+    probe: bool = option(Boolean(), True, kw_only=True, eq=False)
+    concurrency: int = option(Integer(1), 16, kw_only=True, eq=False)
+    timeout: float = option(Number(above=0), 300.0, kw_only=True, eq=False)
+    retries: int = option(Integer(0), 6, kw_only=True, eq=False)
+    patience: float = option(Number(0), 900.0, kw_only=True, eq=False)
+    prices: dict[str, float] | None = option(Optional(Table()), None, converter=_plain_dict, kw_only=True, eq=False)
+    cache: str | None = option(Optional(String()), None, kw_only=True, eq=False)
     _held: dict[str, Any] = attrs.field(init=False, factory=dict, eq=False, repr=False)
 
     def __attrs_post_init__(self) -> None:

@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 
 import attrs
 
-from ctxbench import ImageTokens, TokenCounter
+from ctxbench import ImageTokens, TokenCounter, option
+from ctxbench.options import String
 
 
 @attrs.frozen
@@ -29,12 +30,7 @@ class Claude(TokenCounter):
         " (platform.claude.com/docs/en/build-with-claude/vision)",
         init=False,
     )
-    tier: str = attrs.field(default="high")
-
-    @tier.validator
-    def _check(self, _: attrs.Attribute[str], value: object) -> None:
-        if value not in self.TIERS:
-            raise ValueError(f"tier must be one of {', '.join(self.TIERS)}, got {value!r}")
+    tier: str = option(String(TIERS), "high")
 
     @property
     def config(self) -> dict[str, Any]:
@@ -119,12 +115,7 @@ class GeminiResolution(TokenCounter):
     source: str = attrs.field(
         default="Google, Gemini API, Media resolution, Token counts (ai.google.dev/gemini-api/docs/media-resolution)", init=False
     )
-    media_resolution: str = attrs.field(default="high")
-
-    @media_resolution.validator
-    def _check(self, _: attrs.Attribute[str], value: object) -> None:
-        if value not in self.TOKENS:
-            raise ValueError(f"media_resolution must be one of {', '.join(self.TOKENS)}, got {value!r}")
+    media_resolution: str = option(String(TOKENS), "high")
 
     @property
     def config(self) -> dict[str, Any]:

@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 
 import attrs
 
-from ctxbench import ImageTokens, TokenCounter
+from ctxbench import ImageTokens, TokenCounter, option
+from ctxbench.options import Integer, String
 from ctxbench_qwen_tokens.tiles import nearest_grid
 
 _PIXELS_A_TOKEN = 64
@@ -33,18 +34,8 @@ class DeepseekOcr(TokenCounter):
         default="Wei et al., DeepSeek-OCR: Contexts Optical Compression (2025), section 3.2, and modeling_deepseekocr.py of the release",
         init=False,
     )
-    mode: str = attrs.field(default="gundam")
-    max_tiles: int = attrs.field(default=9)
-
-    @mode.validator
-    def _check_mode(self, _: attrs.Attribute[str], value: object) -> None:
-        if value not in self.MODES:
-            raise ValueError(f"mode must be one of {', '.join(self.MODES)}, got {value!r}")
-
-    @max_tiles.validator
-    def _check_tiles(self, _: attrs.Attribute[int], value: object) -> None:
-        if isinstance(value, bool) or not isinstance(value, int) or not 2 <= value <= 64:
-            raise ValueError(f"max_tiles must be 2 to 64, got {value!r}")
+    mode: str = option(String(MODES), "gundam")
+    max_tiles: int = option(Integer(2, 64), 9)
 
     @property
     def config(self) -> dict[str, Any]:
@@ -74,18 +65,16 @@ class DeepseekOcr2(TokenCounter):
 
     A page of at most 768 px on both sides has no tiles; any other has 2 to ``max_tiles``. A page loses pixels where its tiles together
     are narrower or lower than it is.
+
+    Attributes:
+        max_tiles: the most tiles of a page, the processor's ``max_patches``.
     """
 
     SIDE: ClassVar[int] = 1024
     TILE: ClassVar[int] = 768
 
     source: str = attrs.field(default="DeepseekOcr2Processor and DeepseekOcr2ImageProcessor of transformers", init=False)
-    max_tiles: int = attrs.field(default=6)
-
-    @max_tiles.validator
-    def _check_tiles(self, _: attrs.Attribute[int], value: object) -> None:
-        if isinstance(value, bool) or not isinstance(value, int) or not 2 <= value <= 64:
-            raise ValueError(f"max_tiles must be 2 to 64, got {value!r}")
+    max_tiles: int = option(Integer(2, 64), 6)
 
     @property
     def config(self) -> dict[str, Any]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import attrs
 
-from ctxbench import ImageTokens, TokenCounter
+from ctxbench import ImageTokens, TokenCounter, option
+from ctxbench.options import String
 
 _GUIDE = "OpenAI, Images and vision guide (developers.openai.com/api/docs/guides/images-vision)"
 
@@ -54,7 +55,7 @@ class Patches(TokenCounter):
     Attributes:
         hundredths: tokens of 100 patches, the guide's multiplier.
         limits: for each detail, the longest side in pixels and the most patches.
-        detail: ``low``, ``high``, or ``original`` where the model has it.
+        detail: what a request asks for of each page: ``low``, ``high``, or ``original`` where the model has it.
         source: where the rule comes from.
     """
 
@@ -63,7 +64,7 @@ class Patches(TokenCounter):
     hundredths: int
     limits: dict[str, tuple[int, int]]
     source: str
-    detail: str = attrs.field()
+    detail: str = option(String())
 
     @detail.validator
     def _check(self, _: attrs.Attribute[str], value: object) -> None:
@@ -100,13 +101,13 @@ def gpt_5() -> Tiles:
     return Tiles(70, 140, f"{_GUIDE}, tile-based image tokenization: gpt-5")
 
 
-def gpt_5_mini(detail: str = "high") -> Patches:
+def gpt_5_mini(detail: Annotated[str, String(("low", "high"))] = "high") -> Patches:
     """GPT-5 mini, GPT-5.2 and others of 1,536 patches: 1.2 tokens each."""
     source = f"{_GUIDE}, patch-based image tokenization: gpt-5-mini and gpt-5.2, multiplier 1.2 (1.62 in its older versions)"
     return Patches(120, {"low": (512, 1536), "high": (2048, 1536)}, source, detail)
 
 
-def gpt_5_4(detail: str = "high") -> Patches:
+def gpt_5_4(detail: Annotated[str, String(("low", "high", "original"))] = "high") -> Patches:
     """GPT-5.4 and GPT-5.5: 1.2 tokens for each of up to 2,500 patches, or of 10,000 in ``original``.
 
     Where a request names no detail, GPT-5.4 takes ``high`` and GPT-5.5 ``original``.

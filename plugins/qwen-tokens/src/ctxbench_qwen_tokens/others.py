@@ -7,8 +7,8 @@ from typing import Any
 
 import attrs
 
-from ctxbench import ImageTokens, TokenCounter
-from ctxbench_qwen_tokens.checks import check_pixels
+from ctxbench import ImageTokens, TokenCounter, option
+from ctxbench.options import Integer
 
 
 @attrs.frozen
@@ -42,6 +42,9 @@ class Pixtral(TokenCounter):
     """The page is scaled down until it fits a square of ``longest_edge`` px, and read in 16 px patches, one token each.
 
     ``[IMG_BREAK]`` ends each row of patches, and ``[IMG_END]`` the last: a marker a row. A page loses pixels where it is scaled down.
+
+    Attributes:
+        longest_edge: side in px of the square that a page is scaled down to, the processor's ``size``.
     """
 
     version = 2
@@ -49,13 +52,9 @@ class Pixtral(TokenCounter):
     source: str = attrs.field(
         default="Agrawal et al., Pixtral 12B (2024), section 2; PixtralImageProcessor and PixtralProcessor of transformers", init=False
     )
-    longest_edge: int = attrs.field(default=1024)
+    longest_edge: int = option(Integer(16), 1024)
 
     PATCH = 16
-
-    @longest_edge.validator
-    def _check(self, attribute: attrs.Attribute[int], value: object) -> None:
-        check_pixels(attribute.name, value, self.PATCH)
 
     @property
     def config(self) -> dict[str, Any]:

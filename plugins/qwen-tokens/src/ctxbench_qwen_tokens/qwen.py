@@ -7,7 +7,8 @@ from typing import Any
 
 import attrs
 
-from ctxbench import ImageTokens, TokenCounter
+from ctxbench import ImageTokens, TokenCounter, option
+from ctxbench.options import Integer
 from ctxbench_qwen_tokens import bpe
 from ctxbench_qwen_tokens.checks import check_pixels
 
@@ -49,7 +50,8 @@ class QwenVL(TokenCounter):
 
     Attributes:
         factor: patch size times merge size, in pixels.
-        min_pixels, max_pixels: the pixel budget of the processor.
+        min_pixels: area in px that a smaller page is scaled up to, a bound of the processor's pixel budget.
+        max_pixels: area in px that a larger page is scaled down to, the other bound.
         source: where the rule comes from.
     """
 
@@ -58,8 +60,8 @@ class QwenVL(TokenCounter):
 
     factor: int
     source: str
-    min_pixels: int = attrs.field(validator=_check_pixels)
-    max_pixels: int = attrs.field(validator=_check_pixels)
+    min_pixels: int = option(Integer(1), validator=_check_pixels)
+    max_pixels: int = option(Integer(1), validator=_check_pixels)
 
     @property
     def config(self) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from typing import Any
 
 import attrs
 
-from ctxbench import ImageTokens, TokenCounter
+from ctxbench import ImageTokens, TokenCounter, option
+from ctxbench.options import Integer
 from ctxbench_qwen_tokens.checks import check_pixels
 
 _LARGEST_SIDE = 4096
@@ -44,7 +45,7 @@ class Idefics3(TokenCounter):
     Attributes:
         tile: side of a tile in pixels.
         tile_tokens: visual tokens of a tile.
-        longest_edge: the processor's ``size``, in pixels.
+        longest_edge: px that the longer side is scaled to, the processor's ``size``; a tile at least.
         source: where the rule comes from.
     """
 
@@ -53,7 +54,7 @@ class Idefics3(TokenCounter):
     tile: int
     tile_tokens: int
     source: str
-    longest_edge: int = attrs.field()
+    longest_edge: int = option(Integer(1))
 
     @longest_edge.validator
     def _check(self, attribute: attrs.Attribute[int], value: object) -> None:
@@ -105,6 +106,9 @@ class InternVL(TokenCounter):
 
     Each tile of 448 px is 256 visual tokens; ``<img>`` and ``</img>`` stand around them all. A page loses pixels where the grid is
     narrower or lower than it is.
+
+    Attributes:
+        max_tiles: the most tiles of a page beside its overview, the processor's ``max_patches``.
     """
 
     version = 2
@@ -113,16 +117,11 @@ class InternVL(TokenCounter):
         default="Chen et al., How Far Are We to GPT-4V? (2024), section 3.3; InternVLProcessor and GotOcr2ImageProcessor of transformers",
         init=False,
     )
-    max_tiles: int = attrs.field(default=12)
+    max_tiles: int = option(Integer(1, 64), 12)
 
     TILE = 448
     TOKENS = 256
     MARKERS = 2
-
-    @max_tiles.validator
-    def _check(self, attribute: attrs.Attribute[int], value: object) -> None:
-        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 64:
-            raise ValueError(f"max_tiles must be 1 to 64, got {value!r}")
 
     @property
     def config(self) -> dict[str, Any]:

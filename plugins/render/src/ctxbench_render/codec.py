@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import attrs
 import numpy as np
 from PIL import Image
 
-from ctxbench import CapacityError, Carrier, Codec, require_text
+from ctxbench import CapacityError, Carrier, Codec, option, require_text
+from ctxbench.options import Boolean, Integer, Number, Optional, String
 from ctxbench_render.fonts import GlyphSource, Ink
 from ctxbench_render.layout import Line, break_lines, cells
 
@@ -18,24 +19,6 @@ MIN_SIDE = 56  # px; a smaller page would be scaled up by the processor
 COLUMNS = 108  # at 7 px a cell and a margin of 14 px a page of 784 px, 28 visual tokens
 MAX_PAGES = 1024  # 2.7 GB of default pages; more is a mistake or belongs in several documents
 MAX_SIDE = 3584  # px; 3584 x 3584 px is the largest page that Qwen2-VL's processor leaves as it is
-
-
-def _between(low: float, high: float) -> Any:
-    def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
-            raise ValueError(f"{attribute.name} must be from {low} to {high}, got {value!r}")
-        if isinstance(low, int) and not isinstance(value, int):
-            raise TypeError(f"{attribute.name} must be a whole number, got {value!r}")
-
-    return check
-
-
-def _one_of(*choices: str) -> Any:
-    def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-        if value not in choices:
-            raise ValueError(f"{attribute.name} must be one of {', '.join(choices)}, got {value!r}")
-
-    return check
 
 
 @attrs.frozen
@@ -67,17 +50,17 @@ class RenderCodec(Codec):
     version: ClassVar[int] = 2
     fidelity: ClassVar[Literal["exact", "approximate"]] = "approximate"
 
-    font: str | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.instance_of(str)))
-    font_size: int = attrs.field(default=12, validator=_between(5, 200))
-    columns: int | None = attrs.field(default=None, validator=attrs.validators.optional(_between(2, 500)))
-    line_spacing: float = attrs.field(default=1.15, validator=_between(0.8, 5.0))
-    margin: int = attrs.field(default=14, validator=_between(0, 400))
-    page_height: int = attrs.field(default=1120, validator=_between(56, MAX_SIDE))
-    antialias: bool = attrs.field(default=True, validator=attrs.validators.instance_of(bool))
-    tab: int = attrs.field(default=4, validator=_between(1, 16))
-    wrap: str = attrs.field(default="char", validator=_one_of("char", "word"))
-    undrawable: str = attrs.field(default="error", validator=_one_of("error", "escape"))
-    decoder: str = attrs.field(default="auto", validator=_one_of("auto", "grid", "ocr"))
+    font: str | None = option(Optional(String()), None)
+    font_size: int = option(Integer(5, 200), 12)
+    columns: int | None = option(Optional(Integer(2, 500)), None)
+    line_spacing: float = option(Number(0.8, 5.0), 1.15)
+    margin: int = option(Integer(0, 400), 14)
+    page_height: int = option(Integer(56, MAX_SIDE), 1120)
+    antialias: bool = option(Boolean(), True)
+    tab: int = option(Integer(1, 16), 4)
+    wrap: str = option(String(("char", "word")), "char")
+    undrawable: str = option(String(("error", "escape")), "error")
+    decoder: str = option(String(("auto", "grid", "ocr")), "auto")
 
     def __attrs_post_init__(self) -> None:
         if self.tab > self.limit:

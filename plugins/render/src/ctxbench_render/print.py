@@ -4,26 +4,19 @@ from __future__ import annotations
 
 import io
 import math
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import attrs
 import numpy as np
 from PIL import Image
 
-from ctxbench import CapacityError, Carrier, Codec, require_text
+from ctxbench import CapacityError, Carrier, Codec, option, require_text
+from ctxbench.options import Boolean, Integer, Optional, String
 from ctxbench_render import faces
 from ctxbench_render.codec import MAX_PAGES, MAX_SIDE
 from ctxbench_render.faces import Typeface
 from ctxbench_render.fonts import Ink
 from ctxbench_render.layout import clusters
-
-
-def _between(low: int, high: int) -> Any:
-    def check(_: object, attribute: attrs.Attribute[int], value: object) -> None:
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise ValueError(f"{attribute.name} must be a whole number from {low} to {high}, got {value!r}")
-
-    return check
 
 
 @attrs.frozen
@@ -38,7 +31,8 @@ class PrintCodec(Codec):
         face: ``dejavu-sans``, ``aileron``, or the path of a font file; what it lacks comes from DejaVu Sans, and Chinese from the extra.
         font_size: in px.
         line_height: distance from line to line in px.
-        width, height: of a page in px.
+        width: of a page in px.
+        height: of a page in px.
         margin: white border in px.
         crop: cut pages on the right and the last one below, a margin after their ink.
         jpeg: quality, 1 to 95, with which pages are saved as JPEG; ``None`` is without loss.
@@ -50,18 +44,18 @@ class PrintCodec(Codec):
     version: ClassVar[int] = 1
     fidelity: ClassVar[Literal["exact", "approximate"]] = "approximate"
 
-    profile: str = attrs.field(validator=attrs.validators.in_(("glyph", "vtcbench")))
-    face: str = attrs.field(validator=attrs.validators.instance_of(str))
-    font_size: int = attrs.field(validator=_between(5, 200))
-    line_height: int = attrs.field(validator=_between(5, 400))
-    width: int = attrs.field(validator=_between(56, MAX_SIDE))
-    height: int = attrs.field(validator=_between(56, MAX_SIDE))
-    margin: int = attrs.field(validator=_between(0, 400))
-    crop: bool = attrs.field(validator=attrs.validators.instance_of(bool))
-    jpeg: int | None = attrs.field(default=None, validator=attrs.validators.optional(_between(1, 95)))
-    antialias: bool = attrs.field(default=True, validator=attrs.validators.instance_of(bool))
-    undrawable: str = attrs.field(default="error", validator=attrs.validators.in_(("error", "escape")))
-    tab: int = attrs.field(default=4, validator=_between(1, 16))
+    profile: str = option(String(("glyph", "vtcbench")))
+    face: str = option(String())
+    font_size: int = option(Integer(5, 200))
+    line_height: int = option(Integer(5, 400))
+    width: int = option(Integer(56, MAX_SIDE))
+    height: int = option(Integer(56, MAX_SIDE))
+    margin: int = option(Integer(0, 400))
+    crop: bool = option(Boolean())
+    jpeg: int | None = option(Optional(Integer(1, 95)), None)
+    antialias: bool = option(Boolean(), True)
+    undrawable: str = option(String(("error", "escape")), "error")
+    tab: int = option(Integer(1, 16), 4)
 
     def __attrs_post_init__(self) -> None:
         faces.fingerprint(self.face)  # a face that is not there is refused now

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import functools
 import inspect
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import attrs
 import numpy as np
 
-from ctxbench import Carrier, Codec
-from ctxbench.registry import nearest
+from ctxbench import Carrier, Codec, nearest, option
+from ctxbench.options import Boolean, Further, Integer, Number, Optional, String, Value, declared_options
 from ctxbench_render.codec import RenderCodec
 from ctxbench_render.fitted import FittedCodec
 from ctxbench_render.fonts import GlyphSource, Ink
@@ -39,12 +39,12 @@ class Pxpipe(RenderCodec):
 
     name: ClassVar[str] = "pxpipe"
 
-    reflow: bool = attrs.field(default=True, validator=attrs.validators.instance_of(bool))
-    cell_width: int = attrs.field(default=5)
+    reflow: bool = option(Boolean(), True)
+    cell_width: int = option(Integer(1, 200), 5)
 
     @cell_width.validator
     def _check(self, _: attrs.Attribute[int], value: object) -> None:
-        if isinstance(value, bool) or not isinstance(value, int) or not self.glyphs.cell <= value <= 200:
+        if self.glyphs.cell > self.cell_width:
             raise ValueError(f"cell_width must be a whole number from {self.glyphs.cell}, the font's own, to 200, got {value!r}")
 
     @property
@@ -111,9 +111,15 @@ def render(profile: str | None = None, target_ratio: float | None = None, **opti
     Args:
         profile: ``glyph``, ``vtcbench`` or ``pxpipe``, as these projects print; ``None`` is monospace type as the other options say.
         target_ratio: reference tokens of a text over the tokens of its pages; font size and line spacing are chosen to come near it.
-        options: ``profile`` (``glyph``, ``vtcbench``, ``pxpipe``) prints as these projects do, with ``face``, ``line_height``, ``width``,
-            ``height``, ``crop`` and ``jpeg`` in the first two, ``reflow`` and ``cell_width`` in the last; ``target_ratio`` chooses size and
-            spacing to meet a ratio of tokens, counted by the rule of ``family``. See docs/render.md.
+        family: the model family whose rule counts the tokens of ``target_ratio``; ``None`` is Qwen2-VL's.
+        face: of the profiles ``glyph`` and ``vtcbench``: ``dejavu-sans``, ``aileron``, or the path of a font file.
+        line_height: of the profiles ``glyph`` and ``vtcbench``: distance from line to line in px.
+        width: of the profiles ``glyph`` and ``vtcbench``: width of a page in px.
+        height: of the profiles ``glyph`` and ``vtcbench``: height of a page in px.
+        crop: of the profiles ``glyph`` and ``vtcbench``: cut pages on the right and the last one below, a margin after their ink.
+        jpeg: of the profiles ``glyph`` and ``vtcbench``: quality, 1 to 95, with which pages are saved as JPEG; ``None`` is without loss.
+        reflow: of the profile ``pxpipe``: draw newlines as a sign of one cell and fill lines up.
+        cell_width: of the profile ``pxpipe``: width of a cell in px.
     """
     if profile is not None and profile not in PROFILES:
         raise ValueError(f"profile must be one of {', '.join(PROFILES)}, got {profile!r}")
@@ -150,7 +156,12 @@ def _signature() -> inspect.Signature:
     pages keep their ids.
     """
     found = [one.replace(kind=one.KEYWORD_ONLY) for one in _options(None).values()]
-    return inspect.Signature([*found, inspect.Parameter("options", inspect.Parameter.VAR_KEYWORD)], return_annotation=RenderCodec)
+    known = _options(None)
+    further: dict[str, Value] = {"target_ratio": Number(0.05, 100), "family": Optional(String())}
+    further |= {name: value for made in (PrintCodec, Pxpipe) for name, value in declared_options(made).items() if name not in known}
+    further["profile"] = Optional(String(PROFILES))
+    options = inspect.Parameter("options", inspect.Parameter.VAR_KEYWORD, annotation=Annotated[Any, Further(**further)])
+    return inspect.Signature([*found, options], return_annotation=RenderCodec)
 
 
 render.__signature__ = _signature()  # type: ignore[attr-defined]

@@ -11,9 +11,9 @@ from typing import ClassVar
 
 import attrs
 
-from ctxbench import SampleError
+from ctxbench import SampleError, option
+from ctxbench.options import Boolean, Integer, Number, Optional
 from ctxbench_ruler import words
-from ctxbench_ruler.needles import whole_number
 from ctxbench_ruler.task import Draft, RulerTask
 from ctxbench_ruler.templates import COMMON_WORDS, FREQUENT_WORDS
 
@@ -41,9 +41,9 @@ class CommonWords(RulerTask):
 
     name: ClassVar[str] = "cwe"
 
-    freq_cw: int = attrs.field(default=30, validator=whole_number(2, 1000))
-    freq_ucw: int = attrs.field(default=3, validator=whole_number(1, 999))
-    few_shot: bool = attrs.field(default=True, validator=attrs.validators.instance_of(bool))
+    freq_cw: int = option(Integer(2, 1000), 30)
+    freq_ucw: int = option(Integer(1, 999), 3)
+    few_shot: bool = option(Boolean(), True)
 
     def __attrs_post_init__(self) -> None:
         if self.freq_ucw >= self.freq_cw:
@@ -108,14 +108,9 @@ class FrequentWords(RulerTask):
 
     name: ClassVar[str] = "fwe"
 
-    alpha: float = attrs.field(default=2.0)
-    coded_wordlen: int = attrs.field(default=6, validator=whole_number(3, 40))
-    vocab_size: int | None = attrs.field(default=None, validator=attrs.validators.optional(whole_number(5, 100_000)))
-
-    @alpha.validator
-    def _check(self, _: attrs.Attribute[float], value: object) -> None:
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 1.1 <= value <= 10:
-            raise ValueError(f"alpha must be a number from 1.1 to 10, got {value!r}")
+    alpha: float = option(Number(1.1, 10), 2.0)
+    coded_wordlen: int = option(Integer(3, 40), 6)
+    vocab_size: int | None = option(Optional(Integer(5, 100_000)), None)
 
     def least(self, bucket: int) -> int:
         """The fewest words at which the fourth rank, the third word asked for, is more frequent than the fifth."""

@@ -10,6 +10,8 @@ from typing import Any, ClassVar
 
 import attrs
 
+from ctxbench import option
+from ctxbench.options import Integer, String
 from ctxbench.tokens import count_text
 from ctxbench_ruler import data, words
 from ctxbench_ruler.task import Draft, RulerTask, noise_part
@@ -20,24 +22,6 @@ DEPTHS = tuple(round(100 * i / 39) for i in range(40))
 """Where needles stand in essays, in percent of the sentences."""
 
 REDRAWS = 40
-
-
-def _one_of(choices: tuple[str, ...]) -> Any:
-    def check(_: object, attribute: attrs.Attribute[str], value: object) -> None:
-        if value not in choices:
-            raise ValueError(f"{attribute.name} must be one of {', '.join(choices)}, got {value!r}")
-
-    return check
-
-
-def whole_number(low: int, high: int) -> Any:
-    """A validator of whole numbers from ``low`` to ``high``."""
-
-    def check(_: object, attribute: attrs.Attribute[int], value: object) -> None:
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise ValueError(f"{attribute.name} must be a whole number from {low} to {high}, got {value!r}")
-
-    return check
 
 
 @attrs.frozen
@@ -64,12 +48,12 @@ class Niah(RulerTask):
 
     name: ClassVar[str] = "niah"
 
-    type_haystack: str = attrs.field(default="essay", validator=_one_of(HAYSTACKS))
-    type_needle_k: str = attrs.field(default="words", validator=_one_of(words.KINDS))
-    type_needle_v: str = attrs.field(default="numbers", validator=_one_of(words.KINDS))
-    num_needle_k: int = attrs.field(default=1, validator=whole_number(1, 40))
-    num_needle_v: int = attrs.field(default=1, validator=whole_number(1, 40))
-    num_needle_q: int = attrs.field(default=1, validator=whole_number(1, 40))
+    type_haystack: str = option(String(HAYSTACKS), "essay")
+    type_needle_k: str = option(String(words.KINDS), "words")
+    type_needle_v: str = option(String(words.KINDS), "numbers")
+    num_needle_k: int = option(Integer(1, 40), 1)
+    num_needle_v: int = option(Integer(1, 40), 1)
+    num_needle_q: int = option(Integer(1, 40), 1)
 
     def __attrs_post_init__(self) -> None:
         if self.type_haystack == "essay":

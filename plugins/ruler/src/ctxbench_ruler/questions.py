@@ -7,6 +7,8 @@ from typing import ClassVar
 
 import attrs
 
+from ctxbench import option
+from ctxbench.options import String
 from ctxbench.tokens import count_text
 from ctxbench_ruler import data
 from ctxbench_ruler.data import Question
@@ -33,7 +35,7 @@ class QuestionAnswering(RulerTask):
     primary_score: ClassVar[str] = "string_match_part"
     name: ClassVar[str] = "qa"
 
-    dataset: str = attrs.field(validator=attrs.validators.in_(tuple(FILE)))
+    dataset: str = option(String(FILE))
 
     def __attrs_post_init__(self) -> None:
         data.path(FILE[self.dataset])

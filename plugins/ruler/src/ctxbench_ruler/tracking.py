@@ -10,8 +10,9 @@ from typing import ClassVar
 
 import attrs
 
+from ctxbench import option
+from ctxbench.options import Boolean, Integer
 from ctxbench.tokens import count_text
-from ctxbench_ruler.needles import whole_number
 from ctxbench_ruler.task import Draft, RulerTask, noise_part
 from ctxbench_ruler.templates import NOISE, TRACKING
 
@@ -35,9 +36,9 @@ class VariableTracking(RulerTask):
 
     name: ClassVar[str] = "vt"
 
-    num_chains: int = attrs.field(default=1, validator=whole_number(1, 100))
-    num_hops: int = attrs.field(default=4, validator=whole_number(1, 100))
-    few_shot: bool = attrs.field(default=True, validator=attrs.validators.instance_of(bool))
+    num_chains: int = option(Integer(1, 100), 1)
+    num_hops: int = option(Integer(1, 100), 4)
+    few_shot: bool = option(Boolean(), True)
 
     def least(self, bucket: int) -> int:
         """More lines of noise than a chain has assignments."""

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ctxbench import UsageError
-from ctxbench.registry import nearest
+from ctxbench import UsageError, nearest
 from ctxbench.store import Store
 from ctxbench_stats import comparing, sides
 from ctxbench_stats.comparing import MARGIN, Difference

@@ -8,8 +8,7 @@ from typing import Any
 
 import attrs
 
-from ctxbench import UsageError
-from ctxbench.registry import nearest
+from ctxbench import UsageError, nearest
 from ctxbench.store import Store
 
 KINDS = ("codec", "model", "reader", "adapter", "level", "run", "variant")

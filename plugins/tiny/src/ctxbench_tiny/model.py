@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import attrs
-from attrs.validators import ge, in_, instance_of, optional
 
 import ctxbench_tiny
-from ctxbench import Model, ModelError, Prompt, Reading, TokenUsage
+from ctxbench import Model, ModelError, Prompt, Reading, TokenUsage, option
 from ctxbench.contamination import TrainingData
+from ctxbench.options import Boolean, Integer, Optional, String
 from ctxbench_transformers import load
 
 REMAKE = "python plugins/tiny/train/make.py"
@@ -53,7 +53,7 @@ class TinyModel(Model):
     Attributes:
         adapter: name of a packaged adapter, or a folder.
         dtype: of weights and arithmetic. The weights are stored in bfloat16; ``auto`` computes in float32 on a CPU.
-        device: ``auto``, ``cpu``, ``cuda``, ...
+        device: where it computes: ``auto``, ``cpu``, ``cuda``, ...
         max_new_tokens: for every answer; ``None`` derives it from the expected answer's length.
         batch_size: the most prompts in one batch; ``None`` takes what the engine hands over.
         batch_invariant: answer every prompt alone, so that in bfloat16 no answer depends on its neighbours.
@@ -66,12 +66,12 @@ class TinyModel(Model):
     neutral_options: ClassVar[frozenset[str]] = frozenset({"batch_size"})
     beside: ClassVar[bool] = True
 
-    adapter: str | None = attrs.field(default=None, validator=optional(instance_of(str)))
-    dtype: str = attrs.field(default="auto", validator=in_(("auto", "float32", "bfloat16")), kw_only=True)
-    device: str = attrs.field(default="auto", validator=instance_of(str), kw_only=True)
-    max_new_tokens: int | None = attrs.field(default=None, validator=optional([instance_of(int), ge(1)]), kw_only=True)
-    batch_size: int | None = attrs.field(default=None, validator=optional([instance_of(int), ge(1)]), eq=False, kw_only=True)
-    batch_invariant: bool = attrs.field(default=False, validator=instance_of(bool), kw_only=True)
+    adapter: str | None = option(Optional(String()), None)
+    dtype: str = option(String(("auto", "float32", "bfloat16")), "auto", kw_only=True)
+    device: str = option(String(), "auto", kw_only=True)
+    max_new_tokens: int | None = option(Optional(Integer(1)), None, kw_only=True)
+    batch_size: int | None = option(Optional(Integer(1)), None, eq=False, kw_only=True)
+    batch_invariant: bool = option(Boolean(), False, kw_only=True)
     fingerprint: str = attrs.field(init=False, eq=False)
     adapter_fingerprint: str = attrs.field(init=False, eq=False)
     family: str | None = attrs.field(init=False, eq=False)

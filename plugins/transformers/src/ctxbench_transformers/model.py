@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
-from attrs.validators import and_, ge, in_, instance_of, le, optional
 
-from ctxbench import Model, ModelError, Prompt, Reading, TokenUsage, stable_hash
+from ctxbench import Model, ModelError, Prompt, Reading, TokenUsage, option, stable_hash
+from ctxbench.options import Boolean, Either, Integer, Number, Optional, String, Table
 from ctxbench_transformers import provenance, sources, templates
 
 if TYPE_CHECKING:
@@ -23,14 +23,6 @@ SORTED = 4
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
-def _whole(least: int) -> Any:
-    return and_(instance_of(int), ge(least))
-
-
-def _share(low: float, high: float) -> Any:
-    return and_(instance_of((int, float)), ge(low), le(high))
-
-
 @attrs.frozen
 class HFModel(Model):
     """A local vision-language model.
@@ -42,15 +34,23 @@ class HFModel(Model):
         adapter: a folder or a hub id of a LoRA adapter.
         revision: branch, tag or commit on the hub.
         dtype: ``auto`` is the checkpoint's own dtype on a GPU and float32 on a CPU.
-        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ... ``device_map``: accelerate's, for a model that spans devices.
+        device: where it computes: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ...
+        device_map: accelerate's, for a model that spans devices, in place of ``device``: ``auto``, or modules and their devices.
         attn_implementation: ``eager``, ``sdpa``, ``flash_attention_2``; ``None`` lets transformers choose.
-        quantization: ``4bit`` or ``8bit`` through bitsandbytes; ``quant_type``, ``double_quant`` and ``compute_dtype`` are its options.
-        min_pixels, max_pixels: pixel budget of a page, for processors that have one.
+        quantization: ``4bit`` or ``8bit`` through bitsandbytes.
+        quant_type: of 4-bit weights, ``nf4`` or ``fp4``.
+        double_quant: quantise the scales of 4-bit weights as well.
+        compute_dtype: in which quantised weights are multiplied.
+        min_pixels: area in px that a smaller page is scaled up to, for processors that have a pixel budget; ``None`` is their own.
+        max_pixels: area in px that a larger page is scaled down to; ``None`` is the processor's own.
         chat_template: for a model without one, or in place of its own: a file, or the Jinja text itself.
         merge_adapter: add the adapter into the weights: faster, and rounded once more.
         max_new_tokens: for every answer; ``None`` derives it from the expected answer (its tokens, half as many again and 32 at least).
-        temperature: 0 is greedy decoding. ``top_p``, ``top_k``, ``repetition_penalty`` and ``seed`` are as usual; sampling is reproducible
-            and independent of the batch.
+        temperature: 0 is greedy decoding; else of sampling, which is reproducible and independent of the batch.
+        top_p: sample from the likeliest tokens that have this probability together.
+        top_k: sample from so many of the likeliest tokens; 0 is all.
+        repetition_penalty: what the logits of tokens that were said are divided by; 1 is none.
+        seed: of sampling.
         batch_size: the most prompts in one batch; ``None`` takes what the engine hands over.
         batch_tokens: the most tokens in one batch, padding and answers included; ``None`` is any number. Where this or ``batch_size`` is
             set, the engine hands over several batches at once, and prompts of similar length go together.
@@ -65,31 +65,31 @@ class HFModel(Model):
     neutral_options: ClassVar[frozenset[str]] = frozenset({"batch_size", "batch_tokens"})
     beside: ClassVar[bool] = True
 
-    reference: str = attrs.field(default="", validator=instance_of(str))
-    adapter: str | None = attrs.field(default=None, validator=optional(instance_of(str)))
-    revision: str | None = attrs.field(default=None, validator=optional(instance_of(str)), kw_only=True)
-    dtype: str = attrs.field(default="auto", validator=in_(DTYPES), kw_only=True)
-    device: str = attrs.field(default="auto", validator=instance_of(str), kw_only=True)
-    device_map: str | dict[str, Any] | None = attrs.field(default=None, validator=optional(instance_of((str, dict))), kw_only=True)
-    attn_implementation: str | None = attrs.field(default=None, validator=optional(instance_of(str)), kw_only=True)
-    quantization: str | None = attrs.field(default=None, validator=optional(in_(("4bit", "8bit"))), kw_only=True)
-    quant_type: str = attrs.field(default="nf4", validator=in_(("nf4", "fp4")), kw_only=True)
-    double_quant: bool = attrs.field(default=True, validator=instance_of(bool), kw_only=True)
-    compute_dtype: str = attrs.field(default="bfloat16", validator=in_(DTYPES[1:]), kw_only=True)
-    min_pixels: int | None = attrs.field(default=None, validator=optional(_whole(1)), kw_only=True)
-    max_pixels: int | None = attrs.field(default=None, validator=optional(_whole(1)), kw_only=True)
-    chat_template: str | None = attrs.field(default=None, validator=optional(instance_of(str)), converter=templates.text_of, kw_only=True)
-    merge_adapter: bool = attrs.field(default=False, validator=instance_of(bool), kw_only=True)
-    max_new_tokens: int | None = attrs.field(default=None, validator=optional(_whole(1)), kw_only=True)
-    temperature: float = attrs.field(default=0.0, validator=_share(0, 100), kw_only=True)
-    top_p: float = attrs.field(default=1.0, validator=_share(1e-6, 1), kw_only=True)
-    top_k: int = attrs.field(default=0, validator=_whole(0), kw_only=True)
-    repetition_penalty: float = attrs.field(default=1.0, validator=_share(1e-3, 100), kw_only=True)
-    seed: int = attrs.field(default=0, validator=_whole(0), kw_only=True)
-    batch_size: int | None = attrs.field(default=None, validator=optional(_whole(1)), eq=False, kw_only=True)
-    batch_tokens: int | None = attrs.field(default=None, validator=optional(_whole(1)), eq=False, kw_only=True)
-    batch_invariant: bool = attrs.field(default=False, validator=instance_of(bool), kw_only=True)
-    trust_remote_code: bool = attrs.field(default=False, validator=instance_of(bool), kw_only=True)
+    reference: str = option(String(), "")
+    adapter: str | None = option(Optional(String()), None)
+    revision: str | None = option(Optional(String()), None, kw_only=True)
+    dtype: str = option(String(DTYPES), "auto", kw_only=True)
+    device: str = option(String(), "auto", kw_only=True)
+    device_map: str | dict[str, Any] | None = option(Optional(Either(String(), Table())), None, kw_only=True)
+    attn_implementation: str | None = option(Optional(String()), None, kw_only=True)
+    quantization: str | None = option(Optional(String(("4bit", "8bit"))), None, kw_only=True)
+    quant_type: str = option(String(("nf4", "fp4")), "nf4", kw_only=True)
+    double_quant: bool = option(Boolean(), True, kw_only=True)
+    compute_dtype: str = option(String(DTYPES[1:]), "bfloat16", kw_only=True)
+    min_pixels: int | None = option(Optional(Integer(1)), None, kw_only=True)
+    max_pixels: int | None = option(Optional(Integer(1)), None, kw_only=True)
+    chat_template: str | None = option(Optional(String()), None, converter=templates.text_of, kw_only=True)
+    merge_adapter: bool = option(Boolean(), False, kw_only=True)
+    max_new_tokens: int | None = option(Optional(Integer(1)), None, kw_only=True)
+    temperature: float = option(Number(0, 100), 0.0, kw_only=True)
+    top_p: float = option(Number(1e-6, 1), 1.0, kw_only=True)
+    top_k: int = option(Integer(0), 0, kw_only=True)
+    repetition_penalty: float = option(Number(1e-3, 100), 1.0, kw_only=True)
+    seed: int = option(Integer(0), 0, kw_only=True)
+    batch_size: int | None = option(Optional(Integer(1)), None, eq=False, kw_only=True)
+    batch_tokens: int | None = option(Optional(Integer(1)), None, eq=False, kw_only=True)
+    batch_invariant: bool = option(Boolean(), False, kw_only=True)
+    trust_remote_code: bool = option(Boolean(), False, kw_only=True)
     folder: Path = attrs.field(init=False, eq=False, repr=False)
     adapter_folder: Path | None = attrs.field(init=False, eq=False, repr=False)
     fingerprint: str = attrs.field(init=False, eq=False)

@@ -2,48 +2,29 @@
 
 from __future__ import annotations
 
-import math
+import contextlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import attrs
 
-from ctxbench import ConfigError
-from ctxbench.config import ComponentConfig, Section, Value, apply_overrides, read_text, read_yaml
+from ctxbench import ConfigError, options
+from ctxbench.config import ComponentConfig, Section, apply_overrides, read_text, read_yaml
 
 T = TypeVar("T")
 
 
 @attrs.frozen
-class Number(Value):
-    """A finite number in [``minimum``, ``maximum``]. ``2e-4``, which YAML 1.1 takes for text, is a number here."""
-
-    minimum: float = -math.inf
-    maximum: float = math.inf
+class Number(options.Number):
+    """A finite number in [``minimum``, ``maximum``] as a float. ``2e-4``, which YAML 1.1 takes for text, is a number here."""
 
     def parse(self, value: Any, path: str) -> float:
         """The number as a float."""
         if isinstance(value, str):
-            try:
+            with contextlib.suppress(ValueError):
                 value = float(value)
-            except ValueError:
-                raise ConfigError(f"{path}: expected a number, got {value!r}") from None
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-            raise ConfigError(f"{path}: expected a number, got {value!r}")
-        if not self.minimum <= value <= self.maximum:
-            raise ConfigError(f"{path}: must be {self._range()}, got {value}")
-        return float(value)
-
-    def _range(self) -> str:
-        if self.maximum == math.inf:
-            return f"at least {self.minimum:g}"
-        return f"between {self.minimum:g} and {self.maximum:g}"
-
-    def schema(self) -> dict[str, Any]:
-        """JSON Schema."""
-        bounds = {"minimum": self.minimum, "maximum": self.maximum}
-        return {"type": "number"} | {key: bound for key, bound in bounds.items() if math.isfinite(bound)}
+        return float(super().parse(value, path))
 
 
 def load(cls: type[T], path: Path | str, overrides: Iterable[str] = ()) -> T:

@@ -7,7 +7,8 @@ from typing import Any
 import attrs
 
 from ctxbench import ConfigError, stable_hash
-from ctxbench.config import Component, ComponentConfig, Integer, ListOf, Section, String, TokenConfig, named, setting
+from ctxbench.config import Component, ComponentConfig, Section, TokenConfig, named, setting
+from ctxbench.options import Integer, ListOf, String
 from ctxbench_transformers.settings import Number, plain
 
 

@@ -114,7 +114,7 @@ def check(config: DataConfig, registry: Registry) -> None:
     for i, task in enumerate(config.tasks):
         if config.languages and "language" in task.options:
             raise ConfigError(f"tasks[{i}].language: set it here or in 'languages', not in both")
-        if config.languages and "language" not in registry.parameters("task", task.name):
+        if config.languages and "language" not in registry.options("task", task.name).known:
             raise ConfigError(f"languages: task {task.name!r} has no option 'language'")
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import attrs
 
 from ctxbench import ConfigError, stable_hash
-from ctxbench.config import Boolean, Integer, ListOf, Optional, Section, String, setting
+from ctxbench.config import Section, setting
+from ctxbench.options import Boolean, Integer, ListOf, Optional, String
 from ctxbench_transformers.settings import Number, plain
 
 _DTYPES = ("float32", "bfloat16", "float16")
