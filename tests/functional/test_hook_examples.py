@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from ctxbench import ConfigError
 from ctxbench.plugin import KINDS, spec
 from ctxbench.registry import load_plugins
 from ctxbench.testing.checking import check_rules

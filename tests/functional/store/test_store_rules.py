@@ -302,7 +302,7 @@ def test_an_errors_row_says_where_when_and_which(store):
 
 def test_views_are_made_anew_for_another_program(store):
     """A store whose views are another program's gets ours, and one that has ours is left alone."""
-    connection = store._connection
+    connection = store.database.connection
     pairs = [("hit", "hit")]
     assert views.refresh(connection, pairs) is True
     assert views.refresh(connection, pairs) is False

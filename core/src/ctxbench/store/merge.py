@@ -46,12 +46,12 @@ def merge(store: Store, source: Path) -> Merged:
     for name in TABLES:
         _check_columns(store, source, name, tables[name])
     tables["pages"] = _take_images(store, tables["trials"], tables["pages"], folder)
-    with store._arrow(**{f"new_{name}": table for name, table in tables.items()}), store._transaction():
+    with store.database.registered(**{f"new_{name}": table for name, table in tables.items()}), store.database.transaction():
         return _insert(store)
 
 
 def _insert(store: Store) -> Merged:
-    connection = store._connection
+    connection = store.database.connection
 
     def count(sql: str) -> int:
         ((number,),) = connection.execute(sql).fetchall()
@@ -67,7 +67,7 @@ def _insert(store: Store) -> Merged:
             WHERE t.status = 'ok' AND n.status = 'ok' AND t.prediction IS NOT DISTINCT FROM n.prediction
         ) both_have USING (trial_id) ON CONFLICT DO NOTHING"""
     )
-    store._learn({(str(m), str(n)) for m, n in connection.execute("SELECT DISTINCT metric, name FROM scores").fetchall()})
+    store.database.learn_scores({(str(m), str(n)) for m, n in connection.execute("SELECT DISTINCT metric, name FROM scores").fetchall()})
     added = {name: count(f"SELECT count(*) FROM {name}") - before[name] for name in ("runs", "scores", "pages")}
     return Merged(trials=count("SELECT count(*) FROM fresh"), replaced=replaced, **added)
 
@@ -110,7 +110,7 @@ def _read_parquet(folder: Path, name: str) -> Any:
 
 def _check_columns(store: Store, source: Path, name: str, table: Any) -> None:
     sql = "SELECT column_name, is_nullable = 'NO' FROM information_schema.columns WHERE table_name = ?"
-    known = {str(column): bool(needed) for column, needed in store._connection.execute(sql, [name]).fetchall()}
+    known = {str(column): bool(needed) for column, needed in store.database.connection.execute(sql, [name]).fetchall()}
     strange = [column for column in table.column_names if column not in known]
     if strange:
         raise StoreError(f"{source}: table {name} has a column {strange[0]!r} that this ctxbench does not know")

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import json
-import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import attrs
 import duckdb
@@ -17,20 +15,15 @@ from PIL import Image
 
 from ctxbench.errors import StoreError
 from ctxbench.results import Outcome, RunRecord, ScoreRow, TrialResult
-from ctxbench.store import migrations, pages, views
+from ctxbench.store import migrations, pages
 from ctxbench.store.connection import connect, store_error
+from ctxbench.store.database import Database
 from ctxbench.store.inserts import insert
-from ctxbench.store.interrupts import interrupts_kept, interrupts_wait
-from ctxbench.store.query import Parameters, Rows, Table, execute, guarded, missing, named, relation
+from ctxbench.store.interrupts import interrupts_wait
+from ctxbench.store.queries import Queries
 from ctxbench.store.rows import RUN_COLUMNS, id_table, json_text, page_table, score_table, storable_text, trial_table, verdict_table
 
-if TYPE_CHECKING:
-    import pandas
-    import polars
-    import pyarrow
-
 ENDINGS = ("finished", "interrupted", "failed")
-SCORE_NAMES = "SELECT DISTINCT metric, name FROM scores"
 
 
 @attrs.frozen
@@ -57,23 +50,16 @@ class Verdict:
     score: float
 
 
-class Store:
+class Store(Queries):
     """An open results store; a context manager. Use :meth:`open` or :meth:`open_read_only`. One thread at a time.
 
     Attributes:
-        path: the DuckDB file.
         images: which page images :meth:`keep_images` keeps.
-        read_only: true if it was opened so.
     """
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, path: Path, images: str, read_only: bool) -> None:
-        self._connection = connection
-        self.path = path
+    def __init__(self, database: Database, images: str) -> None:
+        super().__init__(database)
         self.images = images
-        self.read_only = read_only
-        self._score_names: set[tuple[str, str]] = set()
-        self._reader: duckdb.DuckDBPyConnection | None = None
-        self._views: list[str] = []  # what gives a reader the views of this release, where the file has others
 
     @classmethod
     def open(cls, path: Path | str, *, images: str = "none") -> Store:
@@ -89,8 +75,8 @@ class Store:
             connection = connect(path, read_only=False)
             try:
                 migrations.upgrade(connection, path)
-                store = cls(connection, path, images, False)
-                store._prepare()
+                store = cls(Database(connection, path, False), images)
+                store.database.prepare()
             except BaseException as error:
                 connection.close()
                 raise _as_store_error(path, error) from None
@@ -108,58 +94,20 @@ class Store:
             connection = connect(path, read_only=True)
             try:
                 migrations.check_current(connection, path)
-                store = cls(connection, path, "none", True)
-                store._views = views.outdated(connection, connection.execute(SCORE_NAMES).fetchall())
+                store = cls(Database(connection, path, True), "none")
+                store.database.find_outdated_views()
             except BaseException as error:
                 connection.close()
                 raise _as_store_error(path, error) from None
         return store
-
-    def _prepare(self) -> None:
-        """After opening for writing: up-to-date views, and no run left ``running`` by a process that is gone."""
-        with self._transaction():
-            self._score_names = {(str(metric), str(name)) for metric, name in self._connection.execute(SCORE_NAMES).fetchall()}
-            views.refresh(self._connection, self._score_names)
-            if self._connection.execute("SELECT run_id FROM runs WHERE status = 'running'").fetchall():
-                self._connection.execute("UPDATE runs SET status = 'interrupted' WHERE status = 'running'")
-
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[None]:
-        """All or nothing; an error of DuckDB becomes a StoreError that says what it means."""
-        if self.read_only:
-            raise StoreError(f"{self.path}: opened read-only")
-        try:
-            with interrupts_kept():
-                self._connection.execute("BEGIN")
-                yield
-                self._connection.execute("COMMIT")
-        except BaseException as error:
-            with contextlib.suppress(duckdb.Error), interrupts_wait():
-                self._connection.execute("ROLLBACK")
-            if isinstance(error, duckdb.Error):
-                raise store_error(self.path, error) from error
-            raise
-
-    @contextlib.contextmanager
-    def _arrow(self, **tables: Any) -> Iterator[None]:
-        """Arrow tables visible to SQL under their names."""
-        with interrupts_kept():
-            for name, table in tables.items():
-                self._connection.register(name, table)
-        try:
-            yield
-        finally:
-            for name in tables:
-                with contextlib.suppress(duckdb.Error), interrupts_wait():
-                    self._connection.unregister(name)
 
     def start_run(self, run: RunRecord) -> None:
         """Add a run, as ``running``."""
         names = [column.name for column in RUN_COLUMNS]
         values = [json_text(getattr(run, c.name)) if c.is_json else getattr(run, c.name) for c in RUN_COLUMNS]
         marks = ", ".join("?" * len(names))
-        with interrupts_wait(), self._transaction():
-            self._connection.execute(
+        with interrupts_wait(), self.database.transaction():
+            self.database.connection.execute(
                 f"INSERT INTO runs ({', '.join(names)}, status, finished, errors) VALUES ({marks}, 'running', 0, 0)",
                 [storable_text(value) if isinstance(value, str) else value for value in values],
             )
@@ -172,8 +120,8 @@ class Store:
         if status not in ENDINGS:
             raise StoreError(f"a run ends {', '.join(ENDINGS)}, not {status!r}")
         known = (counts.get("spent_usd"), counts.get("idle_share"))
-        with interrupts_wait(), self._transaction():
-            self._connection.execute(
+        with interrupts_wait(), self.database.transaction():
+            self.database.connection.execute(
                 "UPDATE runs SET status = ?, finished_at = ?, finished = ?, errors = ?, spent_usd = ?, idle_share = ? WHERE run_id = ?",
                 [status, datetime.datetime.now(datetime.UTC), *(counts.get(name, 0) for name in ("finished", "errors")), *known, run_id],
             )
@@ -182,7 +130,7 @@ class Store:
     def is_empty(self) -> bool:
         """True if no trial is stored."""
         with interrupts_wait():
-            return self._connection.execute("SELECT 1 FROM trials LIMIT 1").fetchall() == []
+            return self.database.connection.execute("SELECT 1 FROM trials LIMIT 1").fetchall() == []
 
     def stored(self, trial_ids: Iterable[str]) -> dict[str, StoredTrial]:
         """What is known of each of these trials that is stored."""
@@ -212,9 +160,9 @@ class Store:
         return {str(trial_id): (str(text), str(reason)) for trial_id, text, reason in self._by_id(sql, trial_ids)}
 
     def _by_id(self, sql: str, trial_ids: Iterable[str]) -> list[tuple[Any, ...]]:
-        with interrupts_wait(), self._arrow(wanted_ids=id_table(trial_ids)):
+        with interrupts_wait(), self.database.registered(wanted_ids=id_table(trial_ids)):
             try:
-                return self._connection.execute(sql).fetchall()
+                return self.database.connection.execute(sql).fetchall()
             except duckdb.Error as error:
                 raise store_error(self.path, error) from error
 
@@ -236,9 +184,9 @@ class Store:
             "new_pages": page_table({key: result.pages for key, result in once.items()}, now),
         }
         names = {(score.metric, score.name) for result in once.values() for score in result.scores}
-        with interrupts_wait(), self._arrow(**tables), self._transaction():
-            insert(self._connection, replace_errors="TRUE" if replace else None)
-            self._learn(names)
+        with interrupts_wait(), self.database.registered(**tables), self.database.transaction():
+            insert(self.database.connection, replace_errors="TRUE" if replace else None)
+            self.database.learn_scores(names)
 
     def append_scores(self, scores: Mapping[str, Sequence[ScoreRow]], verdicts: Mapping[str, Verdict] | None = None) -> None:
         """Add scores to stored trials, in one transaction; a score that is there already is left as it is.
@@ -248,14 +196,18 @@ class Store:
         """
         table = score_table(scores, datetime.datetime.now(datetime.UTC))
         verdicts = verdicts or {}
-        with interrupts_wait(), self._arrow(new_scores=table, new_verdicts=verdict_table(verdicts)), self._transaction():
-            self._connection.execute("INSERT INTO scores BY NAME SELECT * FROM new_scores ON CONFLICT DO NOTHING")
+        with (
+            interrupts_wait(),
+            self.database.registered(new_scores=table, new_verdicts=verdict_table(verdicts)),
+            self.database.transaction(),
+        ):
+            self.database.connection.execute("INSERT INTO scores BY NAME SELECT * FROM new_scores ON CONFLICT DO NOTHING")
             if verdicts:
-                self._connection.execute(
+                self.database.connection.execute(
                     "UPDATE trials SET outcome = v.outcome, primary_score = v.primary_score, score = v.score "
                     "FROM new_verdicts v WHERE v.trial_id = trials.trial_id"
                 )
-            self._learn({(score.metric, score.name) for group in scores.values() for score in group})
+            self.database.learn_scores({(score.metric, score.name) for group in scores.values() for score in group})
 
     def fill_channels(self, columns: Mapping[str, Mapping[str, Any]]) -> None:
         """Give stored trials that lack it what the codec's decoder made of their pages: the ``channel_`` columns, by trial id."""
@@ -263,19 +215,11 @@ class Store:
             return
         names = next(iter(columns.values())).keys()
         sets = ", ".join(f"{name} = ?" for name in names)
-        with interrupts_wait(), self._transaction():
+        with interrupts_wait(), self.database.transaction():
             for trial_id, values in columns.items():
-                self._connection.execute(
+                self.database.connection.execute(
                     f"UPDATE trials SET {sets} WHERE trial_id = ? AND channel_cer IS NULL", [*(values[name] for name in names), trial_id]
                 )
-
-    def _learn(self, names: set[tuple[str, str]]) -> None:
-        """Give new score names their columns in ``results``."""
-        if names <= self._score_names:
-            return
-        known = self._score_names | names
-        views.refresh(self._connection, known)
-        self._score_names = known
 
     def keep_images(self, result: TrialResult, images: Sequence[Image.Image]) -> TrialResult:
         """Keep a trial's pages beside the store if :attr:`images` asks for it; the result with the paths of what was kept.
@@ -284,89 +228,6 @@ class Store:
             StoreError: a page could not be written.
         """
         return pages.keep(pages.image_folder(self.path), self.images, result, images)
-
-    def query(self, sql: str, parameters: Parameters | None = None) -> Table:
-        """All rows that one reading SQL statement gives.
-
-        Args:
-            parameters: values for the statement's ``?`` in order, or for its ``$name`` by name. They are values and never SQL, whatever
-                they hold.
-
-        Raises:
-            QueryError: the SQL is wrong, or does more than reading; or the parameters do not fit it.
-        """
-        found = self.rows(sql, parameters)
-        return Table(found.columns, found.types, list(found))
-
-    def rows(self, view_or_sql: str, parameters: Parameters | None = None) -> Rows:
-        """Like :meth:`query`, for a view's name or SQL, as a stream that is good until the next call of a method."""
-        reader = self._new_reader()
-        return execute(reader, named(reader, view_or_sql), parameters, read_only=self.read_only)
-
-    def df(self, view_or_sql: str, parameters: Parameters | None = None) -> pandas.DataFrame:
-        """A view, a table or reading SQL as a pandas data frame; ``parameters`` as in :meth:`query`.
-
-        Raises:
-            QueryError: pandas is not installed, or the SQL is wrong or does more than reading.
-        """
-        try:
-            import pandas  # noqa: F401
-        except ImportError:
-            raise missing(self.path, "pandas") from None
-        reader, found = self._relation(view_or_sql, parameters)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # DuckDB calls pandas in ways that newer versions deprecate
-            return guarded(reader, found.df)
-
-    def pl(self, view_or_sql: str, parameters: Parameters | None = None) -> polars.DataFrame:
-        """A view, a table or reading SQL as a polars data frame; ``parameters`` as in :meth:`query`.
-
-        Raises:
-            QueryError: polars is not installed, or the SQL is wrong or does more than reading.
-        """
-        try:
-            import polars
-        except ImportError:
-            raise missing(self.path, "polars") from None
-        made = polars.from_arrow(self.arrow(view_or_sql, parameters))
-        assert isinstance(made, polars.DataFrame)  # a table never makes a series
-        return made
-
-    def arrow(self, view_or_sql: str, parameters: Parameters | None = None) -> pyarrow.Table:
-        """A view, a table or reading SQL as an Arrow table; ``parameters`` as in :meth:`query`.
-
-        Raises:
-            QueryError: the SQL is wrong or does more than reading.
-        """
-        reader, found = self._relation(view_or_sql, parameters)
-        return guarded(reader, found.to_arrow_table)
-
-    def arrow_reader(self, view_or_sql: str, batch_rows: int = 50_000, parameters: Parameters | None = None) -> pyarrow.RecordBatchReader:
-        """Like :meth:`arrow`, as a stream of record batches that is good until the next call of a method."""
-        reader, found = self._relation(view_or_sql, parameters)
-        return guarded(reader, lambda: found.to_arrow_reader(batch_rows))
-
-    def _relation(self, view_or_sql: str, parameters: Parameters | None) -> tuple[duckdb.DuckDBPyConnection, duckdb.DuckDBPyRelation]:
-        reader = self._new_reader()
-        return reader, relation(reader, named(reader, view_or_sql), parameters, read_only=self.read_only)
-
-    def _new_reader(self) -> duckdb.DuckDBPyConnection:
-        """A cursor for one result: DuckDB does no other work on a connection whose result is not fetched to its end."""
-        if self._reader is not None:
-            self._reader.close()
-        try:
-            self._reader = self._connection.cursor()
-            for statement in self._views:
-                self._reader.execute(statement)
-        except duckdb.Error as error:
-            raise store_error(self.path, error) from error
-        return self._reader
-
-    def close(self) -> None:
-        """Close the file; closing it twice is harmless."""
-        if self._reader is not None:
-            self._reader.close()
-        self._connection.close()
 
     def __enter__(self) -> Self:
         return self

@@ -42,7 +42,7 @@ def verify(store: Store) -> list[str]:
 
 
 def _schema(store: Store) -> Iterator[str]:
-    done = migrations.applied(store._connection) or {}
+    done = migrations.applied(store.database.connection) or {}
     for migration in migrations.MIGRATIONS:
         if migration.version not in done:
             yield f"migration {migration.version} ({migration.name}) was not applied"
