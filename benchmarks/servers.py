@@ -30,7 +30,7 @@ import attrs
 
 import ctxbench
 from ctxbench import Model, Prompt, Reading
-from ctxbench.engine import compose
+from ctxbench.prompts import compose
 from ctxbench_openai.model import ServedModel
 from ctxbench_tiny.model import base_folder
 

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 import ctxbench
-from ctxbench.engine.prompts import compose
+from ctxbench.prompts import compose
 from ctxbench_tiny.model import TinyModel, base_folder
 from ctxbench_transformers.processors import load_processor
 from ctxbench_transformers.weights import quiet

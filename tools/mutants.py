@@ -44,7 +44,7 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "ctxbench/engine/checks.py": ("tests/unit/test_checks.py",),
     "ctxbench/engine/judge.py": ("tests/functional/engine/test_judge.py",),
     "ctxbench/engine/pending.py": ("tests/functional/engine/test_pending.py",),
-    "ctxbench/engine/prompts.py": ("tests/unit/test_prompts.py",),
+    "ctxbench/prompts.py": ("tests/unit/test_prompts.py",),
     "ctxbench/engine/purse.py": ("tests/unit/test_purse.py",),
     "ctxbench/store/inserts.py": _MERGE,
     "ctxbench/store/merge.py": _MERGE,

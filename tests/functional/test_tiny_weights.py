@@ -8,7 +8,7 @@ import pytest
 import ctxbench
 import ctxbench_tiny
 from ctxbench import Prompt, derive_seed, load_plugins
-from ctxbench.engine.prompts import compose
+from ctxbench.prompts import compose
 
 RENDER = {"font_size": 11, "line_spacing": 2.55, "margin": 0, "columns": 47}
 WORDS = {"preset": "aligned", "symbol": "dictionary", "cell": 4, "columns": 4}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ctxbench.engine import answer_room, compose
+from ctxbench.prompts import answer_room, compose
 
 
 def test_a_prompt_is_hint_text_question():

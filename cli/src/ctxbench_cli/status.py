@@ -11,7 +11,7 @@ from ctxbench.plugin import plugin_output_to_stderr
 from ctxbench_cli.output import print_json, print_table
 
 if TYPE_CHECKING:
-    from ctxbench.engine.completion import CellStatus
+    from ctxbench.engine import CellStatus
 
 
 COLUMNS = ("model", "task", "bucket", "codec", "level", "stored", "planned", "errors")

@@ -22,6 +22,7 @@ from ctxbench.options import option
 from ctxbench.plugin import (
     AugmenterRecord,
     CodecRecord,
+    ComponentRecord,
     ExecutorRecord,
     MetricRecord,
     ModelRecord,
@@ -65,6 +66,7 @@ __all__ = [
     "Codec",
     "CodecRecord",
     "Component",
+    "ComponentRecord",
     "ConfigError",
     "CtxbenchError",
     "DecodeError",

@@ -7,7 +7,7 @@ import contextvars
 import copy
 import pickle
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -17,7 +17,7 @@ from ctxbench.identity import IN_PROCESS
 from ctxbench.interfaces import Component, TokenCounter
 from ctxbench.plugin import KINDS, ComponentRecord, Origin, Registered
 from ctxbench.registry import Registry, load_plugins
-from ctxbench.seeds import stable_hash
+from ctxbench.seeds import canonical_json, stable_hash
 
 if TYPE_CHECKING:
     from ctxbench.plan import Part
@@ -53,6 +53,17 @@ class Session:
         if part.identity not in self._components:
             self._components[part.identity] = part.make(self.registry)
         return self._components[part.identity]
+
+    def made(self, kind: str, name: str, options: Mapping[str, Any]) -> Component:
+        """A component by name and options, made once a process.
+
+        Raises:
+            ConfigError: it is missing or refuses its options.
+        """
+        key = canonical_json([kind, name, options])
+        if key not in self._components:
+            self._components[key] = self.registry.make(kind, name, **options)
+        return self._components[key]
 
     def counter(self, family: str, **options: Any) -> TokenCounter:
         """The token counter of a model family, made once for each set of options.

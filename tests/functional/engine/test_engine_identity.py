@@ -200,7 +200,7 @@ def test_each_page_has_noise_of_its_own():
     from PIL import Image
 
     from ctxbench.augmenters import Clean
-    from ctxbench.engine.prepare import augment
+    from ctxbench.pipeline import augment
 
     class Noise(Clean):
         def apply(self, image, rng):

@@ -125,7 +125,7 @@ def test_what_the_processor_counts_page_by_page_is_in_the_pages_rows(tmp_path):
 
 def test_each_page_has_a_generator_of_its_own(tmp_path):
     """Seeded by the damage's seed and the page's number, so that a page's damage does not depend on how many there are."""
-    from ctxbench.engine.prepare import augment
+    from ctxbench.pipeline import augment
 
     page = Image.new("RGB", (28, 28), "gray")
     for i, made in enumerate(augment([page] * 3, Grow(), 11)):

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from ctxbench import ConfigError, CtxbenchError, contamination, derive_seed, load_plugins, tokens
-from ctxbench.engine import answer_room, compose
+from ctxbench.prompts import answer_room, compose
 from ctxbench_transformers import settings
 from ctxbench_transformers.data import DataConfig, Dataset, build
 from ctxbench_transformers.data.plan import jobs

@@ -12,8 +12,7 @@ import click
 
 import ctxbench
 from ctxbench import CtxbenchError, tokens
-from ctxbench.plugin import plugin_work
-from ctxbench.plugin.failures import describe
+from ctxbench.plugin import describe, plugin_work
 from ctxbench.registry import Registry
 from ctxbench_cli.checks import Check, codec_round_trip
 

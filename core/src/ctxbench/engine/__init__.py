@@ -3,17 +3,16 @@
 from typing import TYPE_CHECKING, Any
 
 from ctxbench.engine.progress import Progress, Silent
-from ctxbench.engine.prompts import answer_room, compose
 from ctxbench.engine.report import RunReport
 
 if TYPE_CHECKING:
-    from ctxbench.engine.completion import status
+    from ctxbench.engine.completion import CellStatus, status
     from ctxbench.engine.dry_run import preview
     from ctxbench.engine.runner import run
 
 
 def __getattr__(name: str) -> Any:
-    """``run``, ``preview`` and ``status`` bring DuckDB and Arrow with them, which worker processes do without."""
+    """``run``, ``preview``, ``status`` and ``CellStatus`` bring DuckDB and Arrow with them, which worker processes do without."""
     if name == "run":
         from ctxbench.engine.runner import run
 
@@ -22,11 +21,11 @@ def __getattr__(name: str) -> Any:
         from ctxbench.engine.dry_run import preview
 
         return preview
-    if name == "status":
-        from ctxbench.engine.completion import status
+    if name in ("CellStatus", "status"):
+        from ctxbench.engine import completion
 
-        return status
+        return getattr(completion, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-__all__ = ["Progress", "RunReport", "Silent", "answer_room", "compose", "preview", "run", "status"]
+__all__ = ["CellStatus", "Progress", "RunReport", "Silent", "preview", "run", "status"]

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from typing import cast
 
 import attrs
-import numpy as np
 from PIL import Image
 from rapidfuzz.distance import Levenshtein
 
@@ -17,12 +16,13 @@ from ctxbench.engine import checks
 from ctxbench.engine.accounting import PageCost, TextCounts, page_cost, reference_tokens
 from ctxbench.engine.decoder import Decoded, DecoderProcess
 from ctxbench.engine.failures import Failure, StageError, staged
-from ctxbench.engine.prompts import answer_room, compose
 from ctxbench.executors import report_stage
 from ctxbench.hints import plain_text_hint
 from ctxbench.images import page_sha256
 from ctxbench.interfaces import Augmenter, Codec, Component, Task
+from ctxbench.pipeline import ask, augment, draw
 from ctxbench.plan import Part
+from ctxbench.prompts import answer_room, compose
 from ctxbench.records import Carrier, Channel, Sample
 from ctxbench.results import Stage
 from ctxbench.session import Recipe, Session
@@ -133,7 +133,7 @@ def make_sample(session: Session, part: Part, bucket: int, seed: int, tokens: To
     """
     task = cast(Task, component(session, part, "sample"))
     _unchanged(part, task, "sample")
-    made, _ = staged("sample", lambda: checks.sample(task.sample(bucket, seed), bucket))
+    made, _ = staged("sample", lambda: draw(task, bucket, seed))
     length, _ = staged("count", lambda: checks.count(reference_tokens(tokens, made.context), "reference tokens of the context"))
     if task.sized:
         staged("sample", lambda: checks.length(length, bucket))
@@ -144,20 +144,17 @@ def make_sample(session: Session, part: Part, bucket: int, seed: int, tokens: To
 def _prepare(job: Job, session: Session, decoder: DecoderProcess | None, limit: float | None) -> Prepared:
     sample, length = make_sample(session, job.task, job.bucket, job.sample_seed, job.tokens)
     codec = cast(Codec, component(session, job.codec, "encode"))
-    carrier, encode_seconds = staged("encode", lambda: checks.carrier(codec.encode(sample.context)))
+    asked, encode_seconds = staged("encode", lambda: ask(codec, sample, job.prompt))
     _unchanged(job.codec, codec, "encode")
-    if job.codec.verbatim:
-        staged("encode", lambda: checks.verbatim(carrier, sample.context))
-    hint, _ = staged("encode", lambda: checks.text(codec.hint(sample.language), "the codec's hint"))
-    (encoded, counts, room), _ = staged("count", lambda: _count(job, sample, length, hint, carrier))
+    carrier = asked.carrier
+    (encoded, counts, room), _ = staged("count", lambda: _count(job, sample, length, asked.hint, carrier))
     variants: dict[str, Variant] = {}
     unchanged: Variant | None = None
     for part, seed in job.augmentations:
         if unchanged is None or carrier.pages:  # a carrier without pages is the same under every augmentation
             unchanged = _variant(job, session, carrier, sample, part, seed, decoder, limit)
         variants[part.label] = unchanged
-    text = compose(hint, carrier.text, sample.question, job.prompt)
-    return Prepared(job.number, sample, text, encoded, counts, room, encode_seconds, variants, rules=job.tokens)
+    return Prepared(job.number, sample, asked.text, encoded, counts, room, encode_seconds, variants, rules=job.tokens)
 
 
 def component(session: Session, part: Part, stage: Stage) -> Component:
@@ -242,17 +239,6 @@ def _decoded(codec: Part, carrier: Carrier, decoder: DecoderProcess | None, limi
     assert decoder is not None
     found, _ = staged("channel", lambda: decoder.decode(codec, carrier, limit))
     return found
-
-
-def augment(pages: Sequence[Image.Image], augmenter: Augmenter, seed: int) -> tuple[Image.Image, ...]:
-    """Pages after an augmentation; each gets a generator of its own, seeded by (``seed``, page number).
-
-    The augmenter gets copies, so that one that draws on what it is given spoils nobody else's pages.
-    """
-    return tuple(
-        checks.page(augmenter.apply(page.copy(), np.random.default_rng([seed, i])), f"page {i} after augmentation")
-        for i, page in enumerate(pages)
-    )
 
 
 def _channel(session: Session, task: Part, sample: Sample, decoded: Decoded) -> Channel:

@@ -1,6 +1,6 @@
 """Hook specifications, the records that hooks return, and the manager that finds plugins."""
 
-from ctxbench.plugin.failures import PluginFailure
+from ctxbench.plugin.failures import PluginFailure, describe
 from ctxbench.plugin.guard import plugin_work
 from ctxbench.plugin.kinds import KINDS, Kind, Registered
 from ctxbench.plugin.manager import PluginManager
@@ -34,6 +34,7 @@ __all__ = [
     "Registered",
     "TaskRecord",
     "TokenCounterRecord",
+    "describe",
     "hookimpl",
     "plugin_output_to_stderr",
     "plugin_work",

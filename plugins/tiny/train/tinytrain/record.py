@@ -39,12 +39,9 @@ class Draw:
 
     def contexts(self) -> Iterator[str]:
         """The contexts."""
-        task, r = (
-            ctxbench.load_plugins().task(self.source.task, **self.source.task_options),
-            random.Random(f"{self.stage} {self.track} {self.length}"),
-        )
+        r = random.Random(f"{self.stage} {self.track} {self.length}")
         for _ in range(self.count):
-            yield task.sample(self.length, ctxbench.derive_seed("training", self.source.task, self.length, r.getrandbits(48))).context
+            yield self.source.draw(r, self.length).context
 
 
 def stages_of(config: dict[str, Any], name: str) -> list[str]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import abc
 import random
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import attrs
 from PIL import Image
 
 import ctxbench
+from ctxbench.pipeline import ask, draw
+from ctxbench.session import current
 from tinytrain import pages, texts, words
 from tinytrain.batches import Example
 
@@ -119,12 +121,12 @@ class TaskSource(Source):
     _augmenter: ctxbench.Augmenter | None = attrs.field(init=False, default=None)
 
     def __attrs_post_init__(self) -> None:
-        registry = ctxbench.load_plugins()
-        self._task = registry.task(self.task, **self.task_options)
-        self._codec = registry.codec(self.codec, **self.codec_options)
+        session = current()
+        self._task = cast(ctxbench.Task, session.made("task", self.task, self.task_options))
+        self._codec = cast(ctxbench.Codec, session.made("codec", self.codec, self.codec_options))
         if self.augment:
             options = dict(self.augment)
-            self._augmenter = registry.augmenter(options.pop("name"), **options)
+            self._augmenter = cast(ctxbench.Augmenter, session.made("augmenter", options.pop("name"), options))
 
     @property
     def slots(self) -> int:  # type: ignore[override]
@@ -145,15 +147,16 @@ class TaskSource(Source):
 
     def make(self, r: random.Random, length: int) -> Example:
         """The task's sample of ``length`` reference tokens for a training seed, which no evaluation draws from."""
-        sample = self._task.sample(length, ctxbench.derive_seed("training", self.task, length, r.getrandbits(48)))
-        return self.example(sample)
+        return self.example(self.draw(r, length))
+
+    def draw(self, r: random.Random, length: int) -> ctxbench.Sample:
+        """The sample itself."""
+        return draw(self._task, length, ctxbench.derive_seed("training", self.task, length, r.getrandbits(48)))
 
     def example(self, sample: ctxbench.Sample) -> Example:
         """A sample as an example."""
-        from ctxbench.engine.prompts import compose
-
-        carrier = self._codec.encode(sample.context)
-        text = compose(self._codec.hint(sample.language), carrier.text, sample.question)
+        asked = ask(self._codec, sample)
+        carrier, text = asked.carrier, asked.text
         if self.bits:
             codes, places = words.answer_codes(sample.context, sample.answer)
             shown = tuple(self._page_of_words(page, sample.context) for page in carrier.pages)

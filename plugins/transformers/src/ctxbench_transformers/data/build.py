@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import multiprocessing
 import os
@@ -13,12 +12,14 @@ from typing import Any
 
 import attrs
 
-from ctxbench import ConfigError, CtxbenchError, Registry, load_plugins
+from ctxbench import ComponentRecord, ConfigError, CtxbenchError, Registry
 from ctxbench.config import TokenConfig
 from ctxbench.contamination import FILE, Collector
+from ctxbench.images import page_sha256
+from ctxbench.session import Recipe, Session
 from ctxbench_transformers.data.config import DataConfig
 from ctxbench_transformers.data.plan import Job, SplitName, check, jobs, primary_scores, total
-from ctxbench_transformers.data.record import Record, make_record, page_sha256
+from ctxbench_transformers.data.record import Record, make_record
 from ctxbench_transformers.data.writers import WRITERS
 from ctxbench_transformers.files import write_json
 from ctxbench_transformers.progress import Progress
@@ -58,17 +59,30 @@ class Tally:
         return {key: {"mean": round(sum(v) / len(v), 1), "max": max(v)} for key, v in self.lengths.items() if v}
 
 
-def build(config: DataConfig, *, workers: int = 1, overwrite: bool = False, registry: Registry | None = None) -> dict[str, Any]:
+def build(
+    config: DataConfig,
+    *,
+    workers: int = 1,
+    overwrite: bool = False,
+    registry: Registry | None = None,
+    components: Iterable[ComponentRecord] = (),
+) -> dict[str, Any]:
     """Make the data set in ``config.output`` and return its manifest.
 
     The same config gives the same records, the same pixels and the same fingerprint, with any number of workers.
+
+    Args:
+        workers: processes; 1 works in this one.
+        overwrite: replace training data that is there.
+        registry: where components come from; by default the installed plugins.
+        components: records of further ones, for what is in no plugin yet, as for :func:`ctxbench.run`.
 
     Raises:
         ConfigError: a component is missing or refuses its options, or the output folder exists.
         CtxbenchError: a record cannot be made even after several draws; nothing is left behind.
     """
-    registry = registry or load_plugins()
-    check(config, registry)
+    session = Session.of(registry, components)
+    check(config, session.registry)
     output = Path(config.output)
     if output.exists() and not (overwrite and (output / MANIFEST).is_file()):
         hint = "give --overwrite to replace it" if (output / MANIFEST).is_file() else "it holds no training data of ctxbench; give another"
@@ -77,7 +91,7 @@ def build(config: DataConfig, *, workers: int = 1, overwrite: bool = False, regi
     shutil.rmtree(work, ignore_errors=True)
     try:
         work.mkdir(parents=True)
-        manifest = _write(config, work, workers, registry)
+        manifest = _write(config, work, workers, session)
         if output.exists():
             shutil.rmtree(output)
         work.rename(output)
@@ -88,12 +102,13 @@ def build(config: DataConfig, *, workers: int = 1, overwrite: bool = False, regi
     return manifest
 
 
-def _write(config: DataConfig, folder: Path, workers: int, registry: Registry) -> dict[str, Any]:
+def _write(config: DataConfig, folder: Path, workers: int, session: Session) -> dict[str, Any]:
     tally = Tally()
+    registry, attempt = session.registry, _Attempt(config.tokens, session.recipe())
     with Progress("building", total(config)) as progress, _mapper(workers) as mapper:
         for split in ("train", "validation"):
             taken = frozenset(tally.contexts) if split == "validation" else frozenset()
-            _write_split(config, folder, split, taken, tally, mapper, progress)
+            _write_split(config, folder, split, taken, tally, attempt, mapper, progress)
     manifest = {
         "format": config.format,
         "fingerprint": tally.digest.hexdigest(),
@@ -119,12 +134,19 @@ def covers(manifest: dict[str, Any]) -> str:
 
 
 def _write_split(
-    config: DataConfig, folder: Path, split: SplitName, taken: frozenset[str], tally: Tally, mapper: Mapper, progress: Progress
+    config: DataConfig,
+    folder: Path,
+    split: SplitName,
+    taken: frozenset[str],
+    tally: Tally,
+    attempt: _Attempt,
+    mapper: Mapper,
+    progress: Progress,
 ) -> None:
     writer = WRITERS[config.format](folder, split)
     try:
-        for made in mapper.map(functools.partial(_attempt, counting=config.tokens), jobs(config, split)):
-            record = _fresh(made, taken, config.tokens, tally)
+        for made in mapper.map(attempt, jobs(config, split)):
+            record = _fresh(made, taken, attempt, tally)
             tally.add(record)
             writer.write(record)
             progress.advance()
@@ -139,20 +161,27 @@ class _Made:
     error: str | None
 
 
-def _attempt(job: Job, counting: TokenConfig) -> _Made:
-    try:
-        return _Made(job, make_record(job, counting), None)
-    except CtxbenchError as error:
-        return _Made(job, None, str(error))
+@attrs.frozen
+class _Attempt:
+    """Does jobs, in this process or in a worker, which gets a copy of it."""
+
+    counting: TokenConfig
+    recipe: Recipe
+
+    def __call__(self, job: Job) -> _Made:
+        try:
+            return _Made(job, make_record(job, self.counting, self.recipe.session()), None)
+        except CtxbenchError as error:
+            return _Made(job, None, str(error))
 
 
-def _fresh(made: _Made, taken: frozenset[str], counting: TokenConfig, tally: Tally) -> Record:
+def _fresh(made: _Made, taken: frozenset[str], attempt: _Attempt, tally: Tally) -> Record:
     """The record, drawn anew while it cannot be made or its context is in ``taken`` (a validation context that was trained on)."""
     for _ in range(ATTEMPTS):
         if made.record is not None and made.record.context_sha256 not in taken:
             return made.record
         tally.redrawn += 1
-        made = _attempt(attrs.evolve(made.job, attempt=made.job.attempt + 1), counting)
+        made = attempt(attrs.evolve(made.job, attempt=made.job.attempt + 1))
     cell = made.job.cell
     where = f"codec {made.job.codec.label!r}, task {cell.task.label!r}, bucket {cell.bucket}, {made.job.id}"
     why = made.error or "every context it draws is in the training split; there are too few different ones"

@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 
 from ctxbench import ConfigError, stable_hash
-from ctxbench.config import Component, ComponentConfig, Section, TokenConfig, named, setting
+from ctxbench.config import Component, ComponentConfig, Section, Template, TokenConfig, named, setting
 from ctxbench.options import Integer, ListOf, String
 from ctxbench_transformers.settings import Number, plain
 
@@ -39,6 +39,9 @@ class DataConfig:
         ListOf(Number(0), minimum=0), "Share of each augmentation; empty for equal.", factory=tuple
     )
     system: str = setting(String(), "System message of every prompt.", "")
+    prompt: str = setting(
+        Template(), "Template of the text after the pages, with {hint}, {context} and {question}; empty for the usual one.", ""
+    )
     tokens: TokenConfig = setting(Section(TokenConfig), "How the records' tokens are counted.", factory=lambda: TokenConfig("qwen2-vl"))
     format: str = setting(String(("jsonl", "parquet")), "jsonl: lines and PNG files. parquet: images inside the table.", "jsonl")
     output: str = setting(String(), "Folder that takes the data.", "data")
@@ -62,5 +65,9 @@ class DataConfig:
 
     @property
     def hash(self) -> str:
-        """SHA-256 of what decides the records (everything but the name, the format and the place)."""
-        return stable_hash({key: value for key, value in self.plain().items() if key not in ("name", "format", "output")})
+        """SHA-256 of what decides the records (everything but the name, the format and the place).
+
+        The usual prompt is left out, as configs had no such key before.
+        """
+        left_out = ("name", "format", "output") if self.prompt else ("name", "format", "output", "prompt")
+        return stable_hash({key: value for key, value in self.plain().items() if key not in left_out})

@@ -17,8 +17,8 @@ from PIL import Image
 from ctxbench import ConfigError, DecodeError, Prompt, Sample, contamination, tokens
 from ctxbench.config import ComponentConfig, make_config
 from ctxbench.contamination import TrainingData
-from ctxbench.engine import answer_room
 from ctxbench.images import MAX_PIXELS, open_page
+from ctxbench.prompts import answer_room
 from ctxbench_transformers.data.build import MANIFEST, covers
 
 

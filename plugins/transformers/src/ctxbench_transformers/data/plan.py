@@ -35,7 +35,12 @@ class Cell:
 
 @attrs.frozen
 class Job:
-    """One record to be made. ``attempt`` counts how often its seed was drawn anew."""
+    """One record to be made.
+
+    Attributes:
+        prompt: the template of the user's turn; empty for the usual one.
+        attempt: how often its seed was drawn anew.
+    """
 
     split: SplitName
     codec: ComponentConfig
@@ -43,6 +48,7 @@ class Job:
     index: int
     seed: int
     system: str
+    prompt: str = ""
     attempt: int = 0
 
     @property
@@ -56,9 +62,10 @@ class Job:
         where = (self.split, self.seed, self.codec.label, self.cell.task.label, self.cell.bucket, self.index, self.attempt)
         return derive_seed(NAMESPACE, *where)
 
-    def page_seed(self, page: int) -> list[int]:
-        """The seed of a page's augmentation."""
-        return [derive_seed(NAMESPACE, "augmentation", self.sample_seed, self.cell.augmentation.label), page]
+    @property
+    def page_seed(self) -> int:
+        """The seed of the pages' augmentation."""
+        return derive_seed(NAMESPACE, "augmentation", self.sample_seed, self.cell.augmentation.label)
 
 
 def cells(config: DataConfig) -> tuple[list[Cell], npt.NDArray[np.float64]]:
@@ -91,7 +98,7 @@ def jobs(config: DataConfig, split: SplitName) -> Iterator[Job]:
         place = int(np.argmax(shares * (index + 1) - given))
         given[place] += 1
         for codec in config.codecs:
-            yield Job(split, codec, combinations[place], index, config.seed, config.system)
+            yield Job(split, codec, combinations[place], index, config.seed, config.system, config.prompt)
 
 
 def total(config: DataConfig) -> int:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
-import json
 from typing import Any, cast
 
 import attrs
-import numpy as np
 from PIL import Image
 
-from ctxbench import Augmenter, Codec, Component, Sample, Task, canonical_json, load_plugins, tokens
+from ctxbench import Augmenter, Codec, Sample, Task, tokens
 from ctxbench.config import TokenConfig
-from ctxbench.engine.prompts import compose
+from ctxbench.pipeline import ask, augment, draw
+from ctxbench.plugin import plugin_work
+from ctxbench.session import Session
 from ctxbench_transformers.data.plan import Job
 
 
@@ -59,36 +58,25 @@ class Record:
         }
 
 
-def page_sha256(page: Image.Image) -> str:
-    """SHA-256 of a page's mode, size and raw pixels."""
-    return hashlib.sha256(f"{page.mode} {page.width}x{page.height}\n".encode() + page.tobytes()).hexdigest()
-
-
-@functools.lru_cache(maxsize=256)
-def _component(kind: str, name: str, options: str) -> Component:
-    return load_plugins().make(kind, name, **json.loads(options))
-
-
-def component(kind: str, name: str, options: dict[str, Any]) -> Component:
-    """A component, made once a process."""
-    return _component(kind, name, canonical_json(options))
-
-
-def make_record(job: Job, counting: TokenConfig) -> Record:
+def make_record(job: Job, counting: TokenConfig, session: Session) -> Record:
     """Do a job.
 
     Raises:
         SampleError, EncodeError: the task or the codec cannot make this one.
+        PluginError: what one of them made is not what its interface says.
     """
     cell = job.cell
-    task = cast(Task, component("task", cell.task.name, cell.task_options()))
-    codec = cast(Codec, component("codec", job.codec.name, job.codec.options))
-    augmenter = cast(Augmenter, component("augmenter", cell.augmentation.name, cell.augmentation.options))
-    sample = task.sample(cell.bucket, job.sample_seed)
-    carrier = codec.encode(sample.context)
-    text = compose(codec.hint(sample.language), carrier.text, sample.question)
-    pages = tuple(augmenter.apply(page, np.random.default_rng(job.page_seed(i))) for i, page in enumerate(carrier.pages))
-    return Record(job, sample, job.sample_seed, text, pages, _tokens(counting, job.system + text, sample.answer, pages))
+    task = cast(Task, session.made("task", cell.task.name, cell.task_options()))
+    codec = cast(Codec, session.made("codec", job.codec.name, job.codec.options))
+    augmenter = cast(Augmenter, session.made("augmenter", cell.augmentation.name, cell.augmentation.options))
+    with session.active():
+        with plugin_work(f"task {cell.task.label!r}"):
+            sample = draw(task, cell.bucket, job.sample_seed)
+        with plugin_work(f"codec {job.codec.label!r}"):
+            asked = ask(codec, sample, job.prompt)
+        with plugin_work(f"augmenter {cell.augmentation.label!r}"):
+            pages = augment(asked.carrier.pages, augmenter, job.page_seed)
+        return Record(job, sample, job.sample_seed, asked.text, pages, _tokens(counting, job.system + asked.text, sample.answer, pages))
 
 
 def _tokens(counting: TokenConfig, prompt: str, answer: str, pages: tuple[Image.Image, ...]) -> dict[str, int]:

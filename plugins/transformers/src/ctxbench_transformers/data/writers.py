@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from ctxbench import canonical_json
-from ctxbench_transformers.data.record import Record, page_sha256
+from ctxbench.images import page_sha256
+from ctxbench_transformers.data.record import Record
 
 ROWS_A_GROUP = 64
 """Rows of a Parquet row group: what reading one row at random has to decode."""
