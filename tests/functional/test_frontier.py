@@ -10,12 +10,12 @@ from click.testing import CliRunner
 import ctxbench
 from ctxbench import UsageError
 from ctxbench.config import make_config
+from ctxbench.statistics import wilson
 from ctxbench.store import Store
 from ctxbench_cli.main import Cli
 from ctxbench_stats.density import candidates, first_sample, parse_vary
 from ctxbench_stats.frontier import Search, bisect
 from ctxbench_stats.frontier_command import command
-from ctxbench_stats.proportions import wilson
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,10 @@ from scipy.stats import binomtest
 from statsmodels.stats.proportion import proportion_confint
 
 from ctxbench import UsageError
+from ctxbench.statistics import wilson
 from ctxbench_stats.planning import plan_power
 from ctxbench_stats.power import connor, detectable, needed, parse_points, power
-from ctxbench_stats.proportions import Pairs, holm, mcnemar, paired_interval, square_and_add, wilson
+from ctxbench_stats.proportions import Pairs, holm, mcnemar, paired_interval, square_and_add
 from ctxbench_stats.resampling import bootstrap, clustered_mean, codes_of, permutation, sums
 
 

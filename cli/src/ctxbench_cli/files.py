@@ -1,16 +1,14 @@
-"""Reading a user's text and writing results whole or not at all."""
+"""Reading a user's text."""
 
 from __future__ import annotations
 
-import os
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import attrs
 
-from ctxbench import CtxbenchError, UsageError, texts
+from ctxbench import UsageError, texts
 
 
 @attrs.frozen
@@ -48,18 +46,3 @@ def read_contexts(paths: Sequence[str], encoding: str = "utf-8") -> list[Context
     return [
         Context(file.label, texts.decode(texts.read_bytes(file.path, file.label), file.label, encoding, verbatim=True)) for file in found
     ]
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that it is there whole or not at all, also if the disk fills up or the process is killed."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        mask = os.umask(0)
-        os.umask(mask)
-        Path(name).chmod(0o666 & ~mask)
-        Path(name).replace(path)
-    except OSError as error:
-        Path(name).unlink(missing_ok=True)
-        raise CtxbenchError(f"{path}: {error.strerror or error}") from None

@@ -19,10 +19,11 @@ from report_records import keep_page, make_store, make_trial, page_row
 import ctxbench
 import ctxbench_report
 from ctxbench import CtxbenchError, UsageError
+from ctxbench.statistics import wilson
 from ctxbench.store import Store
 from ctxbench_cli.main import Cli
 from ctxbench_report import building, drawing, images, plots, samples, style, tables
-from ctxbench_report.data import Filters, NothingToPlot, wilson
+from ctxbench_report.data import Filters, NothingToPlot
 from ctxbench_report.page import LICENCES, SCRIPTS, STYLES, script_json
 
 
@@ -279,11 +280,11 @@ def test_a_report_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatc
     """Whole or not at all, and no part of it beside."""
     path = make_store(tmp_path / "s.duckdb", [make_trial(1)])
     (tmp_path / "r.html").write_text("old")
-    monkeypatch.setattr("pathlib.Path.write_bytes", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    monkeypatch.setattr("pathlib.Path.replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     with pytest.raises(CtxbenchError, match="No space left on device"):
         ctxbench_report.report(path, tmp_path / "r.html")
     assert (tmp_path / "r.html").read_text() == "old"
-    assert not list(tmp_path.glob("*.partial"))
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_bad_arguments_from_python(tmp_path):

@@ -16,10 +16,11 @@ import ctxbench
 import ctxbench_report
 from ctxbench import UsageError
 from ctxbench.results import TrialResult
+from ctxbench.statistics import wilson
 from ctxbench.store import Store
 from ctxbench_cli.main import Cli
 from ctxbench_report import bars, curves, heatmap, learning
-from ctxbench_report.data import Filters, NothingToPlot, summary_rows, wilson
+from ctxbench_report.data import Filters, NothingToPlot, summary_rows
 from ctxbench_report.style import round_numbers, settings, wrapped
 
 KINDS = ("cost-accuracy", "ratio-accuracy", "robustness", "frontier", "attribution", "outcomes", "depth-length")

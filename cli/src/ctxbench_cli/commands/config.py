@@ -8,8 +8,8 @@ import click
 
 from ctxbench import CtxbenchError
 from ctxbench.config import json_schema, parse_config, read_text
+from ctxbench.files import write_whole
 from ctxbench_cli.configs import EXAMPLES, read_example
-from ctxbench_cli.files import write_whole
 from ctxbench_cli.output import print_json
 
 

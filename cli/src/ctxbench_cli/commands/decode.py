@@ -12,9 +12,10 @@ import click
 import ctxbench
 from ctxbench import Carrier, CtxbenchError
 from ctxbench.config import make_config, parse_component
+from ctxbench.files import write_whole
 from ctxbench.images import MAX_PIXELS, open_page
 from ctxbench.plugin import plugin_work
-from ctxbench_cli.files import read_context, write_whole
+from ctxbench_cli.files import read_context
 from ctxbench_cli.limits import bounded
 
 

@@ -12,8 +12,9 @@ import click
 import ctxbench
 from ctxbench import Carrier, Codec, CtxbenchError, EncodeError, tokens
 from ctxbench.config import make_config, parse_component
+from ctxbench.files import write_whole
 from ctxbench.plugin import plugin_work
-from ctxbench_cli.files import read_contexts, write_whole
+from ctxbench_cli.files import read_contexts
 
 
 @click.command("encode")

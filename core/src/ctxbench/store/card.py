@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ctxbench.errors import StoreError
+from ctxbench.files import whole_file
 from ctxbench.store import migrations
-from ctxbench.store.files import whole_file
 
 if TYPE_CHECKING:
     from ctxbench.store.export import Exported
@@ -25,7 +26,7 @@ def write_card(store: Store, folder: Path, files: Sequence[Exported]) -> Path:
         StoreError: it cannot be written.
     """
     path = folder / NAME
-    with whole_file(path) as file:
+    with whole_file(path, error=StoreError) as file:
         file.write(card(store, files).encode("utf-8"))
     return path
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from ctxbench.errors import StoreError
+from ctxbench.files import whole_file
 from ctxbench.store import formats
-from ctxbench.store.files import whole_file
 
 if TYPE_CHECKING:
     from ctxbench.store.store import Store
@@ -104,10 +104,10 @@ def _write_reader(
             "total_rows": len(instances),
         },
     }
-    with whole_file(trials) as file:
+    with whole_file(trials, error=StoreError) as file:
         file.write(lines)
     path = output / folder / f"{name}.json"
-    with whole_file(path) as file:
+    with whole_file(path, error=StoreError) as file:
         file.write((json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode("utf-8"))
     yield Written(path, len(cells))
     yield Written(trials, len(instances))

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, BinaryIO
 import attrs
 
 from ctxbench.errors import StoreError
+from ctxbench.files import whole_file
 from ctxbench.store import formats, migrations
-from ctxbench.store.files import whole_file
 
 if TYPE_CHECKING:
     from ctxbench.store.store import Store
@@ -56,7 +56,7 @@ def export(store: Store, kind: str, output: Path, names: Sequence[str] = ()) -> 
         if not name.isidentifier():
             raise StoreError(f"{name!r} is not the name of a table or view")
         path = output if single else output / f"{name}.{kind}"
-        with whole_file(path) as file:
+        with whole_file(path, error=StoreError) as file:
             found.append(Exported(name, path, _write(store, name, kind, file)))
     return found
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from ctxbench.errors import StoreError
+from ctxbench.files import whole_file
 from ctxbench.store import migrations
 from ctxbench.store.export import TABLES, VERSION_KEY
-from ctxbench.store.files import whole_file
 from ctxbench.store.inserts import insert
 from ctxbench.store.pages import check_page, image_folder, relative_path
 
@@ -137,6 +137,6 @@ def _take_image(source: Path, target: Path, path: str, sha256: str) -> str | Non
         return None
     path = relative_path(sha256)
     if not (target / path).exists():
-        with (source / path).open("rb") as old, whole_file(target / path) as new:
+        with (source / path).open("rb") as old, whole_file(target / path, error=StoreError) as new:
             shutil.copyfileobj(old, new)
     return path

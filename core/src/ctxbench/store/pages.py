@@ -9,9 +9,10 @@ from pathlib import Path
 import attrs
 from PIL import Image
 
+from ctxbench.errors import StoreError
+from ctxbench.files import whole_file
 from ctxbench.images import MAX_PIXELS, page_sha256
 from ctxbench.results import TrialResult
-from ctxbench.store.files import whole_file
 
 POLICIES = ("all", "failures", "none")
 """Keep every page, those of trials that were not right, or none."""
@@ -59,7 +60,7 @@ def write_page(folder: Path, sha256: str, page: Image.Image) -> None:
     path = folder / relative_path(sha256)
     if path.exists():
         return
-    with whole_file(path) as file:
+    with whole_file(path, error=StoreError) as file:
         page.save(file, "PNG")
 
 

@@ -9,10 +9,8 @@ from collections.abc import Iterable, Mapping
 
 import duckdb
 
+from ctxbench.statistics import normal_quantile, wilson_sql
 from ctxbench.store.rows import TRIAL_COLUMNS
-
-Z = 1.959963984540054
-"""The standard normal distribution's 97.5 % quantile: intervals are 95 % intervals."""
 
 CELL = ("model", "adapter", "task", "bucket", "language", "codec", "augmentation")
 """What makes a cell of an experiment. ``adapter`` and ``language`` may be NULL, which groups like any value."""
@@ -186,17 +184,6 @@ def _keyed(alias: str = "t") -> str:
     return ", ".join(f"{sql} AS {name}" for name, sql in _keys(alias).items())
 
 
-def wilson(successes: str, n: str) -> tuple[str, str]:
-    """SQL of the bounds of the 95 % Wilson score interval of a rate, NULL where ``n`` is 0.
-
-    Wilson score interval of k successes in n (E. B. Wilson, Probable inference, the law of succession, and statistical
-    inference, JASA 22, 1927, 209-212): centre (k + z^2/2) / (n + z^2), half width z / (n + z^2) * sqrt(k (n - k) / n + z^2/4).
-    """
-    centre = f"({successes} + {Z * Z / 2}) / ({n} + {Z * Z})"
-    half = f"{Z} / ({n} + {Z * Z}) * sqrt(greatest(0, {successes} * ({n} - {successes})) / {n} + {Z * Z / 4})"
-    return f"CASE WHEN {n} > 0 THEN greatest(0, {centre} - {half}) END", f"CASE WHEN {n} > 0 THEN least(1, {centre} + {half}) END"
-
-
 def _summary() -> str:
     """Per cell: counts, accuracy and mean score with intervals, ratios of mean costs, mean times.
 
@@ -206,10 +193,10 @@ def _summary() -> str:
     """
     labels = ", ".join(CELL)
     seconds = ", ".join(f"avg({name}_seconds) AS {name}_seconds" for name in _SECONDS)
-    low, high = wilson("k", "judged")
-    score_low, score_high = wilson("sum_score", "n_scored::DOUBLE")
+    low, high = wilson_sql("k", "judged")
+    score_low, score_high = wilson_sql("sum_score", "n_scored::DOUBLE")
     times = ", ".join(f"{name}_seconds" for name in _SECONDS)
-    normal = f"{Z} * sd_score / sqrt(n_scored)"
+    normal = f"{normal_quantile()} * sd_score / sqrt(n_scored)"
     return f"""
 WITH keyed AS (SELECT t.* EXCLUDE (variant, cell), {_keyed()} FROM trials t),
 cells AS (

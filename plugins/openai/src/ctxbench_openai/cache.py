@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import attrs
 
-from ctxbench import stable_hash
+from ctxbench import CtxbenchError, stable_hash
+from ctxbench.files import write_whole
 
 FORMAT = 1
 
@@ -45,18 +43,8 @@ class Cache:
         path = self.path(identity)
         text = json.dumps({"format": FORMAT, "request": identity, "answer": answer}, ensure_ascii=True)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".new-", encoding="utf-8", delete=False) as file:
-                try:
-                    file.write(text)
-                    file.flush()
-                    os.fsync(file.fileno())
-                    Path(file.name).replace(path)
-                except BaseException:
-                    with contextlib.suppress(OSError):
-                        Path(file.name).unlink()
-                    raise
-        except OSError as error:
+            write_whole(path, text.encode("ascii"), sync=True)
+        except CtxbenchError as error:
             if not self._told:
                 self._told = True
-                print(f"ctxbench: answers are not kept in {self.folder}: {error.strerror or error}", file=sys.stderr)
+                print(f"ctxbench: answers are not kept in {self.folder}: {error}", file=sys.stderr)

@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import FixedLocator, PercentFormatter
 
+from ctxbench.statistics import wilson
 from ctxbench.store import Store
-from ctxbench_report.data import Cell, Filters, NothingToPlot, codecs, left_out, levels, outcomes, shares, wilson
+from ctxbench_report.data import Cell, Filters, NothingToPlot, codecs, left_out, levels, outcomes, shares
 from ctxbench_report.style import count_range, panels, short
 
 Bars = Sequence[tuple[Cell, dict[str, float]]]

@@ -13,6 +13,7 @@ import attrs
 from matplotlib.figure import Figure
 
 from ctxbench import UsageError
+from ctxbench.files import write_whole
 from ctxbench.store import Store, image_folder
 from ctxbench_report import images, samples, tables
 from ctxbench_report.data import Filters, NothingToPlot, check, counted, passing, summary_rows
@@ -20,7 +21,7 @@ from ctxbench_report.drawing import SHARE, Drawn, Helper, helper
 from ctxbench_report.learning import learning_curve
 from ctxbench_report.page import render
 from ctxbench_report.plots import KINDS
-from ctxbench_report.style import TooManyPanels, file_bytes, settings, write_whole
+from ctxbench_report.style import TooManyPanels, file_bytes, settings
 
 MOST_PLOTS = 16
 MOST_SPLITS = 2

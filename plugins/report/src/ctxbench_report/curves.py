@@ -10,8 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from ctxbench.statistics import wilson
 from ctxbench.store import Store
-from ctxbench_report.data import Cell, Filters, NothingToPlot, cells, codecs, counted, frontier_ids, left_out, levels, pooled, wilson
+from ctxbench_report.data import Cell, Filters, NothingToPlot, cells, codecs, counted, frontier_ids, left_out, levels, pooled
 from ctxbench_report.style import Look, accuracy_axis, axis_labels, count_range, log_axis, panels, short, wrapped
 
 INTERVALS = "bars are 95 % Wilson intervals"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import weakref
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -12,9 +11,6 @@ import attrs
 from ctxbench import CtxbenchError
 from ctxbench.store import Store
 from ctxbench_report.labels import COLUMNS, distinct_labels
-
-Z = 1.959963984540054
-"""The standard normal distribution's 97.5 % quantile: intervals are 95 % intervals."""
 
 KEYS = ("model", "adapter", "task", "bucket", "language", "codec", "augmentation", "variant")
 """What is unique in the views that hold one row for each cell."""
@@ -91,13 +87,6 @@ class Cell:
     def accuracy(self) -> float:
         """Share of right answers."""
         return self.correct / self.n
-
-
-def wilson(correct: int, n: int) -> tuple[float, float]:
-    """The Wilson score interval, 95 %, of ``correct`` successes in ``n`` > 0 trials (E. B. Wilson, JASA 22, 1927, 209-212)."""
-    centre = (correct + Z * Z / 2) / (n + Z * Z)
-    half = Z / (n + Z * Z) * math.sqrt(correct * (n - correct) / n + Z * Z / 4)
-    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 _SUMMARIES: weakref.WeakKeyDictionary[Store, list[dict[str, Any]]] = weakref.WeakKeyDictionary()

@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
+from ctxbench.statistics import wilson
 from ctxbench.store import Store
-from ctxbench_report.data import Cell, Filters, NothingToPlot, cells, codecs, left_out, levels, pooled, wilson
+from ctxbench_report.data import Cell, Filters, NothingToPlot, cells, codecs, left_out, levels, pooled
 from ctxbench_report.style import axis_labels, count_range, panels
 
 MAX_DEPTHS = 11

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import re
 import warnings
@@ -18,7 +17,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, PercentFormatter
 
-from ctxbench import CtxbenchError, UsageError
+from ctxbench import UsageError
+from ctxbench.files import write_whole
 
 COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D1F")
 """Okabe and Ito's palette (Color universal design, 2008), which the common kinds of colour blindness keep apart; yellow, too faint on
@@ -226,20 +226,3 @@ def file_bytes(figure: Figure, kind: str) -> bytes:
 def save(figure: Figure, path: Path) -> None:
     """Write a figure whole or not at all; the ending of ``path`` is the format."""
     write_whole(path, file_bytes(figure, path.suffix[1:].lower()))
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all, and the folders above it.
-
-    Raises:
-        CtxbenchError: it cannot be written.
-    """
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(data)
-        partial.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise CtxbenchError(f"{path}: {error.strerror or error}") from None

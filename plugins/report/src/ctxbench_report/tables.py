@@ -8,8 +8,9 @@ from typing import Any
 
 import attrs
 
+from ctxbench.statistics import wilson
 from ctxbench.store import Store
-from ctxbench_report.data import KEYS, LEVELS, Filters, counted, passing, summary_rows, wilson
+from ctxbench_report.data import KEYS, LEVELS, Filters, counted, passing, summary_rows
 
 MOST_CELLS = 10_000
 MOST_HEADLINES = 300

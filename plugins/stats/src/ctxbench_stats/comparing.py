@@ -8,9 +8,10 @@ from typing import Any
 import attrs
 import numpy as np
 
+from ctxbench.statistics import wilson
 from ctxbench_stats.matching import Matched, Row
 from ctxbench_stats.power import detectable
-from ctxbench_stats.proportions import ALPHA, Pairs, holm, mcnemar, paired_interval, square_and_add, wilson
+from ctxbench_stats.proportions import ALPHA, Pairs, holm, mcnemar, paired_interval, square_and_add
 from ctxbench_stats.resampling import (
     MOST_RESAMPLED,
     Numbers,

@@ -12,9 +12,10 @@ from ctxbench import UsageError
 from ctxbench.config import ExperimentConfig, make_config
 from ctxbench.engine import Progress, RunReport
 from ctxbench.plugin import plugin_output_to_stderr
+from ctxbench.statistics import wilson
 from ctxbench.store import Store
 from ctxbench_stats.density import Candidate, candidates, carrier_tokens, first_sample
-from ctxbench_stats.proportions import Pairs, mcnemar, paired_interval, wilson
+from ctxbench_stats.proportions import Pairs, mcnemar, paired_interval
 
 LOOKS = (0.25, 0.5, 1.0)
 """Shares of the samples after which a hopeless density is given up. None is accepted before all samples are in, so that looking early

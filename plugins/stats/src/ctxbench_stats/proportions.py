@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 import attrs
 
-LEVEL = 0.95
-"""Confidence of every interval."""
+from ctxbench.statistics import LEVEL, wilson
 
 ALPHA = 0.05
 """Level of every test."""
@@ -49,25 +48,6 @@ class Pairs:
     def discordance(self) -> float:
         """Share of items that one got right and the other did not; 0 without items."""
         return (self.only_a + self.only_b) / self.n if self.n else 0.0
-
-
-def wilson(successes: float, n: float, level: float = LEVEL) -> tuple[float, float]:
-    """Wilson score interval of a rate: E. B. Wilson, JASA 22 (1927), 209-212.
-
-    ``successes`` may be a sum of scores from 0 to 1, which vary no more than a rate of the same mean does: the interval is then rather
-    too wide than too narrow. Without items it is (0, 1).
-    """
-    if n <= 0:
-        return 0.0, 1.0
-    if isinstance(successes, int) and isinstance(n, int):
-        from scipy.stats import binomtest
-
-        found = binomtest(successes, n).proportion_ci(level, "wilson")
-        return float(found.low), float(found.high)
-    z = _z(level)
-    centre = (successes + z * z / 2) / (n + z * z)
-    half = z / (n + z * z) * math.sqrt(max(0.0, successes * (n - successes)) / n + z * z / 4)
-    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def paired_interval(pairs: Pairs, level: float = LEVEL) -> tuple[float, float]:
@@ -113,9 +93,3 @@ def holm(p_values: Sequence[float]) -> list[float]:
     if not p_values:
         return []
     return [float(p) for p in multipletests(list(p_values), method="holm")[1]]
-
-
-def _z(level: float) -> float:
-    from statistics import NormalDist
-
-    return NormalDist().inv_cdf((1 + level) / 2)

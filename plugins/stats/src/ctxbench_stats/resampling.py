@@ -13,7 +13,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from ctxbench_stats.proportions import LEVEL
+from ctxbench.statistics import LEVEL
 
 Numbers = NDArray[np.float64]
 

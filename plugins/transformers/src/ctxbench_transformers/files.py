@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from ctxbench.files import write_whole
+
 
 def sync(path: Path) -> None:
     """Wait until a file, or a folder's list of names, is on the disk."""
@@ -19,7 +21,4 @@ def sync(path: Path) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Replace ``path`` by the JSON of ``value`` in one step: a reader, or a crash, finds the old file or the new one."""
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True) + "\n", "utf-8")
-    sync(part)
-    part.replace(path)
+    write_whole(path, (json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True) + "\n").encode(), sync=True)
