@@ -11,9 +11,26 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from ctxbench import ConfigError, CtxbenchError, contamination, derive_seed, load_plugins, tokens
+from ctxbench import (
+    Carrier,
+    Codec,
+    CodecRecord,
+    ConfigError,
+    CtxbenchError,
+    Sample,
+    Task,
+    TaskRecord,
+    contamination,
+    derive_seed,
+    load_plugins,
+    stable_hash,
+    tokens,
+)
+from ctxbench.plugin import Origin
 from ctxbench.prompts import answer_room, compose
+from ctxbench.session import extended
 from ctxbench_transformers import settings
 from ctxbench_transformers.data import DataConfig, Dataset, build
 from ctxbench_transformers.data.plan import jobs
@@ -115,7 +132,7 @@ def test_languages_are_spread_and_handed_to_the_task(toys: Path, make_data_confi
         ({"samples": "many"}, "samples: must be a whole number"),
         ({"codecs": ["toy_block"]}, r"codecs\[0\].*did you mean 'toy_blocks'"),
         ({"task_weights": [1, 2]}, "2 weights for 1 tasks"),
-        ({"validation": 2}, "between 0 and 1"),
+        ({"validation": 2}, "must be from 0 to 1, got 2"),
         ({"tasks": ["toy_letters", "toy_letters"]}, "label"),
     ],
 )
@@ -171,3 +188,65 @@ def test_the_record_knows_every_context_of_its_data_and_no_others(toy_data: Path
     (tmp_path / "early" / contamination.FILE).unlink()
     (made,) = Dataset(tmp_path / "early").training_data()
     assert made.plain() == record.plain()
+
+
+def test_a_template_words_the_records(toys: Path, make_data_config: MakeConfig, tmp_path: Path) -> None:
+    """``prompt`` must word training as it words an evaluation, and leave the hash of configs without one as it was."""
+    template = "{question} after {hint}{context}"
+    plain, worded = make_data_config(samples=2), make_data_config(samples=2, prompt=template, output=str(tmp_path / "set"))
+    assert plain.hash != worded.hash
+    assert plain.hash == stable_hash({k: v for k, v in plain.plain().items() if k not in ("name", "format", "output", "prompt")})
+    build(worded)
+    example = Dataset(tmp_path / "set").split("train")[0]
+    assert example.prompt.text == compose("Read.", None, example.sample.question, template) == f"{example.sample.question} after Read."
+    with pytest.raises(ConfigError, match=r"prompt: the placeholder \{question\} is missing"):
+        make_data_config(prompt="{hint}{context}")
+
+
+def test_own_components_make_data_in_any_process(toys: Path, make_data_config: MakeConfig, tmp_path: Path) -> None:
+    """A codec and a task that no installed plugin offers must work with ``data build`` as they do with ``run``, in workers too."""
+
+    class Upper(Codec):
+        """Text in capitals."""
+
+        def encode(self, text: str) -> Carrier:
+            return Carrier(text=text.upper())
+
+    class Marks(Task):
+        """Letters, marked by who made them."""
+
+        def sample(self, bucket: int, seed: int) -> Sample:
+            return Sample(f"own {seed}", "Which?", str(seed), bucket)
+
+        def solve(self, context: str, question: str) -> str:
+            return context.partition(" ")[2]
+
+    own = [CodecRecord("upper", "Capitals.", Upper), TaskRecord("marks", "Marks.", Marks)]
+    made = []
+    for workers in (1, 2):
+        output = tmp_path / f"{workers}"
+        config = make_data_config(codecs=["upper"], tasks=["marks"], samples=4, output=str(output))
+        with pytest.raises(ConfigError, match="no codec named 'upper'"):
+            build(config, workers=workers)
+        made.append(build(config, workers=workers, components=own)["fingerprint"])
+        example = Dataset(output).split("train")[3]
+        assert f"OWN {example.answer}" in example.prompt.text
+    assert made[0] == made[1]
+    registry = extended(load_plugins(), [(record, Origin("notebook", "notebook", "1")) for record in own])
+    config = make_data_config(codecs=["upper"], tasks=["marks"], samples=4, output=str(tmp_path / "registry"))
+    assert build(config, registry=registry)["fingerprint"] == made[0]
+
+
+def test_what_a_plugin_makes_is_checked(toys: Path, make_data_config: MakeConfig, tmp_path: Path) -> None:
+    """A page that is no RGB image must be told with the codec's name, and must not become training data."""
+
+    class Grey(Codec):
+        """A grey page."""
+
+        def encode(self, text: str) -> Carrier:
+            return Carrier(pages=[Image.new("L", (28, 28))])
+
+    config = make_data_config(codecs=["grey"], samples=1, output=str(tmp_path / "set"))
+    with pytest.raises(CtxbenchError, match="codec 'grey' failed: ValueError: page 0 of the carrier must be an RGB image, got mode L"):
+        build(config, components=[CodecRecord("grey", "Grey.", Grey)])
+    assert not (tmp_path / "set").exists()
