@@ -18,8 +18,7 @@ from PIL import Image
 
 import ctxbench
 from benchmarks import codebook_channel as channel
-from ctxbench import Carrier, Codec, CtxbenchError, DecodeError
-from ctxbench.seeds import derive_seed
+from ctxbench import Carrier, Codec, CtxbenchError, DecodeError, derive_seed
 from ctxbench_codebook.codec import PRESETS, Codebook
 from ctxbench_codebook_external.codec import CodebookExternal
 

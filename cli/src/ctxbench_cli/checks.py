@@ -52,8 +52,7 @@ def check_component(registry: Registry, kind: str, name: str, options: dict[str,
     Raises:
         UsageError: there is no such rule; the message gives the nearest name.
     """
-    from ctxbench.testing.checking import RULES, check_rules
-    from ctxbench.testing.subject import Subject
+    from ctxbench.testing.checking import RULES, Subject, check_rules
 
     known = [rule.name for rule in RULES[kind]]
     wanted = [name.strip().replace(" ", "_").removeprefix("test_") for name in only]

@@ -261,3 +261,18 @@ class Guard:
         self._said.add(key)
         print(f"ctxbench: {line}", file=sys.stderr)
         return True
+
+
+__all__ = [
+    "CHARACTERS",
+    "FILE",
+    "THRESHOLD",
+    "WORDS",
+    "Collector",
+    "Guard",
+    "TrainingData",
+    "ngrams",
+    "read",
+    "together",
+    "training_overlap",
+]

@@ -143,3 +143,6 @@ def _upright(image: Image.Image, page: Image.Image) -> Image.Image:
         return page
     turn = turns.get(orientation) if isinstance(orientation, int) else None
     return page if turn is None else page.transpose(turn)
+
+
+__all__ = ["FORMATS", "MAX_PIXELS", "max_side", "open_page", "page_sha256", "reduced"]

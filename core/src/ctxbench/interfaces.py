@@ -312,3 +312,6 @@ class Executor(Component, abc.ABC):
         follows: nothing more is started, jobs that still run are given up, results that have arrived are yielded, and then the
         ``KeyboardInterrupt`` is raised. An executor that raises at once is correct too; the caller then loses those results.
         """
+
+
+__all__ = ["Augmenter", "Codec", "Component", "Executor", "Lost", "Metric", "Model", "Task", "TokenCounter", "secret"]

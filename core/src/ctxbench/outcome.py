@@ -161,3 +161,6 @@ def _asks_for_json(sample: Sample) -> bool:
     except (ValueError, RecursionError):
         return False
     return True
+
+
+__all__ = ["assertions", "classify", "is_looping", "is_refusal"]

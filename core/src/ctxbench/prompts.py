@@ -24,3 +24,6 @@ def compose(hint: str, carrier_text: str | None, question: str, template: str = 
 def answer_room(tokens: int) -> int:
     """New tokens for an answer of ``tokens`` reference tokens: half as many again, as pretty-printed JSON takes, or 32 more."""
     return tokens + max(LEAST_ROOM, math.ceil(ROOM_SHARE * tokens))
+
+
+__all__ = ["answer_room", "compose"]

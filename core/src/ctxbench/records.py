@@ -213,3 +213,18 @@ class ImageTokens:
     height: int
     budget_scaled: bool = False
     markers: int = 0
+
+
+__all__ = [
+    "Carrier",
+    "Channel",
+    "ChannelAnswer",
+    "ImageTokens",
+    "Prompt",
+    "Reading",
+    "Sample",
+    "Scores",
+    "TokenSource",
+    "TokenUsage",
+    "require_text",
+]

@@ -171,3 +171,6 @@ class TrialResult:
     # rows of the other tables
     scores: tuple[ScoreRow, ...] = ()
     pages: tuple[PageRow, ...] = ()
+
+
+__all__ = ["Outcome", "PageRow", "RunRecord", "ScoreRow", "Stage", "TrialResult"]

@@ -166,3 +166,6 @@ def extended(registry: Registry, records: Iterable[tuple[ComponentRecord, Origin
     manager = copy.copy(registry.manager)
     manager.components = components
     return Registry(manager)
+
+
+__all__ = ["Recipe", "Session", "current", "extended"]

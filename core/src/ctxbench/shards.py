@@ -59,3 +59,6 @@ def stores_beside(path: str) -> list[Path]:
     pattern = re.compile(rf"{re.escape(whole.stem)}\.shard-\d+-of-\d+{re.escape(whole.suffix)}")
     folder = whole.parent
     return sorted(found for found in folder.iterdir() if pattern.fullmatch(found.name)) if folder.is_dir() else []
+
+
+__all__ = ["Shard"]

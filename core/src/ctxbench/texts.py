@@ -170,3 +170,6 @@ def read_bytes(path: Path, name: str) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise CtxbenchError(f"{name}: {error.strerror or error}") from None
+
+
+__all__ = ["Found", "check_encoding", "decode", "find_files", "read_bytes"]

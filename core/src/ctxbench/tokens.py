@@ -47,3 +47,6 @@ def image_tokens(width: int, height: int, family: str = REFERENCE, **options: An
 def visual_tokens(width: int, height: int, family: str = REFERENCE, min_pixels: int | None = None, max_pixels: int | None = None) -> int:
     """Visual tokens of a ``width`` x ``height`` px image; ``min_pixels`` and ``max_pixels`` override the family's pixel budget."""
     return image_tokens(width, height, family, min_pixels=min_pixels, max_pixels=max_pixels).tokens
+
+
+__all__ = ["REFERENCE", "count_text", "counter", "image_tokens", "visual_tokens"]

@@ -7,10 +7,9 @@ from typing import Any
 import click
 
 import ctxbench
-from ctxbench import Carrier, CtxbenchError, ImageTokens, TokenCounter, tokens
+from ctxbench import Carrier, CtxbenchError, ImageTokens, Registry, TokenCounter, tokens
 from ctxbench.config import ComponentConfig, make_config, parse_component
 from ctxbench.plugin import plugin_work
-from ctxbench.registry import Registry
 from ctxbench_cli.added_up import added_up
 from ctxbench_cli.files import Context, read_contexts
 from ctxbench_cli.output import print_json, print_table

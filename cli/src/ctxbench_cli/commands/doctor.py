@@ -11,9 +11,8 @@ from pathlib import Path
 import click
 
 import ctxbench
-from ctxbench import CtxbenchError, tokens
+from ctxbench import CtxbenchError, Registry, tokens
 from ctxbench.plugin import describe, plugin_work
-from ctxbench.registry import Registry
 from ctxbench_cli.checks import Check, codec_round_trip
 
 LIBRARIES = ("duckdb", "numpy", "pillow", "pyarrow", "pluggy", "torch", "transformers", "peft", "bitsandbytes")

@@ -9,9 +9,8 @@ import attrs
 import click
 
 import ctxbench
-from ctxbench import ConfigError, CtxbenchError
+from ctxbench import ConfigError, CtxbenchError, Registry
 from ctxbench.plugin import KINDS, Origin
-from ctxbench.registry import Registry
 from ctxbench_cli.output import print_json, print_table
 
 

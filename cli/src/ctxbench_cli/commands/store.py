@@ -139,10 +139,9 @@ def verify_command(store: str) -> None:
 @STORE
 def upgrade_command(store: str) -> None:
     """Bring a store that an older ctxbench made up to this one's schema."""
-    from ctxbench.store import Store
-    from ctxbench.store.migrations import latest
+    from ctxbench.store import Store, schema_version
 
     if not Path(store).exists():
         raise StoreError(f"{store}: no such store")
     with Store.open(store):
-        click.echo(f"{store}: schema version {latest()}")
+        click.echo(f"{store}: schema version {schema_version()}")

@@ -88,3 +88,6 @@ def _cell(text: str) -> str:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+__all__ = ["write_card"]

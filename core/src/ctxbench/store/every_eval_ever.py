@@ -240,3 +240,6 @@ def _epoch(store: Store) -> str:
 def _safe(name: str) -> str:
     """A folder's name: names come from configs, and may hold what no folder's name can."""
     return re.sub(r"[^\w.+-]", "_", name).strip(".") or "model"
+
+
+__all__ = ["export"]

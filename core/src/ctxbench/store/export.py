@@ -81,3 +81,6 @@ def _write_parquet(store: Store, name: str, file: BinaryIO) -> int:
             writer.write_batch(batch)
             count += batch.num_rows
     return count
+
+
+__all__ = ["FORMATS", "Exported", "export"]

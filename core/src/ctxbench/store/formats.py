@@ -105,3 +105,6 @@ def _csv_cell(value: Any) -> str:
     if text == "" or any(mark in text for mark in ',"\r\n'):
         return '"' + text.replace('"', '""') + '"'
     return text
+
+
+__all__ = ["text_of", "write_csv", "write_json", "write_jsonl"]

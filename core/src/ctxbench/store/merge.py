@@ -140,3 +140,6 @@ def _take_image(source: Path, target: Path, path: str, sha256: str) -> str | Non
         with (source / path).open("rb") as old, whole_file(target / path, error=StoreError) as new:
             shutil.copyfileobj(old, new)
     return path
+
+
+__all__ = ["Merged", "merge"]

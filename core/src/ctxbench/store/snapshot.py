@@ -92,3 +92,6 @@ def _copy(path: Path, copy: Path) -> None:
 def _header(path: Path) -> bytes:
     with path.open("rb") as file:
         return file.read(_HEADERS)
+
+
+__all__ = ["live", "snapshot"]

@@ -102,3 +102,6 @@ def to_wandb(store: Store, folder: Path, project: str = "ctxbench") -> int:
         run.finish()
         made += 1
     return made
+
+
+__all__ = ["to_mlflow", "to_wandb"]

@@ -101,3 +101,6 @@ def _listed(title: str, cases: list[str]) -> Iterator[str]:
     yield from (f"{title}: {case}" for case in cases[:LISTED])
     if len(cases) > LISTED:
         yield f"{title}: and {len(cases) - LISTED} more"
+
+
+__all__ = ["verify"]

@@ -81,3 +81,6 @@ def _outcome(rule: Rule, subject: Subject, given: Any) -> tuple[Literal["ok", "F
         raise
     except BaseException as error:  # SystemExit among others
         return "FAIL", describe(error)
+
+
+__all__ = ["RULES", "Result", "Subject", "check_rules"]

@@ -7,9 +7,8 @@ from typing import Any
 
 import attrs
 
-from ctxbench import Codec, CtxbenchError, Sample, Task, UsageError, tokens
+from ctxbench import Codec, CtxbenchError, Registry, Sample, Task, UsageError, tokens
 from ctxbench.config import ExperimentConfig, read_yaml
-from ctxbench.registry import Registry
 
 MOST_VALUES = 1000
 
