@@ -35,6 +35,7 @@ _PLAN = ("tests/functional/engine/test_plan.py", "tests/functional/engine/test_e
 _MERGE = ("tests/functional/store/test_store_exchange.py",)
 TARGETS: dict[str, tuple[str, ...]] = {
     "ctxbench/plan.py": _PLAN,
+    "ctxbench/resolving.py": _PLAN,
     "ctxbench/identity.py": ("tests/unit/test_identity.py", *_PLAN),
     "ctxbench/seeds.py": ("tests/unit/test_seeds.py",),
     "ctxbench/tokens.py": ("tests/unit/test_accounting.py", "tests/unit/test_visual_tokens.py"),

@@ -12,7 +12,7 @@ from ctxbench import ConfigError, SampleError, load_plugins
 from ctxbench.config import make_config
 from ctxbench.engine.failures import StageError
 from ctxbench.engine.prepare import make_sample
-from ctxbench.plan import resolve
+from ctxbench.resolving import resolve
 from ctxbench.session import Session
 from ctxbench.testing import TaskContract
 from ctxbench.tokens import count_text

@@ -7,8 +7,8 @@ import pytest
 
 from ctxbench import ConfigError
 from ctxbench.config import ExperimentConfig, make_config
-from ctxbench.plan import resolve
 from ctxbench.prompts import compose
+from ctxbench.resolving import resolve
 from ctxbench.seeds import stable_hash
 from ctxbench.session import Session
 

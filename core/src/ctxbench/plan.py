@@ -1,4 +1,4 @@
-"""From a config to trials. Nothing runs here; a missing plugin, a wrong option or a model without weights fails here."""
+"""What a planned experiment is: its parts, readers, cells and trials, and their order. :mod:`ctxbench.resolving` makes it from a config."""
 
 from __future__ import annotations
 
@@ -8,19 +8,13 @@ from typing import Any, cast
 
 import attrs
 
-from ctxbench.config import ComponentConfig, ExperimentConfig, TokenConfig, hash_of
-from ctxbench.errors import ConfigError, SampleError
-from ctxbench.identity import identify
-from ctxbench.interfaces import Codec, Component, Metric, Model, Task, TokenCounter
-from ctxbench.layouts import check_layouts, completed, strange
-from ctxbench.plugin import plugin_work
+from ctxbench.config import ExperimentConfig, TokenConfig, hash_of
+from ctxbench.interfaces import Component, Metric, Model, Task, TokenCounter
 from ctxbench.registry import Registry
-from ctxbench.secrets import Secrets, secret_options
+from ctxbench.secrets import Secrets
 from ctxbench.seeds import derive_seed, stable_hash
 from ctxbench.session import Session
 from ctxbench.shards import Shard
-from ctxbench.suggest import nearest
-from ctxbench.token_rules import rules_for
 
 EVALUATION = "sample"
 """First part of every evaluation sample's seed. Training data must use another word here."""
@@ -241,125 +235,6 @@ def seeded_order(count: int, seed: int) -> list[int]:
 def counting(config: TokenConfig, counter: TokenCounter) -> dict[str, Any]:
     """Whose rules count: the family, its version and its pixel budget or other options, and the reference tokenizer."""
     return {"family": config.rule, "version": counter.version, **counter.config, "reference": config.reference}
-
-
-def resolve(config: ExperimentConfig, session: Session) -> Experiment:
-    """Find and make every component that a config names. No weights are loaded.
-
-    Raises:
-        ConfigError: something is missing or does not fit; the message gives the key path.
-        ModelError: a model cannot be found.
-    """
-    registry = session.registry
-    secrets = Secrets.of(config, registry)
-    with secrets.hidden():
-        tasks = _parts(registry, "task", config.tasks, "tasks")
-        _check_token_families(config, session)
-        readers = _readers(config, session)
-        layouts, notes = completed(config.codecs, readers)
-        codecs = _parts(registry, "codec", layouts, "codecs")
-        augmentations = _parts(registry, "augmenter", config.augmentations, "augmentations")
-        metrics = _metrics(config, registry, tasks)
-        _parts(registry, "executor", [config.run.executor], "run.executor")
-        _check_supply(config, session, tasks)
-    notes += strange(codecs, readers)
-    return Experiment(config, session, readers, tasks, codecs, augmentations, metrics, secrets, tuple(notes))
-
-
-def _parts(registry: Registry, kind: str, configs: Sequence[ComponentConfig], key: str) -> tuple[Part, ...]:
-    return tuple(part_of(registry, kind, config, f"{key}[{i}]") for i, config in enumerate(configs))
-
-
-def part_of(registry: Registry, kind: str, config: ComponentConfig, path: str) -> Part:
-    """Make a component once, to check it and to know its identity.
-
-    Raises:
-        ConfigError: it is missing or refuses its options; the message begins with ``path``, its place in the config.
-    """
-    try:
-        component = registry.make(kind, config.name, **config.options)
-        entry = registry.find(kind, config.name)
-        found = identify(kind, config.name, entry.origin, component, config.options, secrets=secret_options(entry.record, component))
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from None
-    same = (found.config, found.version, found.fingerprint, found.full, found.unversioned)
-    made = Part(kind, config.name, config.label, dict(config.options), *same, data=component.fingerprint)
-    if isinstance(component, Codec):
-        return attrs.evolve(made, decodes=bool(component.can_decode), verbatim=bool(component.verbatim))
-    return made
-
-
-def _metrics(config: ExperimentConfig, registry: Registry, tasks: Sequence[Part]) -> dict[str, tuple[Part, ...]]:
-    """The metrics of each task: the config's, or else the task's own; the one that decides *correct* is always among them."""
-    found = {}
-    for i, part in enumerate(tasks):
-        task = cast(Task, part.make(registry))
-        wanted = list(config.metrics) or [ComponentConfig(name, name) for name in task.metrics]
-        if task.primary_score and all(metric.name != task.primary_score for metric in wanted):
-            wanted.append(ComponentConfig(task.primary_score, task.primary_score))
-        key = "metrics" if config.metrics else f"tasks[{i}] metrics"
-        found[part.label] = _parts(registry, "metric", wanted, key)
-    return found
-
-
-def _check_token_families(config: ExperimentConfig, session: Session) -> None:
-    tokens = config.tokens
-    # With no family named, a budget is for the models' own rules, which are checked with them.
-    budget = {} if tokens.family is None else {"min_pixels": tokens.min_pixels, "max_pixels": tokens.max_pixels}
-    for key, family, options in (
-        ("tokens.family", tokens.rule, budget),
-        ("tokens.reference", tokens.reference, {}),
-    ):
-        try:
-            counter = session.counter(family, **options)
-        except ConfigError as error:
-            raise ConfigError(f"{key}: {error}") from None
-        if key == "tokens.reference" and counter.text("") is None:
-            raise ConfigError(f"{key}: {family!r} has no text tokenizer at hand{nearest(family, ())}")
-
-
-def _check_supply(config: ExperimentConfig, session: Session, parts: Sequence[Part]) -> None:
-    """Every task has as many samples of every bucket as are wanted of it."""
-    for i, part in enumerate(parts):
-        task = cast(Task, session.component(part))
-        for bucket in config.buckets:
-            where = f"tasks[{i}] ({part.label})"
-            if not bucket and not task.whole:
-                raise ConfigError(f"{where}: makes contexts of a given length and needs a bucket; null is for tasks with whole documents")
-            try:
-                with plugin_work(f"task {part.name!r}"):
-                    count = task.supply(bucket)
-            except SampleError as error:
-                raise ConfigError(f"{where}: {error}") from None
-            if count is not None and config.samples > count:
-                of = f" of {bucket} tokens" if bucket else ""
-                has = f"its data has {count} sample{'' if count == 1 else 's'}{of}, and each is used once"
-                raise ConfigError(f"{where}: {has}; {config.samples} are wanted: use -n {count} (samples: {count}) or less, or more data")
-
-
-def _readers(config: ExperimentConfig, session: Session) -> tuple[Reader, ...]:
-    readers: list[Reader] = []
-    for i, wanted in enumerate(config.models):
-        for adapter in config.adapters:
-            try:
-                reader = _reader(session.registry, wanted, adapter)
-                readers.append(attrs.evolve(reader, tokens=rules_for(reader.model, config.tokens, session)))
-            except ConfigError as error:
-                raise ConfigError(f"models[{i}]: {error}") from None
-    return tuple(readers)
-
-
-def _reader(registry: Registry, wanted: ComponentConfig, adapter: str | None) -> Reader:
-    model = registry.model(wanted.name, adapter=adapter, **wanted.options)
-    check_layouts(model.layouts)
-    base = wanted.name.partition(":")[0]
-    entry = registry.find("model", base)
-    runtime = dict(model.runtime)
-    weights = (wanted.name, adapter, runtime, model.adapter_fingerprint)
-    secrets = secret_options(entry.record, model)
-    found = identify("model", base, entry.origin, model, wanted.options, *weights, secrets=secrets)
-    settings = {key: value for key, value in found.config.items() if key not in ("reference", "adapter")}
-    return Reader(wanted.label, base, adapter, model, settings, found.version, runtime, found.full, found.unversioned)
 
 
 def metric_version(part: Part, metric: Metric) -> str:

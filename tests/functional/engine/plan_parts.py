@@ -22,7 +22,8 @@ from ctxbench import (
     TokenCounterRecord,
 )
 from ctxbench.config import ExperimentConfig, make_config
-from ctxbench.plan import Experiment, Trial, resolve
+from ctxbench.plan import Experiment, Trial
+from ctxbench.resolving import resolve
 from ctxbench.session import Session
 
 

@@ -88,7 +88,7 @@ def test_what_decides_an_outcome_makes_another_trial(parts, tmp_path):
     """Seed, any component's option and the counting rules change the ids; labels, batch size and metrics do not."""
 
     def ids(**changes) -> set[str]:
-        from ctxbench.plan import resolve
+        from ctxbench.resolving import resolve
         from ctxbench.session import Session
 
         return {trial.trial_id for trial in resolve(config(tmp_path, **changes), Session.of()).trials()}

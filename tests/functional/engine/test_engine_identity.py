@@ -12,8 +12,8 @@ from engine_parts import config, rows
 from ctxbench import Codec, Model, ModelRecord, Reading, derive_seed
 from ctxbench.engine import RunReport, run
 from ctxbench.identity import identify
-from ctxbench.plan import resolve
 from ctxbench.plugin import Origin
+from ctxbench.resolving import resolve
 from ctxbench.session import Session
 
 ORIGIN = Origin("p", "dist-a", "1.0")

@@ -10,7 +10,8 @@ import pytest
 from plan_parts import RECORDS, Blur, Count, Free, Ink, Reader, Rule, Words, config, ids, plan, trials
 
 from ctxbench import ConfigError
-from ctxbench.plan import metric_version, resolve
+from ctxbench.plan import metric_version
+from ctxbench.resolving import resolve
 from ctxbench.seeds import derive_seed, stable_hash
 from ctxbench.session import Session
 

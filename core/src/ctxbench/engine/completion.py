@@ -11,9 +11,10 @@ import attrs
 
 from ctxbench.config import ExperimentConfig
 from ctxbench.engine.pending import CHUNK, chunks
-from ctxbench.plan import Experiment, resolve
+from ctxbench.plan import Experiment
 from ctxbench.plugin import ComponentRecord
 from ctxbench.registry import Registry
+from ctxbench.resolving import resolve
 from ctxbench.session import Session
 from ctxbench.shards import stores_beside
 from ctxbench.store import Store

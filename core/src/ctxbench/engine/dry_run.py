@@ -8,9 +8,9 @@ from typing import Any
 
 from ctxbench.config import ExperimentConfig
 from ctxbench.engine.pending import Survey, survey
-from ctxbench.plan import resolve
 from ctxbench.plugin import ComponentRecord
 from ctxbench.registry import Registry
+from ctxbench.resolving import resolve
 from ctxbench.session import Session
 from ctxbench.store import Store
 

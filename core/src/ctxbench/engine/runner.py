@@ -26,9 +26,10 @@ from ctxbench.engine.writer import Writer
 from ctxbench.errors import BudgetReached, CtxbenchError
 from ctxbench.executors import after_interrupt, run_jobs
 from ctxbench.interfaces import Lost
-from ctxbench.plan import Experiment, Group, Trial, resolve
+from ctxbench.plan import Experiment, Group, Trial
 from ctxbench.plugin import ComponentRecord, plugin_output_to_stderr
 from ctxbench.registry import Registry
+from ctxbench.resolving import resolve
 from ctxbench.results import TrialResult
 from ctxbench.session import Session
 from ctxbench.store import Store

@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 
 from ctxbench.executors.here import run_here
-from ctxbench.executors.pool import run_in_pool
+from ctxbench.executors.pooled import run_in_pool
 from ctxbench.interfaces import Executor
 from ctxbench.options import Integer, Optional, option
 

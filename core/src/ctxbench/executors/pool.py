@@ -13,14 +13,14 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from multiprocessing.connection import wait
 from multiprocessing.util import Finalize
 from typing import Any
 
 from ctxbench.errors import CtxbenchError, message_of
 from ctxbench.executors.messages import receive
-from ctxbench.executors.processes import Task, Worker, end_all, how_it_ended, pickled, slots, start_failed, start_worker
+from ctxbench.executors.processes import Task, Worker, end_all, how_it_ended, outcome_of, pickled, slots, start_failed, start_worker
 from ctxbench.executors.stages import too_long
 from ctxbench.executors.worker import READY
 from ctxbench.interfaces import Lost
@@ -43,43 +43,6 @@ END_SECONDS = 5.0
 
 MAX_BARREN = 3
 """Workers that end one after the other without having begun a job before the pool gives up."""
-
-
-def run_in_pool(
-    function: Callable[[Any], Any], jobs: Iterable[Any], workers: int, window: int, limits: Mapping[str, float]
-) -> Iterator[Any]:
-    """Yield what becomes of each job, in the order in which they end; see :meth:`ctxbench.Executor.map`.
-
-    Raises:
-        CtxbenchError: worker processes cannot be started.
-    """
-    window = max(window, 1)
-    pool = Pool(function, min(workers, window), limits)
-    source = iter(jobs)
-    exhausted = False
-    unfinished = 0
-    try:
-        while True:
-            while not exhausted and unfinished < window:
-                try:
-                    job = next(source)
-                except StopIteration:
-                    exhausted = True
-                else:
-                    pool.submit(job)
-                    unfinished += 1
-            if not unfinished:
-                break
-            outcome = pool.take()
-            unfinished -= 1
-            yield outcome
-        pool.close(END_SECONDS)
-    except KeyboardInterrupt:
-        pool.stop()
-        yield from pool.rest()
-        raise
-    finally:
-        pool.close(0)
 
 
 class Pool:
@@ -137,7 +100,7 @@ class Pool:
                 self._news.get(timeout=LOOK_SECONDS)
             except queue.Empty:
                 continue
-        outcome = _unpickled(*self._outcomes[0])
+        outcome = outcome_of(*self._outcomes[0])
         self._outcomes.popleft()
         return outcome
 
@@ -153,7 +116,7 @@ class Pool:
     def rest(self) -> Iterator[Any]:
         """The outcomes that are there."""
         while self._outcomes:
-            yield _unpickled(*self._outcomes.popleft())
+            yield outcome_of(*self._outcomes.popleft())
 
     def close(self, seconds: float) -> None:
         """End the workers, those that have not ended by themselves after ``seconds`` by force. May be called again."""
@@ -347,16 +310,3 @@ class Pool:
     def _fail(self, error: BaseException) -> None:
         self._failure = error
         self._news.put(None)
-
-
-def _unpickled(task: Task, outcome: bytes | bytearray | Lost) -> Any:
-    if isinstance(outcome, Lost):
-        return outcome
-    try:
-        result, error = pickle.loads(outcome)
-    except Exception as failure:
-        return Lost(task.job, "", type(failure).__name__, message_of(failure))
-    if error is None:
-        return result
-    name, stage, message = error
-    return Lost(task.job, stage, name, message)

@@ -18,8 +18,10 @@ from typing import Any
 
 import attrs
 
+from ctxbench.errors import message_of
 from ctxbench.executors.stages import SLOT_BYTES, StageSlot, State
 from ctxbench.executors.worker import work
+from ctxbench.interfaces import Lost
 from ctxbench.interrupts import SIGNALS, interrupts_wait
 
 CONTEXT = multiprocessing.get_context("spawn")
@@ -184,3 +186,17 @@ def start_failed(exit_code: int | None) -> str:
 def pickled(function: Callable[[Any], Any]) -> bytes:
     """A function as workers take it."""
     return pickle.dumps(function, pickle.HIGHEST_PROTOCOL)
+
+
+def outcome_of(task: Task, outcome: bytes | bytearray | Lost) -> Any:
+    """What a worker answered, unpickled: what the function returned, or why there is nothing."""
+    if isinstance(outcome, Lost):
+        return outcome
+    try:
+        result, error = pickle.loads(outcome)
+    except Exception as failure:
+        return Lost(task.job, "", type(failure).__name__, message_of(failure))
+    if error is None:
+        return result
+    name, stage, message = error
+    return Lost(task.job, stage, name, message)
