@@ -1,9 +1,11 @@
-"""The costs of several documents in one codec, added up."""
+"""Sums the costs of several documents in one codec."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+
+from ctxbench import tokens
 
 _SUMS = ("pages", "text_tokens", "visual_tokens", "marker_tokens", "tokens", "context_bytes")
 
@@ -25,8 +27,8 @@ def added_up(costs: Sequence[tuple[int, Sequence[dict[str, Any]]]]) -> list[dict
 
 
 def _family(family: str, costs: Sequence[tuple[int, Sequence[dict[str, Any]]]]) -> dict[str, Any]:
-    rows = [(tokens, next((row for row in found if row["family"] == family), found[0])) for tokens, found in costs]
-    good = [(tokens, row) for tokens, row in rows if not row.get("error")]
+    rows = [(count, next((row for row in found if row["family"] == family), found[0])) for count, found in costs]
+    good = [(count, row) for count, row in rows if not row.get("error")]
     errors = [str(row["error"]) for _, row in rows if row.get("error")]
     head = {"codec": rows[0][1]["codec"], "family": family, "documents": len(good)}
     if not good:
@@ -34,7 +36,7 @@ def _family(family: str, costs: Sequence[tuple[int, Sequence[dict[str, Any]]]]) 
     total = {key: sum(row[key] for _, row in good) for key in _SUMS}
     payloads = [row["payload_bytes"] for _, row in good]
     payload = None if None in payloads else sum(payloads)
-    ratio = sum(tokens for tokens, _ in good) / total["tokens"] if total["tokens"] else None
+    ratio = tokens.ratio(sum(count for count, _ in good), total["tokens"])
     factor = total["context_bytes"] / payload if payload else None
     return {
         **head,

@@ -1,4 +1,4 @@
-"""The rules of ``ctxbench.testing`` on a component that is named on the command line, and a quick try of a codec."""
+"""Runs the rules of ``ctxbench.testing`` on a component named on the command line, and a quick round trip of a codec."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Check:
 
 @attrs.frozen
 class RuleCheck:
-    """What came of one rule on one component; ``outcome`` is ``ok``, ``FAIL`` or ``skip``."""
+    """The result of one rule on one component; ``outcome`` is ``ok``, ``FAIL`` or ``skip``."""
 
     kind: str
     name: str
@@ -70,7 +70,7 @@ def check_component(registry: Registry, kind: str, name: str, options: dict[str,
 
 
 def codec_round_trip(codec: Codec, text: str = SAMPLE_TEXT) -> str:
-    """Encode and decode ``text``; what came of it in a few words.
+    """Encode and decode ``text``; returns the result in a few words.
 
     Raises:
         ValueError: an exact codec gave back another text.

@@ -1,4 +1,4 @@
-"""The console script. It imports next to nothing: signals are dealt with first, and worker processes import this module too."""
+"""The console script. It imports very little, because signal handlers come first and worker processes import this module too."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Work on files from outside in a process of its own, so that neither a loop without end nor a crash takes the command with it."""
+"""Runs work on untrusted files in a child process, so that an endless loop or a crash there does not end the command."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def raise_interrupts() -> None:
 
 @contextlib.contextmanager
 def imports() -> Iterator[None]:
-    """Around imports that a command makes: a signal ends the program at once."""
+    """A context for imports inside a command, within which a signal ends the program at once."""
     handlers = {number: signal.getsignal(number) for number in _SIGNALS}
     if _raise in handlers.values():
         end_at_once()
@@ -87,7 +87,7 @@ def _say(text: str) -> None:
 
 
 def _not_lost(unraisable: sys.UnraisableHookArgs) -> None:
-    """An interrupt that met a destructor, where Python drops it, comes again a moment later."""
+    """Raise an interrupt again that arrived in a destructor, where Python discards it."""
     global _received
     if not issubclass(unraisable.exc_type, KeyboardInterrupt) or _received is None:
         sys.__unraisablehook__(unraisable)

@@ -1,4 +1,4 @@
-"""Query results of any size as a table for people: NULL told apart from an empty text, nothing a model said can move the cursor."""
+"""Prints query results as a table. NULL differs from an empty text, and control characters in the data are escaped."""
 
 from __future__ import annotations
 

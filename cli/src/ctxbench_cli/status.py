@@ -1,4 +1,4 @@
-"""``ctxbench run --status``: how far a plan has come."""
+"""``ctxbench run --status``: how much of a plan is stored."""
 
 from __future__ import annotations
 

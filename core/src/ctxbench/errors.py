@@ -10,7 +10,7 @@ class CtxbenchError(Exception):
 
 
 class UsageError(CtxbenchError):
-    """A command or call was given something that it cannot mean (exit code 2)."""
+    """A command or call was given an argument that is not valid (exit code 2)."""
 
     exit_code = 2
 

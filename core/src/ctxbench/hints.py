@@ -1,4 +1,4 @@
-"""What a prompt that carries its context as plain text says about it: the text that every other carrier is compared with."""
+"""The sentence that introduces a context given as plain text, the case that every other carrier is compared with."""
 
 from __future__ import annotations
 

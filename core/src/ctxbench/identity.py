@@ -1,4 +1,4 @@
-"""What identifies a component: another identity may give another outcome, an equal one may not.
+"""The identity of a component. Two components with equal identities give equal results; a stored trial is reused only then.
 
 Beside name, distribution and options these count: the release of the distribution and of the component (for an editable installation, whose
 version says nothing about its code, a hash of its sources as well), the content of every file that an option names, and the component's own
@@ -35,7 +35,7 @@ IN_PROCESS = "in this process"
 
 @attrs.frozen
 class Identity:
-    """What identifies a component.
+    """The parts of a component's identity.
 
     Attributes:
         config: options as stored: the component's own config, and whatever option it was given that its config leaves out. No secrets.

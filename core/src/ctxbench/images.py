@@ -1,4 +1,4 @@
-"""Page images: what identifies one, and opening those that come from outside, bounded before they are decoded."""
+"""Page images: their hashes, and opening image files of unknown origin within limits that are checked before they are decoded."""
 
 from __future__ import annotations
 

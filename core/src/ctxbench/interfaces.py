@@ -275,7 +275,7 @@ class TokenCounter(Component, abc.ABC):
 
 @attrs.frozen
 class Lost:
-    """What an executor yields in place of ``function(job)`` for a job that came to no result.
+    """What an executor yields in place of ``function(job)`` for a job that has no result.
 
     Attributes:
         job: the job itself, the very object that the executor was given.

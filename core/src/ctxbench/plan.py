@@ -109,6 +109,11 @@ class Trial:
     sample_seed: int
     augmentation_seed: int
 
+    @property
+    def sample_key(self) -> tuple[str, int, int]:
+        """Equal for trials of one experiment that share their sample: task, bucket, and which of the cell's samples."""
+        return self.cell.task.label, self.cell.bucket, self.index
+
 
 @attrs.frozen
 class Group:

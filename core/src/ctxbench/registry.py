@@ -37,7 +37,7 @@ class Registry:
 
     @property
     def failures(self) -> list[PluginFailure]:
-        """What was left out, and why."""
+        """Plugins and components that could not be loaded, with the reasons."""
         return self.manager.failures
 
     def names(self, kind: str) -> list[str]:
@@ -73,7 +73,7 @@ class Registry:
         return kinds
 
     def _hint(self, name: str, kinds: list[str]) -> str:
-        """What may be meant by a name that is missing from ``kinds``: another kind, the plugin that failed to bring it, a near name."""
+        """A hint about a name that is missing from ``kinds``: another kind, the plugin that failed to bring it, a near name."""
         elsewhere = self.kinds(name)
         failed = "; ".join(str(failure) for failure in self.failures)
         if elsewhere:
@@ -89,7 +89,7 @@ class Registry:
         return hint
 
     def factory(self, kind: str, name: str) -> Callable[..., Any]:
-        """What makes a component, imported if need be.
+        """The factory of a component, imported if necessary.
 
         Raises:
             ConfigError: there is no such component, or its module cannot be imported.

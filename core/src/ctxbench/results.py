@@ -17,7 +17,7 @@ class RunRecord:
 
     Attributes:
         config: the config as plain values; ``config_hash`` is the SHA-256 of the part that decides results.
-        versions: version of every distribution in play.
+        versions: version of every distribution that offers a part of the experiment.
         environment: what else decides pixels and answers and is in no trial's id: versions of the libraries that these distributions
             build on, Python, the kind of machine, and a hash of the sources of what is installed editable.
         git_revision: commit of the working directory's repository, if it is in one.

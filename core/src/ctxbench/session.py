@@ -1,4 +1,4 @@
-"""What everything in one run shares: the registry, the token counters, and components that are made once a process."""
+"""State shared by everything in one run: the registry, and the components and token counters, each made once per process."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _active: contextvars.ContextVar[Session | None] = contextvars.ContextVar("ctxben
 
 @attrs.define(eq=False)
 class Session:
-    """One registry and what was made of it. Handed along the whole way of a trial, and rebuilt in worker processes by :meth:`recipe`.
+    """A registry with the components made from it. It is passed along the whole pipeline; workers rebuild it from :meth:`recipe`.
 
     Attributes:
         registry: all components that can be named.
@@ -78,7 +78,7 @@ class Session:
 
     @contextlib.contextmanager
     def active(self) -> Iterator[None]:
-        """Within it :mod:`ctxbench.tokens` counts by this session's counters, also where a plugin calls it."""
+        """A context in which :mod:`ctxbench.tokens` uses this session's counters, also when a plugin calls it."""
         token = _active.set(self)
         try:
             yield
@@ -86,7 +86,7 @@ class Session:
             _active.reset(token)
 
     def recipe(self) -> Recipe:
-        """How another process makes an equal session.
+        """What another process needs to make an equal session.
 
         Raises:
             ConfigError: a component that no installed plugin offers cannot be sent to another process.
@@ -131,7 +131,7 @@ def _default() -> Session:
 
 @attrs.frozen
 class Recipe:
-    """A session as worker processes make it: the installed plugins, and whatever else was registered, pickled by value.
+    """Instructions to rebuild a session in another process: the installed plugins, and any further components, pickled by value.
 
     ``installed`` tells plugin sets apart, for whoever keeps something made by a recipe.
     """

@@ -1,4 +1,4 @@
-"""One plan over several machines that know nothing of each other: each runs its shard into a store of its own."""
+"""Splits a plan over machines that do not communicate: each runs its shard and writes a store of its own."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Shard:
         return (index + cell) % self.total == self.number - 1
 
     def samples(self, samples: int, cell: int) -> int:
-        """How many of a cell's samples are in this part."""
+        """How many samples of a cell are in this shard."""
         return len(range((self.number - 1 - cell) % self.total, samples, self.total))
 
     def store(self, path: str) -> str:
@@ -54,7 +54,7 @@ class Shard:
 
 
 def stores_beside(path: str) -> list[Path]:
-    """The stores of parts of a run into ``path`` that are there."""
+    """The existing shard stores of the store ``path``."""
     whole = Path(path)
     pattern = re.compile(rf"{re.escape(whole.stem)}\.shard-\d+-of-\d+{re.escape(whole.suffix)}")
     folder = whole.parent

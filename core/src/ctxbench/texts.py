@@ -1,4 +1,4 @@
-"""A user's own texts: which files a path, folder or pattern means, and what they say."""
+"""Finds and reads the text files that a user names by paths, folders or patterns."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _BYTE_ORDER = (
 
 @attrs.frozen
 class Found:
-    """A file.
+    """A file that was found.
 
     Attributes:
         label: its name within what was asked for, with ``/`` on every machine; no two files of one search have the same.

@@ -1,4 +1,4 @@
-"""A time limit on work in this process, by the system's alarm clock."""
+"""Time limits on work in this process, by the operating system's alarm signal."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class TimeLimit(CtxbenchError):  # noqa: N818 - the name is what the row of such
 
 
 class TimeUp(BaseException):
-    """Raised where the work is; :func:`time_limit` makes a :class:`TimeLimit` of it.
+    """Raised inside the work when its time is up; :func:`time_limit` turns it into a :class:`TimeLimit`.
 
     No ``Exception``, since components catch those. Whoever catches ``BaseException`` inside a limited block lets it pass.
     """

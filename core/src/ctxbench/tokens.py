@@ -44,9 +44,14 @@ def image_tokens(width: int, height: int, family: str = REFERENCE, **options: An
     return counter(family, **options).image(width, height)
 
 
+def ratio(reference: float, cost: float) -> float | None:
+    """Reference tokens of a text over the tokens that stand in for it: above 1, the carrier is cheaper. ``None`` if it costs nothing."""
+    return reference / cost if cost else None
+
+
 def visual_tokens(width: int, height: int, family: str = REFERENCE, min_pixels: int | None = None, max_pixels: int | None = None) -> int:
     """Visual tokens of a ``width`` x ``height`` px image; ``min_pixels`` and ``max_pixels`` override the family's pixel budget."""
     return image_tokens(width, height, family, min_pixels=min_pixels, max_pixels=max_pixels).tokens
 
 
-__all__ = ["REFERENCE", "count_text", "counter", "image_tokens", "visual_tokens"]
+__all__ = ["REFERENCE", "count_text", "counter", "image_tokens", "ratio", "visual_tokens"]

@@ -119,10 +119,10 @@ def _images(counter: TokenCounter, carrier: Carrier) -> list[ImageTokens]:
 
 
 def _cost(base: dict[str, Any], images: list[ImageTokens], markers: int, reference_tokens: int) -> dict[str, Any]:
-    """The columns that follow from what the pages cost."""
+    """The columns that are computed from the tokens of the pages."""
     visual = sum(image.tokens for image in images)
     total = base["text_tokens"] + visual + markers
-    ratio = reference_tokens / total if total else None
+    ratio = tokens.ratio(reference_tokens, total)
     factor = base["text_factor"]
     return {
         "visual_tokens": visual,

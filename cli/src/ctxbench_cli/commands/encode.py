@@ -47,7 +47,7 @@ def command(files: tuple[str, ...], codec: str, output: Path, encoding: str, for
 
 
 def _encode(name: str, codec: Codec, text: str, output: Path, force: bool) -> str:
-    """Write one carrier, and say what it is made of."""
+    """Write the files of one carrier; returns a summary of them."""
     with plugin_work(f"codec {name!r}"):
         carrier = codec.encode(text)
         files = _files(carrier)

@@ -1,4 +1,4 @@
-"""What a prompt costs, by the formula of the experiment's model family, and by the model's own processor where it tells."""
+"""Counts the tokens of a prompt: by the formula of the experiment's model family, and by the model's own processor if it reports counts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ctxbench.records import ImageTokens, TokenUsage
 
 @attrs.frozen
 class PageCost:
-    """One page as sent: its size in pixels and what the family's rule makes of it."""
+    """One page as sent to the model: its size in pixels, and its tokens by the family's rule."""
 
     width: int
     height: int
@@ -72,7 +72,7 @@ class Cost:
 
 @attrs.frozen
 class TextCounts:
-    """What a prompt's text comes to.
+    """Token and byte counts of the texts in a prompt.
 
     Attributes:
         context: reference tokens of the context.
@@ -137,9 +137,9 @@ def account(
         token_source="formula" if usage is None else usage.source,
         token_family=config.rule,
         token_flag=",".join(flags) or None,
-        encoded_ratio=counts.context / encoded_tokens if encoded_tokens else None,
-        compression_ratio=counts.context / carrier if carrier else None,
-        prompt_ratio=text_prompt / formula_prompt if formula_prompt else None,
+        encoded_ratio=tokens.ratio(counts.context, encoded_tokens),
+        compression_ratio=tokens.ratio(counts.context, carrier),
+        prompt_ratio=tokens.ratio(text_prompt, formula_prompt),
     )
 
 

@@ -1,4 +1,4 @@
-"""Hands prompts to models in batches, each distinct prompt once, and never holds more models than it may."""
+"""Sends prompts to models in batches, each distinct prompt once, and holds at most ``run.models_held`` models in memory."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Ready:
     prepared: Prepared
 
     def variant(self, trial: Trial) -> Variant:
-        """What one of the trials is about; its failure, if it has none to be about."""
+        """The pages of one of the trials, or the failure that left it without pages."""
         found = self.prepared.variants.get(trial.cell.augmentation.label)
         return found if found is not None and self.prepared.failure is None else Variant(failure=self.prepared.failure)
 
@@ -47,11 +47,11 @@ class Question:
     variant: Variant
 
     @property
-    def key(self) -> tuple[str, int, str, str, int]:
+    def key(self) -> tuple[str, int, int, str, str]:
         """Equal for trials whose prompts are equal: an augmentation changes nothing in a carrier without pages."""
         cell = self.trial.cell
         level = cell.augmentation.label if self.variant.pages else ""
-        return (cell.task.label, cell.bucket, cell.codec.label, level, self.trial.index)
+        return (*self.trial.sample_key, cell.codec.label, level)
 
     def prompt(self, system: str) -> Prompt:
         """What the model is asked. Only a model that stands for the channel gets to know what the channel answers."""
@@ -64,7 +64,7 @@ class Question:
 
 @attrs.frozen(eq=False)
 class Answered:
-    """A question with what the model said, or why it said nothing; ``seconds`` is its share of the batch's wall time."""
+    """A question with the model's answer, or the reason why there is none; ``seconds`` is its share of the batch's wall time."""
 
     question: Question
     reading: Reading | None
@@ -96,7 +96,7 @@ class Clock:
 
 @attrs.frozen
 class ReadingRoom:
-    """The models of an experiment, and how they take turns.
+    """Lets the models of an experiment read, one group of them after the other.
 
     Models that share no memory take turns if there are more of them than may be held: each reads a block of prompts, which is kept on disk
     meanwhile, so that nothing is prepared twice and models change as seldom as the disk allows.
@@ -113,7 +113,7 @@ class ReadingRoom:
     clock: Clock = attrs.field(factory=Clock)
 
     def answers(self, ready: Iterable[Ready]) -> Iterator[Answered]:
-        """What became of every trial: an answer, read in the order of the jobs, or the failure that it came with.
+        """The answer to every trial, in the order of the jobs, or the failure that ended it.
 
         Raises:
             BudgetReached: the next request could pass the budget.
@@ -196,7 +196,7 @@ class _Block:
         self.exhausted = True
 
     def again(self) -> Iterator[Ready]:
-        """The same jobs once more."""
+        """Iterate over the same jobs again."""
         self._file.seek(0)
         for trials in self._trials:
             yield Ready(trials, pickle.load(self._file))
@@ -211,7 +211,7 @@ class _Queue:
     purse: Purse
     clock: Clock
     desk: Desk[_Asked, Answered]
-    _groups: dict[tuple[str, int, str, str, int], list[Question]] = attrs.field(factory=dict, init=False)
+    _groups: dict[tuple[str, int, int, str, str], list[Question]] = attrs.field(factory=dict, init=False)
 
     def add(self, question: Question) -> Iterator[Answered]:
         """Queue a question; yields answers if that filled the batch."""
@@ -223,7 +223,7 @@ class _Queue:
             self._groups[question.key] = last
 
     def flush(self) -> Iterator[Answered]:
-        """Read what waits."""
+        """Read the questions that are still queued."""
         groups, self._groups = list(self._groups.values()), {}
         prompts = [group[0].prompt(self.config.system) for group in groups]
         while groups:
@@ -238,7 +238,7 @@ class _Queue:
         return model.beside and self.config.run.limits.read is None and type(model).most_usd is Model.most_usd
 
     def _read(self, groups: Sequence[Sequence[Question]], prompts: Sequence[Prompt]) -> Iterator[Answered]:
-        """Let the model read. Whatever ends the reading, what has been answered by then is kept."""
+        """Let the model read a batch. If that fails half-way, the answers that had arrived are kept."""
         if not self.beside:
             yield from self._tell(groups, self._ask(prompts))
             return

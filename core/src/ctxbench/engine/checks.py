@@ -1,4 +1,4 @@
-"""What a plugin returns is checked here, at the border: a wrong value becomes that trial's error, and nobody else's.
+"""Checks what plugins return, so that a wrong value becomes an error of the one trial that it belongs to.
 
 Every function returns what it was given, or raises TypeError or ValueError with a message that says what was wrong.
 """
@@ -126,7 +126,7 @@ def verbatim(carrier: Carrier, context: str) -> None:
 
 
 def image_tokens(value: object) -> ImageTokens:
-    """Counts that can be added."""
+    """Token counts and a size in pixels, all of them whole numbers in range."""
     found = expect(value, ImageTokens, "what the token counter's image() returns")
     count(found.tokens, "visual tokens of a page")
     for name in ("width", "height"):
@@ -153,7 +153,7 @@ def answers(value: object, wanted: int) -> Iterator[tuple[int, object]]:
 
 
 def reading(value: object) -> Reading:
-    """A reading whose parts can be stored."""
+    """A reading with values of the right types, which the store can hold."""
     found = expect(value, Reading, "what read() returns for a prompt")
     dollars(found.cost_usd, "a reading's cost_usd")
     dollars(found.spent_usd, "a reading's spent_usd")

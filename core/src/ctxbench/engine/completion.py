@@ -1,4 +1,4 @@
-"""How far a plan has come, over the store and the stores of its shards."""
+"""Counts how many trials of a plan are stored, in its store and in the stores of its shards."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Status:
 
 
 def status(config: ExperimentConfig, registry: Registry | None = None, components: Iterable[ComponentRecord] = ()) -> Status:
-    """What of a plan is stored. Stores are only read, those that a run is writing through a snapshot.
+    """Count the stored trials of a plan. Stores are opened read-only; one that a run is writing is read through a snapshot.
 
     Looked into are the config's store and the stores of shards beside it.
 

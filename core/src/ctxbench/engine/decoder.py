@@ -1,4 +1,4 @@
-"""Classical decoding in a process of its own, which never saw an encode: nothing but the carrier can reach the decoder.
+"""Runs classical decoders in a separate process that has never encoded anything, so that they see nothing but the carrier.
 
 A codec that remembers the texts it encoded would otherwise be read without a mistake under any damage. It also keeps a decoder that
 crashes or hangs from taking anything else with it.
@@ -33,7 +33,7 @@ from ctxbench.session import Recipe
 
 @attrs.frozen
 class Decoded:
-    """What a decoder made of a carrier: a text, the reason why it gave up, or a failure of the decoder itself; and its wall time."""
+    """The result of decoding one carrier: the text, the reason why the decoder gave up, or an error of the decoder; with its wall time."""
 
     text: str | None = None
     gave_up: str | None = None
@@ -42,7 +42,7 @@ class Decoded:
 
 
 def decode(codec: Codec, carrier: Carrier) -> Decoded:
-    """Let a codec decode; whatever it raises is part of the answer."""
+    """Decode a carrier; an exception becomes part of the result."""
     start = time.perf_counter()
     try:
         found = codec.decode(carrier)
@@ -93,7 +93,7 @@ class DecoderProcess:
             return Decoded(failure=Failure("channel", "WorkerDied", f"the decoder's process died{how}"))
 
     def close(self) -> str:
-        """End it; how it had ended, if it had."""
+        """End the process; returns how it had ended, in words, if it was dead already."""
         if self._connection is not None:
             self._connection.close()
         self._connection, end = None, self._end

@@ -1,4 +1,4 @@
-"""What decides pixels and answers and is in no trial's id: library versions, Python, the kind of machine.
+"""Records what can change pixels and answers without changing a trial's id: library versions, Python, the kind of machine.
 
 It is recorded with every run. A later run that goes on from stored trials says how its own differs.
 """
@@ -18,7 +18,7 @@ CORE = "ctxbench-core"
 
 
 def environment(experiment: Experiment) -> dict[str, Any]:
-    """Versions of Python and of every library that the distributions in play require, and what core's own code is."""
+    """Versions of Python and of every library that the experiment's distributions require, and the version of core's own code."""
     registry = experiment.session.registry
     parts = [*experiment.tasks, *experiment.codecs, *experiment.augmentations]
     named = {(part.kind, part.name) for part in parts} | {("model", reader.model_name) for reader in experiment.readers}
@@ -35,7 +35,7 @@ def environment(experiment: Experiment) -> dict[str, Any]:
 
 
 def _requirements(distribution: str) -> Iterable[tuple[str, str]]:
-    """(name, version) of what a distribution requires directly and is installed, extras included; not those in play themselves."""
+    """(name, version) of what a distribution requires directly and is installed, extras included; not those that offer its parts."""
     try:
         wanted = importlib.metadata.requires(distribution) or []
     except importlib.metadata.PackageNotFoundError:

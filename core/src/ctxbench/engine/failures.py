@@ -1,4 +1,4 @@
-"""What ends a trial without an answer, and at which stage."""
+"""How an exception in a stage of a trial becomes an error row."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 @attrs.frozen
 class Failure:
-    """What went wrong, and at which stage."""
+    """An error of one stage: the stage, the type of the exception and its message."""
 
     stage: Stage
     type: str
@@ -33,7 +33,7 @@ class Failure:
 
 
 class StageError(Exception):
-    """Carries the failure of a stage to whoever runs the stages."""
+    """Raised by a stage that failed; holds the :class:`Failure`."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.message)

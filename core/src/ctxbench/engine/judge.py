@@ -1,4 +1,4 @@
-"""Scores of an answer, by the metrics of its task."""
+"""Scores answers with the metrics of their task."""
 
 from __future__ import annotations
 

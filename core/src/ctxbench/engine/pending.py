@@ -1,4 +1,4 @@
-"""What of a plan is stored already, and what is still to be done."""
+"""Compares a plan with its store: which trials are stored, and which still have to be run."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Chunk:
     stored: list[Trial]
 
     def work(self) -> Iterator[tuple[Work, list[tuple[Group, tuple[Trial, ...]]]]]:
-        """What is to be done, by kind."""
+        """The groups that still need work, by the kind of work."""
         yield "channel", self.channels
         yield "trial", self.trials
 

@@ -66,7 +66,7 @@ class Variant:
 
 @attrs.frozen
 class Prepared:
-    """What came of a job: a variant for each augmentation's label, or the failure that ended them all.
+    """The result of a job: a variant for each augmentation's label, or the failure that ended them all.
 
     Attributes:
         text: the user's turn of the prompt.

@@ -1,4 +1,4 @@
-"""How a run tells whoever watches it how far it is."""
+"""The interface through which a run reports its progress."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Told of every step, always from the process that called :func:`ctxbench.run`."""
+    """Receives the progress of a run. Its methods are called in the process that called :func:`ctxbench.run`."""
 
     def start(self, planned: int, stored: int) -> None:
         """The run begins: ``planned`` trials in all, ``stored`` of them finished by an earlier run."""
@@ -19,7 +19,7 @@ class Progress(Protocol):
 
 
 class Silent:
-    """Tells nobody."""
+    """Ignores all progress."""
 
     def start(self, planned: int, stored: int) -> None:
         """Nothing to do."""

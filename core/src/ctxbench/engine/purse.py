@@ -1,4 +1,4 @@
-"""Money: what a run may still spend."""
+"""Keeps a run within its budget of US dollars."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ctxbench.records import Prompt, Reading
 
 @attrs.frozen
 class Purse:
-    """What a run may spend, and what it has spent so far, which is kept in its report.
+    """The budget of a run. What it has spent so far is kept in its report.
 
     Attributes:
         budget: US dollars, or ``None`` for any amount.
@@ -25,7 +25,7 @@ class Purse:
     report: RunReport
 
     def check(self, readers: Sequence[Reader]) -> None:
-        """Refuse a budget for models that cost they do not know what.
+        """Refuse a budget if the prices of a model are not known.
 
         Raises:
             ConfigError: a model of the experiment may cost something and has no price.
@@ -61,7 +61,7 @@ class Purse:
         return len(prompts)
 
     def pay(self, reading: Reading) -> None:
-        """Take in what a reading cost."""
+        """Add the cost of a reading to what was spent."""
         spent = reading.spent_usd if reading.spent_usd is not None else reading.cost_usd
         if spent is not None:
             self.report.spent_usd = (self.report.spent_usd or 0.0) + spent

@@ -1,4 +1,4 @@
-"""What became of the planned trials."""
+"""Counts of a run: trials planned, found in the store, finished, and failed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import attrs
 
 @attrs.define
 class RunReport:
-    """What became of the planned trials.
+    """Counts of a run: trials planned, found in the store, finished, and failed.
 
     Attributes:
         planned: all trials of the config. ``stored_before``: those that an earlier run had finished; ``stored_errors`` of them as errors.

@@ -19,14 +19,14 @@ from ctxbench.store import Store, Verdict
 
 @attrs.define
 class Rescored:
-    """How many stored trials gained scores, and what went wrong with the others, one line for each kind of mishap."""
+    """How many stored trials gained scores, and what went wrong with the others, one line for each kind of error."""
 
     trials: int = 0
     notes: list[str] = attrs.field(factory=list)
 
 
 def rescore(experiment: Experiment, store: Store, trials: Sequence[Trial]) -> Rescored:
-    """Add the missing scores of stored trials. Where that is the score that decides *correct*, the verdict is made anew as well."""
+    """Add the missing scores of stored trials. If the score that decides *correct* is among them, their outcome is updated too."""
     done = Rescored()
     if not trials:
         return done
@@ -65,7 +65,7 @@ def rescore(experiment: Experiment, store: Store, trials: Sequence[Trial]) -> Re
 
 
 def _sample(experiment: Experiment, trial: Trial, made: dict[tuple[str, int, int], Sample]) -> Sample:
-    key = (trial.cell.task.label, trial.cell.bucket, trial.index)
+    key = trial.sample_key
     if key not in made:
         cell = trial.cell
         made[key], _ = make_sample(experiment.session, cell.task, cell.bucket, trial.sample_seed, experiment.config.tokens)

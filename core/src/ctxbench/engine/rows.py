@@ -1,4 +1,4 @@
-"""The second half of a trial: scores, outcome, and the row for the store."""
+"""Scores answers, classifies their outcome, and makes the rows that are stored."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class RowMaker:
 
     @classmethod
     def of(cls, experiment: Experiment) -> RowMaker:
-        """With a judge for each task."""
+        """A row maker for an experiment, with the metrics of each task."""
         return cls(experiment, {task.label: Judge.of(experiment, task) for task in experiment.tasks})
 
     def failed(self, trial: Trial, prepared: Prepared, failure: Failure, variant: Variant | None = None) -> TrialResult:

@@ -154,7 +154,7 @@ class _Run:
                     self._fill(maker, item)
 
     def _fill(self, maker: RowMaker, item: Ready) -> None:
-        """Give stored trials the channel's verdict, which an earlier run was told to leave out."""
+        """Add the channel columns to stored trials of an earlier run that was made with ``run.channel: false``."""
         columns = {}
         for trial in item.trials:
             variant = item.variant(trial)
@@ -197,7 +197,7 @@ class _Run:
                 yield kind, Ready(trials, Prepared(number, failure=lost))
 
     def _outcomes(self, jobs: Iterator[Job]) -> Iterator[object]:
-        """What the executor makes of the jobs; after an interrupt, what it had ready."""
+        """The executor's results; after an interrupt, those that were ready."""
         experiment = self.experiment
         settings = experiment.config.run
         executor = experiment.session.registry.executor(settings.executor.name, **settings.executor.options)

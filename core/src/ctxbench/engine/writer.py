@@ -23,7 +23,7 @@ FLUSH_SECONDS = 2.0
 
 @attrs.define
 class Writer:
-    """Writes the rows of one run, and tells the plugins and whoever watches."""
+    """Writes the rows of one run, calls the hook ``ctxbench_trial_finished``, and reports progress."""
 
     store: Store
     run_id: str
@@ -50,7 +50,7 @@ class Writer:
             raise CtxbenchError(f"stopped at the first failure (--fail-fast): {row.error_stage}: {row.error_type}: {row.error_message}")
 
     def flush(self) -> None:
-        """Store what waits."""
+        """Store the rows that are queued."""
         rows, self._rows = self._rows, []
         self._flushed = time.monotonic()
         if not rows:
@@ -65,7 +65,7 @@ class Writer:
             self.manager.trial_finished(row)
 
     def close(self, status: Literal["finished", "interrupted", "failed"]) -> None:
-        """Store what waits, and how the run ended."""
+        """Store the rows that are queued, and record how the run ended."""
         self.flush()
         counts: dict[str, float | None] = {
             "finished": self.report.finished,

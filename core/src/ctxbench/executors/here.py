@@ -1,4 +1,4 @@
-"""Jobs in this very process, one after the other."""
+"""Runs jobs in the calling process, one after the other."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ctxbench.time_limit import TimeLimit, alarm_clock
 
 
 def run_here(function: Callable[[Any], Any], jobs: Iterable[Any], limits: Mapping[str, float]) -> Iterator[Any]:
-    """Yield what becomes of each job. ``limits`` are seconds for each stage that has a limit.
+    """Yield the result of each job. ``limits`` are seconds for each stage that has a limit.
 
     Raises:
         KeyboardInterrupt: the user's or the function's own: here nothing tells them apart.

@@ -1,4 +1,4 @@
-"""Using an executor, whoever made it."""
+"""Helpers for calling an executor, whichever plugin it comes from."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def takes_limits(executor: Executor) -> bool:
 
 
 def after_interrupt(results: Iterator[T], interrupt: KeyboardInterrupt) -> Iterator[T]:
-    """What an executor's iterator has ready when the caller was interrupted; it is ended by that.
+    """Yield the results that an executor had ready when the caller was interrupted, and end its iterator.
 
     ``interrupt`` may have come out of the iterator itself, which then has nothing more to give, or have met the caller between two
     results. An iterator that is no generator is left alone, and its remaining results are lost.

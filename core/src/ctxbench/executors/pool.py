@@ -1,4 +1,4 @@
-"""A pool of worker processes that loses one job, and not itself, when one of them dies or hangs.
+"""A pool of worker processes. A worker that dies or hangs costs one job at most; the pool replaces it and goes on.
 
 The caller's thread takes jobs, starts processes and unpickles answers. A thread of the pool receives answers, hands out what waits
 and watches over ends and time limits, so that workers go on while the caller does something else.
@@ -114,7 +114,7 @@ class Pool:
         self._kill()
 
     def rest(self) -> Iterator[Any]:
-        """The outcomes that are there."""
+        """Yield the results that have arrived."""
         while self._outcomes:
             yield outcome_of(*self._outcomes.popleft())
 
@@ -162,7 +162,7 @@ class Pool:
     # In either thread, with the lock held
 
     def _deal(self) -> None:
-        """Hand out what waits. A suspect gets the pool for itself."""
+        """Send waiting jobs to free workers. A job over which a worker died runs alone."""
         if self._stopping:
             return
         ready = [worker for worker in self._workers if worker.ready]
@@ -244,7 +244,7 @@ class Pool:
         return True
 
     def _receive_all(self, worker: Worker) -> None:
-        """Receive what is there already."""
+        """Receive all messages that have arrived."""
         with contextlib.suppress(OSError):
             while worker.connection.poll(0) and self._receive(worker):
                 pass

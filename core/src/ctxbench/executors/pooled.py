@@ -11,7 +11,7 @@ from ctxbench.executors.pool import END_SECONDS, Pool
 def run_in_pool(
     function: Callable[[Any], Any], jobs: Iterable[Any], workers: int, window: int, limits: Mapping[str, float]
 ) -> Iterator[Any]:
-    """Yield what becomes of each job, in the order in which they end; see :meth:`ctxbench.Executor.map`.
+    """Yield the result of each job, in the order in which they finish; see :meth:`ctxbench.Executor.map`.
 
     Raises:
         CtxbenchError: worker processes cannot be started.

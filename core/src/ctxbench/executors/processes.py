@@ -1,4 +1,4 @@
-"""Worker processes as their parent sees them: starting one, what it was given, and how it ended."""
+"""The parent's side of worker processes: starting one, the jobs sent to it, and how it ended."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class Worker:
 
 
 def slots(workers: int) -> Any:
-    """Memory for the states of so many workers."""
+    """Shared memory for the states of so many workers."""
     return CONTEXT.RawArray("B", workers * SLOT_BYTES)
 
 
@@ -176,7 +176,7 @@ def how_it_ended(exit_code: int | None) -> str:
 
 
 def start_failed(exit_code: int | None) -> str:
-    """What to say if worker processes do not come up."""
+    """The error message for worker processes that do not start."""
     script = ""
     if getattr(sys.modules["__main__"], "__spec__", None) is None:
         script = "; a script that calls ctxbench.run must do so under 'if __name__ == \"__main__\":'"
@@ -184,12 +184,12 @@ def start_failed(exit_code: int | None) -> str:
 
 
 def pickled(function: Callable[[Any], Any]) -> bytes:
-    """A function as workers take it."""
+    """A function, pickled for the workers."""
     return pickle.dumps(function, pickle.HIGHEST_PROTOCOL)
 
 
 def outcome_of(task: Task, outcome: bytes | bytearray | Lost) -> Any:
-    """What a worker answered, unpickled: what the function returned, or why there is nothing."""
+    """A worker's answer, unpickled: the function's return value, or a :class:`Lost` with the reason why there is none."""
     if isinstance(outcome, Lost):
         return outcome
     try:

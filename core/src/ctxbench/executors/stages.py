@@ -1,4 +1,4 @@
-"""Which stage of its job a process is in, told so cheaply that every stage can be told."""
+"""Shared memory in which each worker process notes the stage of its current job, for time limits and error messages."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def reporting(report: Callable[[str], None]) -> Iterator[None]:
 
 
 def too_long(stage: str, limits: Mapping[str, float]) -> str:
-    """What to say of a stage that took too long."""
+    """The message for a stage that exceeded its time limit."""
     return f"{stage} took longer than {limits[stage]:g} s (run.limits.{stage})"
 
 
 @attrs.frozen
 class State:
-    """What a worker does: its how many'th job (from 1), in which stage, and since when by ``time.monotonic()``."""
+    """What a worker is doing: the number of its job (from 1), the stage, and when that began, by ``time.monotonic()``."""
 
     job: int
     stage: str

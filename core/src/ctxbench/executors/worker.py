@@ -1,4 +1,4 @@
-"""What runs in a worker process: one job after the other, and never longer than the process that started it."""
+"""The code of a worker process: runs jobs one after the other, and exits when its parent process does."""
 
 from __future__ import annotations
 

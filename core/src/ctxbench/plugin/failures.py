@@ -1,4 +1,4 @@
-"""What went wrong with a plugin, in words."""
+"""Failures of plugins, and how they are put in words."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Queries:
-    """What can be asked of an open store.
+    """The reading methods of a store.
 
     Attributes:
         path: the DuckDB file.
@@ -34,7 +34,7 @@ class Queries:
         self._reader: duckdb.DuckDBPyConnection | None = None
 
     def query(self, sql: str, parameters: Parameters | None = None) -> Table:
-        """All rows that one reading SQL statement gives.
+        """All rows of one SQL statement that only reads.
 
         Args:
             parameters: values for the statement's ``?`` in order, or for its ``$name`` by name. They are values and never SQL, whatever

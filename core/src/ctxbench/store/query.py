@@ -143,5 +143,5 @@ def guarded(connection: duckdb.DuckDBPyConnection, call: Callable[[], T]) -> T:
 
 
 def missing(path: Path, library: str) -> QueryError:
-    """What to do where pandas or polars is not installed."""
+    """The error for a library that is not installed, such as pandas or polars."""
     return QueryError(f"{path}: a data frame needs {library}: pip install {library} (Store.query and Store.arrow work without it)")

@@ -1,4 +1,4 @@
-"""The store that the engine writes and everybody reads."""
+"""The results store: opening it, and writing runs, trials, scores and pages."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ENDINGS = ("finished", "interrupted", "failed")
 
 @attrs.frozen
 class StoredTrial:
-    """What a run needs to know of a trial that is stored.
+    """The columns of a stored trial that a run needs to decide what is left to do.
 
     Attributes:
         status: ``ok`` or ``error``.
@@ -43,7 +43,7 @@ class StoredTrial:
 
 @attrs.frozen
 class Verdict:
-    """What the score that decides *correct* makes of a stored answer."""
+    """The outcome of a stored answer by the score that decides *correct*."""
 
     outcome: Outcome
     primary_score: str
@@ -133,7 +133,7 @@ class Store(Queries):
             return self.database.connection.execute("SELECT 1 FROM trials LIMIT 1").fetchall() == []
 
     def stored(self, trial_ids: Iterable[str]) -> dict[str, StoredTrial]:
-        """What is known of each of these trials that is stored."""
+        """The stored ones of these trials, by id."""
         sql = "SELECT t.trial_id, t.status, t.channel_cer IS NOT NULL, t.run_id FROM trials t JOIN wanted_ids USING (trial_id)"
         return {str(i): StoredTrial(str(status), bool(channel), str(run)) for i, status, channel, run in self._by_id(sql, trial_ids)}
 
@@ -154,7 +154,7 @@ class Store(Queries):
         return scores
 
     def answers(self, trial_ids: Iterable[str]) -> dict[str, tuple[str, str]]:
-        """What the model said, and why it stopped, for each of these trials that is stored and ended without an error."""
+        """Prediction and finish reason of each of these trials that is stored without an error."""
         sql = """SELECT t.trial_id, t.prediction, coalesce(t.finish_reason, 'stop') FROM trials t JOIN wanted_ids USING (trial_id)
             WHERE t.status = 'ok' AND t.prediction IS NOT NULL"""
         return {str(trial_id): (str(text), str(reason)) for trial_id, text, reason in self._by_id(sql, trial_ids)}

@@ -1,4 +1,4 @@
-"""Is a store whole? Every check reads what is there; none repairs."""
+"""Checks that a store is consistent and undamaged. Nothing is repaired."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ FIGURES = {
 
 
 def verify(store: Store) -> list[str]:
-    """One line for each thing that is wrong; an empty list for a store that is whole."""
+    """Check a store; returns one line for each problem, and an empty list if there is none."""
     return [*_schema(store), *_readable(store), *_keys(store), *_orphans(store), *_figures(store), *_errors(store), *_images(store)]
 
 

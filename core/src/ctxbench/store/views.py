@@ -290,7 +290,7 @@ ORDER BY {", ".join(f"c.{name}" for name in group)}, c.carrier_tokens, c.codec, 
 
 
 def _attribution() -> str:
-    """Per cell of ``summary``, as shares of its trials that sum to 1: what became of the question on its way through pixels and reader.
+    """Per cell of ``summary``, as shares of its trials that sum to 1: where the answer was lost, in the pixels or by the reader.
 
     The channel's verdict is whether the task's own solver answers the question right from what the codec's decoder recovered.
     """

@@ -38,7 +38,7 @@ _GIVEN: dict[str, Callable[[Any], Any]] = {
 
 @attrs.frozen
 class Result:
-    """What came of one rule.
+    """The result of one rule.
 
     Attributes:
         rule: its name, as the contract class's test has it.

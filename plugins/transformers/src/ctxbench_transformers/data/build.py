@@ -17,12 +17,12 @@ from ctxbench.config import TokenConfig
 from ctxbench.contamination import FILE, Collector
 from ctxbench.images import page_sha256
 from ctxbench.session import Recipe, Session
+from ctxbench_cli.progress import Bar
 from ctxbench_transformers.data.config import DataConfig
 from ctxbench_transformers.data.plan import Job, SplitName, check, jobs, primary_scores, total
 from ctxbench_transformers.data.record import Record, make_record
 from ctxbench_transformers.data.writers import WRITERS
 from ctxbench_transformers.files import write_json
-from ctxbench_transformers.progress import Progress
 
 MANIFEST = "ctxbench_data.json"
 ATTEMPTS = 20
@@ -105,7 +105,7 @@ def build(
 def _write(config: DataConfig, folder: Path, workers: int, session: Session) -> dict[str, Any]:
     tally = Tally()
     registry, attempt = session.registry, _Attempt(config.tokens, session.recipe())
-    with Progress("building", total(config)) as progress, _mapper(workers) as mapper:
+    with Bar("building", total(config)) as progress, _mapper(workers) as mapper:
         for split in ("train", "validation"):
             taken = frozenset(tally.contexts) if split == "validation" else frozenset()
             _write_split(config, folder, split, taken, tally, attempt, mapper, progress)
@@ -141,7 +141,7 @@ def _write_split(
     tally: Tally,
     attempt: _Attempt,
     mapper: Mapper,
-    progress: Progress,
+    progress: Bar,
 ) -> None:
     writer = WRITERS[config.format](folder, split)
     try:

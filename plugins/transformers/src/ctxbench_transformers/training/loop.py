@@ -15,12 +15,12 @@ import attrs
 import torch
 
 from ctxbench import CtxbenchError, ModelError, UsageError, contamination, derive_seed
+from ctxbench_cli.progress import Bar
 from ctxbench_transformers import provenance, sources
 from ctxbench_transformers.data import Dataset, Split
 from ctxbench_transformers.encoding import Encoder
 from ctxbench_transformers.files import write_json
 from ctxbench_transformers.processors import load_processor
-from ctxbench_transformers.progress import Progress
 from ctxbench_transformers.runtime import Runtime, make_runtime
 from ctxbench_transformers.training import checkpoint as ckpt
 from ctxbench_transformers.training.config import TrainConfig
@@ -146,8 +146,7 @@ class Trainer:
 
     def run(self, report: Reporter | None) -> None:
         """All steps that are left."""
-        with Progress("training", self.schedule.steps, self.state.step) as progress:
-            progress.visible = progress.visible and self.world.first
+        with Bar("training", self.schedule.steps, self.state.step, visible=self.world.first) as progress:
             while self.state.step < self.schedule.steps and not self.stopped:
                 values = self.step()
                 if self.due(self.config.evaluate_every):
