@@ -122,6 +122,42 @@ def test_a_class_checks_what_it_is_given_by_anyone():
     assert "secret" not in repr(Declared(key="secret"))
 
 
+def test_a_secret_is_not_quoted():
+    """A key in the wrong place must not stand in a message that is logged."""
+    for make in (lambda: Declared(key=12345678), lambda: options_of(Declared).check("x", {"key": 12345678})):
+        with pytest.raises((ValueError, ConfigError), match="key must be text, or null") as caught:
+            make()
+        assert "1234" not in str(caught.value)
+    with pytest.raises(ConfigError, match="count must be a whole number") as caught:
+        options_of(plain, ["count"]).check("x", {"count": "12345678"})
+    assert "1234" not in str(caught.value)
+
+
+def test_the_registry_checks_what_a_stranger_annotated(fake_distribution):
+    """A factory that checks nothing itself is given nothing but what its signature says."""
+    source = """
+import ctxbench
+
+class Said(ctxbench.Codec):
+    def encode(self, text):
+        return ctxbench.Carrier(text=text)
+
+def make(times: int = 1, mode: str = "a"):
+    return Said()
+
+@ctxbench.hookimpl
+def ctxbench_codecs():
+    yield ctxbench.CodecRecord("said", "Said again.", make)
+"""
+    fake_distribution("said-codec", source)
+    registry = ctxbench.load_plugins(reload=True)
+    assert registry.codec("said", times=2).encode("x").text == "x"
+    with pytest.raises(ConfigError, match=r"^codec 'said': times must be a whole number, got 'two'$"):
+        registry.codec("said", times="two")
+    with pytest.raises(ConfigError, match=r"^codec 'said' has no option 'time'; did you mean 'times'\?$"):
+        registry.codec("said", time=2)
+
+
 VALUES: list[tuple[Any, list[Any], list[Any]]] = [
     (Integer(1, 9), [1, 9], [0, 10, 1.5, "1", True, None]),
     (Integer(), [-(10**6), 0], [0.5, False]),

@@ -340,17 +340,22 @@ class _Check:
     """The attrs validator of a declared option."""
 
     value: Value
+    secret: bool = False
 
     def __call__(self, _: object, attribute: attrs.Attribute[Any], given: Any) -> None:
-        try:
-            self.value.parse(given, "")
-        except ConfigError as error:
-            raise ValueError(sentence(attribute.alias or attribute.name, error)) from None
+        problem = problem_with(attribute.alias or attribute.name, self.value, given, secret=self.secret)
+        if problem:
+            raise ValueError(problem)
 
 
-def sentence(name: str, error: ConfigError) -> str:
-    """What is wrong with an option, as one sentence that begins with its name."""
-    text = str(error)
+def problem_with(name: str, value: Value, given: Any, *, secret: bool = False) -> str:
+    """What is wrong with an option, as one sentence that begins with its name and does not quote a secret; empty if nothing is."""
+    try:
+        value.parse(given, "")
+    except ConfigError as error:
+        text = f"must be {value.words}" if secret else str(error)
+    else:
+        return ""
     return f"{name}{' ' if text.startswith('must ') else '' if text.startswith(('[', '.')) else ': '}{text}"
 
 
@@ -365,7 +370,7 @@ def option(value: Value, default: Any = attrs.NOTHING, *, secret: bool = False, 
     """
     metadata = {**arguments.pop("metadata", {}), DECLARED: value, **({SECRET: True} if secret else {})}
     more = arguments.pop("validator", ())
-    validators = [_Check(value), *(more if isinstance(more, (list, tuple)) else [more])]
+    validators = [_Check(value, secret), *(more if isinstance(more, (list, tuple)) else [more])]
     if "factory" not in arguments:
         arguments["default"] = default
     return attrs.field(**{**({"repr": False} if secret else {}), **arguments}, validator=validators, metadata=metadata)

@@ -120,7 +120,7 @@ class Registry:
         """
         entry = self.find(kind, name)
         factory = self.factory(kind, name)
-        options_of(factory).check(f"{kind} {name!r}", options)
+        options_of(factory, entry.record.secrets).check(f"{kind} {name!r}", options)
         wanted = KINDS[kind].interface
         try:
             with plugin_output_to_stderr():

@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 
 from ctxbench.errors import ConfigError
-from ctxbench.options import DECLARED, SECRET, Anything, Further, Optional, Value, sentence, value_of
+from ctxbench.options import DECLARED, SECRET, Anything, Further, Optional, Value, problem_with, value_of
 from ctxbench.suggest import nearest
 
 
@@ -85,11 +85,10 @@ class Options:
             if option.required and name not in given:
                 raise ConfigError(f"{what} needs the option {name!r}, which has no default")
         for name, value in given.items():
-            if name in self.known:
-                try:
-                    self.known[name].value.parse(value, "")
-                except ConfigError as error:
-                    raise ConfigError(f"{what}: {sentence(name, error)}") from None
+            known = self.known.get(name)
+            problem = "" if known is None else problem_with(name, known.value, value, secret=known.secret)
+            if problem:
+                raise ConfigError(f"{what}: {problem}")
 
     def schema(self) -> tuple[dict[str, Any], list[str]]:
         """JSON Schemas by option, and the names of those that are required."""
