@@ -1,11 +1,12 @@
-"""Wilson's score interval of a rate, in Python and in SQL: E. B. Wilson, Probable inference, the law of succession, and statistical
-inference, JASA 22 (1927), 209-212."""
+"""Wilson's score interval of a rate, in Python and in SQL.
+
+E. B. Wilson, Probable inference, the law of succession, and statistical inference, JASA 22 (1927), 209-212.
+"""
 
 from __future__ import annotations
 
 import functools
 import math
-from statistics import NormalDist
 
 LEVEL = 0.95
 """Confidence of every interval."""
@@ -14,6 +15,8 @@ LEVEL = 0.95
 @functools.cache
 def normal_quantile(level: float = LEVEL) -> float:
     """How many standard deviations on either side of the mean hold a share ``level`` of a normal distribution: 1.96 for 0.95."""
+    from statistics import NormalDist  # which brings decimals and fractions along
+
     return NormalDist().inv_cdf((1 + level) / 2)
 
 
