@@ -49,6 +49,7 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "ctxbench/engine/purse.py": ("tests/unit/test_purse.py",),
     "ctxbench/store/inserts.py": _MERGE,
     "ctxbench/store/merge.py": _MERGE,
+    "ctxbench/statistics.py": ("tests/unit/test_stats.py", "tests/functional/store/test_store_views.py"),
     "ctxbench/store/views.py": ("tests/functional/store/test_store_rules.py", "tests/functional/store/test_store_views.py"),
 }
 """Files of core and the tests that must notice when they are broken."""

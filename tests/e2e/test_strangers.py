@@ -133,9 +133,12 @@ def test_what_plugins_print_does_not_reach_stdout(strangers, tmp_path):
 
 
 def test_failures_are_told_where_they_matter(strangers):
-    """Commands that use no component say nothing of a broken plugin; the listing says all of it."""
-    for args in (("--help",), ("--version",), ("config", "schema"), ("plugins", "--json")):
+    """Commands that use no component say nothing of a broken plugin. The schema, which lacks it, does; the listing says all."""
+    for args in (("--help",), ("--version",), ("config", "show"), ("plugins", "--json")):
         assert "left out" not in strangers(*args).stderr
+    schema = strangers("config", "schema")
+    assert schema.stderr.count("left out, wholly or in part (broken-codec)") == 1
+    assert "codec.loud" in json.loads(schema.stdout)["$defs"]
     listed = strangers("plugins")
     assert "left out: broken (broken-codec 1.0) at import: SystemExit: no licence" in listed.stdout
     assert "left out" not in listed.stderr
