@@ -7,8 +7,8 @@ from typing import Any
 
 import attrs
 
-from ctxbench.options import String, Value, fail, show
 from ctxbench.suggest import nearest
+from ctxbench.values import String, Value, fail, show
 
 PLACEHOLDERS = ("hint", "context", "question")
 """What a template can hold: what the carrier is, the carrier's own text (nothing where pages carry it), and the question."""

@@ -12,7 +12,8 @@ from typing import Any
 import attrs
 
 from ctxbench.errors import ConfigError
-from ctxbench.options import DECLARED, SECRET, Anything, Further, Optional, Value, problem_with, value_of
+from ctxbench.options import DECLARED, SECRET, Anything, Further, Optional, Value, problem_with
+from ctxbench.plugin.annotations import value_of
 from ctxbench.suggest import nearest
 
 
