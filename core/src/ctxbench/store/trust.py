@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ctxbench.store.views import CELL, _correct, _keyed, wilson
+from ctxbench.statistics import wilson_sql
+from ctxbench.store.views import CELL, _correct, _keyed
 
 OUTCOMES = ("correct", "abstained", "confabulated", "unparsable", "looping", "truncated")
 PAYLOADS = {"words": "natural", "realistic": "natural", "word": "natural"}
@@ -30,9 +31,9 @@ def trust() -> str:
     """
     labels = ", ".join(CELL)
     counts = ", ".join(f"count_if(ending = '{name}')::BIGINT AS {name}" for name in OUTCOMES)
-    absent_low, absent_high = wilson("k_absent", "n_absent::DOUBLE")
-    present_low, present_high = wilson("k_present", "n_present::DOUBLE")
-    low, high = wilson("sum_precision", "n_identifiers::DOUBLE")
+    absent_low, absent_high = wilson_sql("k_absent", "n_absent::DOUBLE")
+    present_low, present_high = wilson_sql("k_present", "n_present::DOUBLE")
+    low, high = wilson_sql("sum_precision", "n_identifiers::DOUBLE")
     return f"""
 WITH identifiers AS (
     SELECT trial_id, arg_max(value, (created_at, metric_version)) AS exact FROM scores WHERE name = 'identifier_precision' GROUP BY trial_id

@@ -10,9 +10,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ctxbench.statistics import wilson
 from ctxbench.store import Store
 from ctxbench_report.answers import Answer, Compared, compare
-from ctxbench_report.data import Filters, NothingToPlot, codecs, counted, wilson
+from ctxbench_report.data import Filters, NothingToPlot, codecs, counted
 from ctxbench_report.style import axis_labels, panels
 
 LEAST_WRONG = 10
