@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ctxbench.statistics import wilson_sql
-from ctxbench.store.views import CELL, _correct, _keyed
+from ctxbench.store.views import CELL, correct_sql, keyed_sql
 
 OUTCOMES = ("correct", "abstained", "confabulated", "unparsable", "looping", "truncated")
 PAYLOADS = {"words": "natural", "realistic": "natural", "word": "natural"}
@@ -39,7 +39,7 @@ WITH identifiers AS (
     SELECT trial_id, arg_max(value, (created_at, metric_version)) AS exact FROM scores WHERE name = 'identifier_precision' GROUP BY trial_id
 ),
 used AS (
-    SELECT {_keyed()}, CASE WHEN t.status = 'error' THEN 'error' ELSE t.outcome END AS ending, {_correct("t")} AS correct, i.exact,
+    SELECT {keyed_sql()}, CASE WHEN t.status = 'error' THEN 'error' ELSE t.outcome END AS ending, {correct_sql("t")} AS correct, i.exact,
         coalesce((t.sample_metadata->>'answerable')::BOOLEAN, TRUE) AS answerable
     FROM trials t LEFT JOIN identifiers i USING (trial_id)
 ),
@@ -78,7 +78,7 @@ def prior_gap() -> str:
     low = "sqrt(power(a.accuracy - a.accuracy_low, 2) + power(b.accuracy_high - b.accuracy, 2))"
     high = "sqrt(power(a.accuracy_high - a.accuracy, 2) + power(b.accuracy - b.accuracy_low, 2))"
     return f"""
-WITH keyed AS (SELECT t.* EXCLUDE (variant, cell), {_keyed()} FROM trials t),
+WITH keyed AS (SELECT t.* EXCLUDE (variant, cell), {keyed_sql()} FROM trials t),
 facts AS (
     SELECT cell, coalesce({told}) AS payload, any_value(json_merge_patch(t.task_config, '{without}')) AS task_options,
         {", ".join(f"any_value(t.{name}) AS {name}" for name in configs[:-1])}
@@ -120,7 +120,7 @@ def costs() -> str:
         return f"{low} AS {{0}}_low, {name}.mean + {t} * {name}.error AS {{0}}_high"
 
     return f"""
-WITH used AS (SELECT {_keyed()}, t.trial_id, t.run_id, t.read_seconds, t.cost_usd FROM trials t),
+WITH used AS (SELECT {keyed_sql()}, t.trial_id, t.run_id, t.read_seconds, t.cost_usd FROM trials t),
 {moments("read_seconds", "times", "run_id")},
 {moments("cost_usd", "money", "trial_id")}
 SELECT {", ".join(f"s.{name}" for name in CELL)}, s.variant, s.n, coalesce(times.n, 0) AS n_timed, coalesce(times.batches, 0) AS n_batches,

@@ -45,7 +45,7 @@ _POISSON = tuple(itertools.accumulate(math.exp(-1) / math.factorial(k) for k in 
 """Cumulative probabilities of a Poisson(1) variable."""
 
 
-def _correct(table: str) -> str:
+def correct_sql(table: str) -> str:
     """SQL of whether a trial was answered right: an error is wrong, a trial without an outcome is neither."""
     return f"(CASE WHEN {table}.status = 'error' THEN FALSE ELSE {table}.outcome = 'correct' END)"
 
@@ -144,7 +144,7 @@ def _results(columns: dict[tuple[str, str], str]) -> str:
     keys = _keys("t")
     trial = ", ".join(f"{keys.get(column.name, 't.' + column.name)} AS {column.name}" for column in TRIAL_COLUMNS)
     run = ", ".join(f"r.{name} AS run_{name}" for name in _RUN_COLUMNS)
-    select = f"SELECT {trial}, {_correct('t')} AS correct"
+    select = f"SELECT {trial}, {correct_sql('t')} AS correct"
     source = "FROM trials t LEFT JOIN runs r ON r.run_id = t.run_id"
     tail = f"t.run_id, t.created_at, {run}"
     if not columns:
@@ -179,7 +179,7 @@ def _keys(t: str) -> dict[str, str]:
     return {name: f"CASE WHEN {t}.{name} <> '' THEN {t}.{name} ELSE {old} END" for name in ("variant", "cell")}
 
 
-def _keyed(alias: str = "t") -> str:
+def keyed_sql(alias: str = "t") -> str:
     """The same as two columns of a query."""
     return ", ".join(f"{sql} AS {name}" for name, sql in _keys(alias).items())
 
@@ -198,13 +198,13 @@ def _summary() -> str:
     times = ", ".join(f"{name}_seconds" for name in _SECONDS)
     normal = f"{normal_quantile()} * sd_score / sqrt(n_scored)"
     return f"""
-WITH keyed AS (SELECT t.* EXCLUDE (variant, cell), {_keyed()} FROM trials t),
+WITH keyed AS (SELECT t.* EXCLUDE (variant, cell), {keyed_sql()} FROM trials t),
 cells AS (
     SELECT {labels}, variant, cell, any_value(seed) AS seed, any_value(token_family) AS token_family,
         any_value(model_version) AS model_version, any_value(task_version) AS task_version,
         any_value(codec_version) AS codec_version, any_value(augmentation_version) AS augmentation_version,
         max(created_at) AS newest, count(*) AS n, count_if(status = 'error')::BIGINT AS errors,
-        count({_correct("keyed")})::DOUBLE AS judged, count_if({_correct("keyed")})::DOUBLE AS k,
+        count({correct_sql("keyed")})::DOUBLE AS judged, count_if({correct_sql("keyed")})::DOUBLE AS k,
         count(score) AS n_scored, avg(score) AS mean_score, sum(score) AS sum_score, stddev_samp(score) AS sd_score,
         min(score) AS least_score, max(score) AS most_score,
         avg(reference_tokens) AS reference_tokens, avg(carrier_tokens) AS carrier_tokens, avg(encoded_tokens) AS encoded_tokens,
@@ -255,7 +255,7 @@ def _ratios() -> str:
 WITH newest AS (SELECT cell FROM summary),
 used AS (
     SELECT k.cell, k.trial_id, reference_tokens, encoded_tokens, carrier_tokens, text_prompt_tokens, formula_prompt_tokens
-    FROM (SELECT t.* EXCLUDE (variant, cell), {_keyed()} FROM trials t) k SEMI JOIN newest USING (cell)
+    FROM (SELECT t.* EXCLUDE (variant, cell), {keyed_sql()} FROM trials t) k SEMI JOIN newest USING (cell)
 ),
 points AS (SELECT cell, count(carrier_tokens) AS n_counted, {point} FROM used GROUP BY cell),
 weighted AS (
@@ -310,12 +310,12 @@ SELECT {labels}, variant, count(*) AS n,
 FROM (
     SELECT {", ".join(f"s.{name}" for name in CELL)}, s.variant, CASE
         WHEN t.status = 'error' THEN 'error'
-        WHEN {_correct("t")} AND NOT coalesce(t.channel_correct, TRUE) THEN 'spite'
-        WHEN {_correct("t")} THEN 'right'
-        WHEN {_correct("t")} IS NULL OR t.channel_correct IS NULL THEN 'unknown'
+        WHEN {correct_sql("t")} AND NOT coalesce(t.channel_correct, TRUE) THEN 'spite'
+        WHEN {correct_sql("t")} THEN 'right'
+        WHEN {correct_sql("t")} IS NULL OR t.channel_correct IS NULL THEN 'unknown'
         WHEN t.channel_correct THEN 'reader'
         ELSE 'channel' END AS fate
-    FROM (SELECT t.* EXCLUDE (variant, cell), {_keyed()} FROM trials t) t JOIN summary s USING (cell)
+    FROM (SELECT t.* EXCLUDE (variant, cell), {keyed_sql()} FROM trials t) t JOIN summary s USING (cell)
 ) GROUP BY {labels}, variant ORDER BY {labels}, variant"""
 
 
