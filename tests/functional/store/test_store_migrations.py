@@ -206,4 +206,4 @@ def test_a_store_of_another_release_is_read_by_the_views_of_this_one(tmp_path):
     with Store.open(path) as store:
         assert store.query("SELECT n FROM trust").rows == [(3,)]
     with Store.open_read_only(path) as store:
-        assert store._views == []
+        assert store.database.views == []
