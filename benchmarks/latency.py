@@ -12,7 +12,7 @@ import statistics
 from typing import Any
 
 import ctxbench
-from ctxbench.engine.prompts import compose
+from ctxbench.prompts import compose
 
 CODECS = ("text", "render", "codebook", "codebook:preset=aligned", "codebook_external")
 

@@ -29,7 +29,7 @@ from ctxbench import (
 )
 from ctxbench.config import make_config
 from ctxbench.engine import run
-from ctxbench.plan import resolve
+from ctxbench.resolving import resolve
 from ctxbench.session import Session
 
 
