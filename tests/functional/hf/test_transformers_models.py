@@ -272,7 +272,7 @@ def test_only_a_prompt_that_was_alone_has_times_of_its_own(tiny_model: Folder) -
     assert alone.generate_seconds is not None
     assert alone.prefill_seconds > 0
     assert "batch_seconds" not in alone.metadata
-    together = model.read(PROMPTS[:2])
+    together = model.read([PROMPTS[0], PROMPTS[0]])
     assert {(r.prefill_seconds, r.generate_seconds) for r in together} == {(None, None)}
     assert together[0].metadata["batch_seconds"] == together[1].metadata["batch_seconds"]
     assert set(together[0].metadata["batch_seconds"]) == {"prefill", "generate"}

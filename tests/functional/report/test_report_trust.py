@@ -14,10 +14,11 @@ from report_records import make_store, make_trial
 
 import ctxbench_report
 from ctxbench import load_plugins
+from ctxbench.statistics import wilson
 from ctxbench_cli.main import Cli
 from ctxbench_report import characters, dots, positions
 from ctxbench_report.answers import bare
-from ctxbench_report.data import NothingToPlot, wilson
+from ctxbench_report.data import NothingToPlot
 
 
 def answers(path, pairs, **changes):
