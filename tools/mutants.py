@@ -38,6 +38,7 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "ctxbench/resolving.py": _PLAN,
     "ctxbench/identity.py": ("tests/unit/test_identity.py", *_PLAN),
     "ctxbench/seeds.py": ("tests/unit/test_seeds.py",),
+    "ctxbench/token_rules.py": ("tests/functional/engine/test_token_rules.py",),
     "ctxbench/tokens.py": ("tests/unit/test_accounting.py", "tests/unit/test_visual_tokens.py"),
     "ctxbench/outcome.py": ("tests/unit/test_outcome.py",),
     "ctxbench/shards.py": ("tests/unit/test_shards.py",),
