@@ -32,6 +32,18 @@ def test_wilson(successes, n, low, high):
     assert wilson(float(successes), float(n)) == pytest.approx((low, high), abs=5e-5)  # sums of scores take another way
 
 
+def test_wilson_of_one():
+    """The bounds are 1 / (1 + z^2) and z^2 / (1 + z^2)."""
+    assert wilson(1, 1) == pytest.approx((0.206549, 1.0), abs=1e-6)
+    assert wilson(0, 1) == pytest.approx((0.0, 0.793451), abs=1e-6)
+
+
+def test_wilson_reaches_its_ends_exactly():
+    """None right is a lower bound of 0, and not of 1e-18, which a table would print and a plot would draw."""
+    assert {wilson(0, n)[0] for n in range(1, 300)} == {0.0}
+    assert {wilson(n, n)[1] for n in range(1, 300)} == {1.0}
+
+
 def test_wilson_of_nothing_says_nothing():
     """No trial is no knowledge, not a rate of 0."""
     assert wilson(0, 0) == (0.0, 1.0)

@@ -27,10 +27,11 @@ from ctxbench import (
     TokenCounterRecord,
     TokenUsage,
 )
-from ctxbench.config import make_config
+from ctxbench.config import TokenConfig, make_config
 from ctxbench.engine import run
 from ctxbench.resolving import resolve
 from ctxbench.session import Session
+from ctxbench.token_rules import rules_for
 
 
 @attrs.frozen
@@ -153,6 +154,18 @@ def test_what_the_config_sets_stays(tmp_path: Path) -> None:
     again = tmp_path / "again"
     again.mkdir()
     assert counted(again, WIDE, max_pixels=3000) == {"wide": ("squares", "3000", 30, 50, "budget_scaled,count_mismatch", True)}
+
+
+@pytest.mark.parametrize(("own", "set_", "counts"), [((400, 2000), None, 400), ((400, 2000), 500, 500), ((None, 2000), 500, 500)])
+def test_the_smaller_bound_of_the_budget_is_the_models_too(own: tuple[int | None, int], set_: int | None, counts: int) -> None:
+    """A small page is enlarged to it, so that it decides what short contexts cost."""
+
+    class Bounded(Reader):
+        pixel_budget = property(lambda self: own)
+
+    session = Session.of(components=RECORDS)
+    with session.active():
+        assert rules_for(Bounded("squares"), TokenConfig(min_pixels=set_), session).min_pixels == counts
 
 
 def test_trials_are_told_apart_by_the_rules_that_count_them(tmp_path: Path) -> None:
