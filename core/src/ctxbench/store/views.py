@@ -105,19 +105,23 @@ def definitions(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     }
 
 
-def refresh(connection: duckdb.DuckDBPyConnection, pairs: Iterable[tuple[str, str]]) -> bool:
-    """Make the views anew if they are not what this program and these score names want; true if they were made.
+def _groups(pairs: Iterable[tuple[str, str]]) -> tuple[dict[str, str], dict[str, str]]:
+    """The definitions that change together. What was scored decides ``results`` alone, and no other view reads it."""
+    others = definitions(pairs)
+    return {"results": others.pop("results")}, others
 
-    The definition's checksum is kept as a comment on ``results``, so that a store that is up to date is not written to.
+
+def refresh(connection: duckdb.DuckDBPyConnection, pairs: Iterable[tuple[str, str]]) -> bool:
+    """Make the views anew that are not what this program and these score names want; true if there were any.
+
+    The checksum of a group of definitions is kept as a comment on its first view, so that a store that is up to date is not written to.
     """
-    wanted = definitions(pairs)
-    mark = _mark(wanted)
-    if _current(connection, mark):
-        return False
-    for name, sql in wanted.items():
-        connection.execute(f"CREATE OR REPLACE VIEW {name} AS {sql}")
-    connection.execute(f"COMMENT ON VIEW results IS '{mark}'")
-    return True
+    outdated = [group for group in _groups(pairs) if not _current(connection, group)]
+    for group in outdated:
+        for name, sql in group.items():
+            connection.execute(f"CREATE OR REPLACE VIEW {name} AS {sql}")
+        connection.execute(f"COMMENT ON VIEW {next(iter(group))} IS '{_mark(group)}'")
+    return bool(outdated)
 
 
 def outdated(connection: duckdb.DuckDBPyConnection, pairs: Iterable[tuple[str, str]]) -> list[str]:
@@ -125,19 +129,19 @@ def outdated(connection: duckdb.DuckDBPyConnection, pairs: Iterable[tuple[str, s
 
     A store that another release of this program has written, and that is only read now, answers as this one's would.
     """
-    wanted = definitions(pairs)
-    if _current(connection, _mark(wanted)):
+    groups = _groups(pairs)
+    if all(_current(connection, group) for group in groups):
         return []
-    return [f"CREATE OR REPLACE TEMP VIEW {name} AS {sql}" for name, sql in wanted.items()]
+    return [f"CREATE OR REPLACE TEMP VIEW {name} AS {sql}" for group in groups for name, sql in group.items()]
 
 
-def _mark(wanted: Mapping[str, str]) -> str:
-    return "ctxbench views " + hashlib.sha256("\n".join(wanted.values()).encode("utf-8")).hexdigest()[:16]
+def _mark(group: Mapping[str, str]) -> str:
+    return "ctxbench views " + hashlib.sha256("\n".join(group.values()).encode("utf-8")).hexdigest()[:16]
 
 
-def _current(connection: duckdb.DuckDBPyConnection, mark: str) -> bool:
-    sql = "SELECT comment FROM duckdb_views() WHERE view_name = 'results' AND NOT internal AND NOT temporary"
-    return connection.execute(sql).fetchall() == [(mark,)]
+def _current(connection: duckdb.DuckDBPyConnection, group: Mapping[str, str]) -> bool:
+    sql = "SELECT comment FROM duckdb_views() WHERE view_name = ? AND NOT internal AND NOT temporary"
+    return connection.execute(sql, [next(iter(group))]).fetchall() == [(_mark(group),)]
 
 
 def _results(columns: dict[tuple[str, str], str]) -> str:
