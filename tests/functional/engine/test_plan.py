@@ -150,6 +150,14 @@ def test_more_samples_than_there_are_rows_are_refused(task, bucket, message):
         plan(tasks=[enough, task], buckets=[bucket], samples=5)
 
 
+def test_trials_share_a_sample_if_task_bucket_and_number_are_the_same():
+    """The engine makes a sample once for all trials with its key; two settings of one task draw different samples from equal seeds."""
+    several = {"tasks": ["tally", {"name": "tally", "label": "zh", "language": "zh"}], "buckets": [64, 128], "codecs": ["ink", "mute"]}
+    keys = [trial.sample_key for trial in trials(**several)]
+    assert keys == [(t.cell.task.label, t.cell.bucket, t.index) for t in trials(**several)]
+    assert (len(keys), len(set(keys))) == (16, 8)
+
+
 def test_damage_is_drawn_by_sample_and_level():
     """By the level's name and options: each of them has a draw of its own for each sample, which all codecs and readers share."""
     levels = ["blur", {"name": "blur", "label": "more", "sigma": 2.0}, "clean"]

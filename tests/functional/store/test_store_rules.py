@@ -313,6 +313,23 @@ def test_views_are_made_anew_for_another_program(store):
     assert {"hit", "cer"} <= set(store.query("SELECT * FROM results").columns)
 
 
+def test_one_outdated_view_is_enough_for_temporary_ones(store):
+    """A store that is only read: all views are told anew if any is another program's, whichever it is, and none if all are ours."""
+    connection = store.database.connection
+    pairs = [("hit", "hit")]
+    views.refresh(connection, pairs)
+    assert views.outdated(connection, pairs) == []
+    for name in ("summary", "results"):
+        connection.execute(f"COMMENT ON VIEW {name} IS 'ctxbench views of another day'")
+        for statement in (told := views.outdated(connection, pairs)):
+            connection.execute(statement)
+        made = connection.execute("SELECT view_name FROM duckdb_views() WHERE temporary AND NOT internal").fetchall()
+        assert {name for (name,) in made} == set(views.NAMES)
+        assert len(told) == len(views.NAMES)
+        assert views.outdated(connection, pairs) == told  # temporary views are not taken for those that are stored
+        views.refresh(connection, pairs)
+
+
 def test_a_new_score_makes_one_view_anew(store):
     """The others take ten times as long, at the start of every run; another program's are still replaced, whichever they are."""
     connection = store.database.connection
