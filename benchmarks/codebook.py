@@ -24,8 +24,13 @@ from ctxbench_codebook_external.codec import CodebookExternal
 
 SQUARE = 28 * 28
 QR = "QR, 4 px, L"
-MADE_FOR = {"dense": ("light", "clean"), "max": ("clean",)}
-"""Levels that a code is made for, where not for all; on others one page is tried."""
+MADE_FOR = {
+    "dense": ("light", "clean"),
+    "fine": ("light", "clean"),
+    "max": ("clean",),
+    "paper": ("heavy, paper order", "light", "clean"),
+}
+"""Channels or levels that a code is made for, where not for all; on others one page is tried."""
 
 CHANNELS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("heavy, camera order", "heavy", {"order": "camera"}),
@@ -143,7 +148,7 @@ def density_table(pages: int, seed: int, chosen: Sequence[str]) -> Iterator[str]
     for title, level, options in CHANNELS:
         scores = {}
         for name, codec in codes.items():
-            some = pages if level in MADE_FOR.get(name, (level,)) else 1
+            some = pages if {title, level} & set(MADE_FOR.get(name, (level,))) else 1
             scores[name] = measure(codec, sizes[name], level, options, some, seed)
         base = scores[QR]
         for name, score in scores.items():
@@ -155,7 +160,7 @@ def density_table(pages: int, seed: int, chosen: Sequence[str]) -> Iterator[str]
 
 def stress_table(pages: int, seed: int) -> Iterator[str]:
     """``heavy`` in camera order, and more."""
-    names = ("bw4", "color4", "robust")
+    names = ("bw4", "color4", "robust", "camera")
     yield "| heavy, camera order, with | " + " | ".join(names) + " | wrong texts |"
     yield "|---" * (len(names) + 2) + "|"
     sizes = {name: full(CODES[name]) for name in names}
@@ -171,7 +176,7 @@ def shannon_table(pages: int, seed: int) -> Iterator[str]:
     yield "|---|---|---|---|---|---|"
     for title, level, options in CHANNELS[:4]:
         for name, codec in {
-            **{name: CODES[name] for name in ("color4", "robust", "dense")},
+            **{name: CODES[name] for name in ("color4", "robust", "dense", "camera", "fine")},
             "3 px, 16 colours": Codebook(preset="robust", cell=3, compression="raw"),
         }.items():
             size = full(codec)

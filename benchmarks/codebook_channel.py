@@ -9,7 +9,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from ctxbench import DecodeError
-from ctxbench_codebook import correct, document, equalise, locate, page_reader, rectify
+from ctxbench_codebook import correct, document, equalise, grid, hard_reader, header, locate, page_reader, rectify, symbol_bits
 from ctxbench_codebook.classify import palette
 from ctxbench_codebook.correct import Blocks
 from ctxbench_codebook.document import Part
@@ -48,11 +48,11 @@ def nearest_only(page: Image.Image) -> str:
         raise DecodeError("no page")
     picture, view, head = place
     layout = Layout(view.width, view.height, head.cell, 1 << head.bits)
-    symbols = next(page_reader.attempts(picture, view, layout))
-    raw = page_reader.to_bytes(symbols[~pilots(layout)[0].ravel()], layout.bits)
+    symbols = next(hard_reader.attempts(picture, view, layout))
+    raw = symbol_bits.to_bytes(symbols[~pilots(layout)[0].ravel()], layout.bits)
     data = correct.decode(raw, Blocks(layout.raw_bytes, head.parity))
-    payload, checksum = data[: head.length], data[head.length : head.length + page_reader.CRC_BYTES]
-    if zlib.crc32(payload).to_bytes(page_reader.CRC_BYTES, "big") != checksum:
+    payload, checksum = data[: head.length], data[head.length : head.length + header.CRC_BYTES]
+    if zlib.crc32(payload).to_bytes(header.CRC_BYTES, "big") != checksum:
         raise DecodeError("the checksum differs")
     return document.join([Part(head, payload)], [])
 
@@ -64,9 +64,9 @@ def information(clean: Image.Image, damaged: Image.Image) -> tuple[float, float,
         return None
     head, view = sent[2], seen[1]
     layout = Layout(view.width, view.height, head.cell, 1 << head.bits)
-    symbols = next(page_reader.attempts(sent[0], sent[1], layout))
+    symbols = next(hard_reader.attempts(sent[0], sent[1], layout))
     table = palette(layout.colors)
-    windows = page_reader.windows_of(page_reader.cells_of(seen[0], view, layout), 2)
+    windows = grid.windows_of(grid.cells_of(seen[0], view, layout), 2)
     weights = equalise.least_squares(windows, np.arange(len(symbols)), table[symbols], 1e-5)
     linear = mutual_information(windows.times(weights), symbols, layout.colors)
     alone = equalise.cancel_interference(windows, table[symbols])

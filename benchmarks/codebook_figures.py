@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 import ctxbench
 from benchmarks import codebook_channel as channel
-from ctxbench_codebook import page_reader
+from ctxbench_codebook import grid, hard_reader
 from ctxbench_codebook.classify import palette
 from ctxbench_codebook.codec import Codebook
 from ctxbench_codebook.layout import BAND_CELL, EDGE, QUIET, Layout, pilots
@@ -60,15 +60,15 @@ def stages() -> Image.Image:
     assert sent is not None
     assert seen is not None
     layout = Layout(page.width, page.height, 5, 16)
-    truth = next(page_reader.attempts(sent[0], sent[1], layout))
+    truth = next(hard_reader.attempts(sent[0], sent[1], layout))
     colors, shape, cut = palette(16), (layout.rows, layout.columns), (slice(0, 32), slice(0, 44))
     panels = [("sent", colors[truth])]
     names = ("nearest colour", "equaliser, from pilots", "equaliser, from all cells", "interference cancelled")
-    tries = list(page_reader.attempts(seen[0], seen[1], layout))
+    tries = list(hard_reader.attempts(seen[0], seen[1], layout))
     for name, symbols in zip(names, tries, strict=False):
         wrong = float((symbols != truth).mean())
         panels.append((f"{name}: {wrong:.1%} wrong", colors[symbols]))
-    raw = page_reader.cells_of(seen[0], seen[1], layout)[2:-2, 2:-2].reshape(-1, 3)
+    raw = grid.cells_of(seen[0], seen[1], layout)[2:-2, 2:-2].reshape(-1, 3)
     panels.insert(1, ("received (mean of each cell)", raw))
     return sheet([(name, cells.reshape(*shape, 3)[cut]) for name, cells in panels])
 

@@ -99,7 +99,7 @@ def broken_page(width: int, height: int, cell: int, colors: int, parity: int, go
     """A codebook page whose header is right and whose payload cannot be corrected, but for the first ``good`` blocks."""
     from ctxbench_codebook import correct, header
     from ctxbench_codebook.layout import GRID, Layout, draw
-    from ctxbench_codebook.page_reader import to_symbols
+    from ctxbench_codebook.symbol_bits import to_symbols
 
     layout = Layout(width, height, cell, colors)
     blocks = correct.Blocks(layout.raw_bytes, parity)
@@ -107,6 +107,16 @@ def broken_page(width: int, height: int, cell: int, colors: int, parity: int, go
     raw = np.tile(np.random.default_rng(1).integers(0, 256, blocks.count, np.uint8), blocks.size)
     raw.reshape(blocks.size, blocks.count)[:, :good] = 0
     return draw(layout, header.to_bits(head), to_symbols(raw, layout.bits, layout.data_cells))
+
+
+def noise_page(width: int, height: int, cell: int, colors: int, parity: int) -> Picture:
+    """A codebook page with an LDPC code whose header is right and whose payload is noise."""
+    from ctxbench_codebook import header, ldpc_page
+    from ctxbench_codebook.layout import GRID, Layout, draw
+
+    layout = Layout(width, height, cell, colors)
+    head = header.Header(cell, layout.bits, parity, 0, 0, 1, ldpc_page.capacity(layout, parity), 1, height // GRID, header.LDPC)
+    return draw(layout, header.to_bits(head), np.random.default_rng(1).integers(0, colors, layout.data_cells, np.uint8))
 
 
 def bomb_page(size: int) -> Picture:
@@ -211,6 +221,10 @@ FILES: dict[str, Callable[[], bytes]] = {
     "broken-1px-2.png": lambda: whole(broken_page(3584, 3584, 1, 2, 200, good=8)),
     "broken-2px-16.png": lambda: whole(broken_page(3584, 3584, 2, 16, 48, good=8)),
     "broken-4px-4.png": lambda: whole(broken_page(3584, 3584, 4, 4, 200, good=8)),
+    "broken-soft-2px-16.png": lambda: whole(noise_page(2044, 2044, 2, 16, 18)),
+    "broken-soft-4px-32.png": lambda: whole(noise_page(3584, 3584, 4, 32, 200)),
+    "broken-soft-too-large.png": lambda: whole(noise_page(3584, 3584, 2, 64, 100)),
+    "broken-soft-pages.png": lambda: tiled(noise_page(448, 448, 4, 16, 74)),
     "broken-doubled.png": lambda: whole(broken_page(3584, 3584, 1, 64, 200, good=8).repeat(2, 0).repeat(2, 1)),
     "text-bomb.png": lambda: whole(bomb_page(250_000_000)),
     # aligned pages

@@ -21,6 +21,8 @@ QUICK = (
     ("pages.png", "codebook"),
     ("broken-pages-16mp.png", "codebook"),
     ("broken-2px-16.png", "codebook"),
+    ("broken-soft-2px-16.png", "codebook"),
+    ("broken-soft-pages.png", "codebook"),
     ("noise.png", "codebook_external"),
     ("finders.png", "codebook_external"),
     ("text-bomb.png", "codebook"),

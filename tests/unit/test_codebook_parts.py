@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import zlib
 
+import attrs
 import brotli
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ctxbench import CapacityError, DecodeError
-from ctxbench_codebook import correct, document, header, page_reader, palette, reed_solomon
+from ctxbench_codebook import correct, document, hard_reader, header, palette, reed_solomon, symbol_bits
 from ctxbench_codebook.correct import Blocks
 from ctxbench_codebook.header import Header
 from ctxbench_codebook.layout import Layout, pilots
@@ -87,12 +88,12 @@ def test_certain_symbols_are_those_of_corrected_blocks():
     data = np.random.default_rng(1).integers(0, 256, blocks.capacity, np.uint8).tobytes()
     coded = correct.encode(data, blocks)
     payload = ~pilots(layout)[0].ravel()
-    sent = page_reader.to_symbols(coded, layout.bits, layout.data_cells)
+    sent = symbol_bits.to_symbols(coded, layout.bits, layout.data_cells)
     damaged = coded.copy()
     damaged[1 :: blocks.count] ^= 85  # the second block is beyond repair
     words, good = correct.mend(damaged, blocks)
     assert good.tolist() == [b != 1 for b in range(blocks.count)]
-    symbols, known = page_reader.certain_symbols(words, good, layout)
+    symbols, known = hard_reader.certain_symbols(words, good, layout)
     assert 0 < known.sum() < payload.sum()
     assert not known[~payload].any()
     assert np.array_equal(symbols[known], sent[known[payload]])
@@ -116,14 +117,15 @@ def test_header_survives_seven_wrong_bytes_and_not_more():
     assert header.from_bits(damaged) is None
 
 
-@pytest.mark.parametrize(("magic", "version"), [(0xCB, 0), (0xCB, 2), (0xCA, 1)])
+@pytest.mark.parametrize(("magic", "version"), [(0xCB, 0), (0xCB, 3), (0xCA, 1), (0xCA, 2)])
 def test_a_header_of_another_format_is_none(monkeypatch, magic, version):
     """A page of a later version means something else by the same bytes, so it is not read as if it were of this one."""
     with monkeypatch.context() as other:
         other.setattr(header, "MAGIC", magic)
-        other.setattr(header, "VERSION", version)
-        bits = header.to_bits(HEADER)
-        assert header.from_bits(bits) == HEADER
+        other.setattr(header, "VERSIONS", (version,))
+        later = attrs.evolve(HEADER, version=version)
+        bits = header.to_bits(later)
+        assert header.from_bits(bits) == later
     assert header.from_bits(bits) is None
 
 
@@ -154,10 +156,10 @@ def test_a_header_with_an_impossible_value_is_none(change):
 def test_bytes_to_symbols_and_back(bits, data, more):
     """Whatever does not fill a byte is filler and is not read."""
     cells = -(-len(data) * 8 // bits) + more
-    symbols = page_reader.to_symbols(np.frombuffer(data, np.uint8), bits, cells)
+    symbols = symbol_bits.to_symbols(np.frombuffer(data, np.uint8), bits, cells)
     assert len(symbols) == cells
     assert (symbols < 1 << bits).all()
-    assert page_reader.to_bytes(symbols, bits).tobytes()[: len(data)] == data
+    assert symbol_bits.to_bytes(symbols, bits).tobytes()[: len(data)] == data
 
 
 @pytest.mark.parametrize("colors", palette.COLORS)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
+import math
 import operator
 import zlib
 from pathlib import Path
@@ -46,6 +48,66 @@ def to_bytes(bits: str) -> bytes:
     return bytes(int(bits[i : i + 8], 2) for i in range(0, len(bits) - 7, 8))
 
 
+def reed_solomon(bits: str, parity: int) -> bytes:
+    """The data of a page of version 1."""
+    raw = to_bytes(bits)
+    blocks = -(-len(raw) // 255)
+    size = len(raw) // blocks
+    check = max(2 * min(4, parity // 4 + 1), 2 * round(parity * size / 510))
+    left = bits[blocks * size * 8 :]
+    assert left == "".join(str(i * 0x9E3779B1 >> 16 & 1) for i in range(len(left)))
+    coder = reedsolo.RSCodec(check)
+    return b"".join(bytes(coder.decode(raw[n : blocks * size : blocks])[0]) for n in range(blocks))
+
+
+def parity_checks(bits: str, parity: int) -> bytes:
+    """The data of a page of version 2, whose check bits are right."""
+    n = len(bits)
+    lift = 2 ** max(2, (n // 256).bit_length() - 1)
+    classes = math.ceil((n * parity // 256 + 2 * math.isqrt(n)) / lift)
+    message = n - classes * lift
+    groups = math.ceil(message / lift)
+    word = [int(bits[place]) for place in sorted(range(n), key=lambda p: mixed(2**34 + p))]
+
+    numbers = (mixed(2**32 + i) for i in itertools.count())
+    row: list[int] = []
+    entered: list[list[tuple[int, int]]] = []
+    met: set[tuple[int, int, int]] = set()
+    for _ in range(groups):
+        if len(row) < classes:
+            drawn = [next(numbers) for _ in range(classes)]
+            row += sorted(range(classes), key=lambda c, drawn=drawn: drawn[c])
+        own: list[tuple[int, int]] = []
+        for _ in range(3):
+            one = next(c for c in row if c not in [c for c, _ in own])
+            row.remove(one)
+            turn = next(numbers) % lift
+            for _ in range(lift):
+                if not refused(one, turn, own, met, classes, lift):
+                    break
+                turn = (turn + 1) % lift
+            for (c, u), (d, v) in (sorted([(one, turn), other]) for other in own):
+                met.add((c, d, (u - v) % lift))
+            own.append((one, turn))
+        entered.append(own)
+
+    sums = [0] * (classes * lift)
+    for i in range(message):
+        for c, turn in entered[i // lift]:
+            sums[(i % lift + turn) % lift * classes + c] ^= word[i]
+    assert list(itertools.accumulate(sums, operator.xor)) == word[message:]
+    data = "".join(str(word[i] ^ mixed(2**33 + i) & 1) for i in range(message))
+    assert "1" not in data[message // 8 * 8 :]
+    return to_bytes(data)
+
+
+def refused(one: int, turn: int, own: list[tuple[int, int]], met: set[tuple[int, int, int]], classes: int, lift: int) -> bool:
+    for (c, u), (d, v) in (sorted([(one, turn), other]) for other in own):
+        if (c, d, (u - v) % lift) in met or (d == c + 1 and u == v) or ((c, d) == (0, classes - 1) and u == (v + 1) % lift):
+            return True
+    return False
+
+
 def read(page: Image.Image) -> tuple[bytes, bytes]:
     """(header, payload) of a page as encoded."""
     width, height = page.size
@@ -60,7 +122,7 @@ def read(page: Image.Image) -> tuple[bytes, bytes]:
         else:
             free += str(bit)
     head = bytes(reedsolo.RSCodec(14).decode(to_bytes(free[:256]))[0])
-    assert head[:2] == b"\xcb\x01"
+    assert head[0] == 0xCB
     assert head[17] * 28 == height
 
     cell, b, parity = head[2], head[3], head[4]
@@ -74,14 +136,7 @@ def read(page: Image.Image) -> tuple[bytes, bytes]:
                 assert symbol == mixed(65536 * y + x) % 2**b
             else:
                 bits += format(symbol, f"0{b}b")
-    raw = to_bytes(bits)
-    blocks = -(-len(raw) // 255)
-    size = len(raw) // blocks
-    check = max(2 * min(4, parity // 4 + 1), 2 * round(parity * size / 510))
-    left = bits[blocks * size * 8 :]
-    assert left == "".join(str(i * 0x9E3779B1 >> 16 & 1) for i in range(len(left)))
-    coder = reedsolo.RSCodec(check)
-    data = b"".join(bytes(coder.decode(raw[n : blocks * size : blocks])[0]) for n in range(blocks))
+    data = {1: reed_solomon, 2: parity_checks}[head[1]](bits, parity)
     length = int.from_bytes(head[10:13], "big")
     assert zlib.crc32(data[:length]) == int.from_bytes(data[length : length + 4], "big")
     assert not any(data[length + 4 :])

@@ -11,6 +11,7 @@ from ctxbench_codebook.aligned import Aligned
 from ctxbench_codebook.aligned_layout import Modulation
 from ctxbench_codebook.compressed import Compressed
 from ctxbench_codebook.document import COMPRESSIONS
+from ctxbench_codebook.header import LDPC, REED_SOLOMON
 from ctxbench_codebook.layout import GRID, LARGEST, SMALLEST
 from ctxbench_codebook.palette import COLORS
 from ctxbench_codebook.symbols import SYMBOLS
@@ -21,8 +22,13 @@ PRESETS: dict[str, dict[str, int]] = {
     "robust": {"cell": 5, "colors": 16, "parity": 32},
     "dense": {"cell": 2, "colors": 16, "parity": 48},
     "max": {"cell": 1, "colors": 64, "parity": 4},
+    "camera": {"cell": 4, "colors": 16, "parity": 74},
+    "paper": {"cell": 4, "colors": 16, "parity": 44},
+    "fine": {"cell": 2, "colors": 16, "parity": 18},
     "aligned": {"cell": 4, "colors": 4, "parity": 8},
 }
+SOFT = ("camera", "paper", "fine")
+"""Presets with an LDPC code, whose pages are of format version 2."""
 
 
 @attrs.frozen
@@ -102,7 +108,8 @@ class Codebook(Codec):
         if self.symbol != "byte":
             raise ValueError(f"symbol must be byte except with the preset aligned, got {self.symbol!r}")
         cell, colors, parity = map(self._setting, ("cell", "colors", "parity"))
-        return Compressed(cell, colors, parity, self.page, self.compression, self.parity_page)
+        version = LDPC if self.preset in SOFT else REED_SOLOMON
+        return Compressed(cell, colors, version, parity, self.page, self.compression, self.parity_page)
 
     def _aligned(self) -> Aligned:
         if self.compression not in ("auto", "raw"):

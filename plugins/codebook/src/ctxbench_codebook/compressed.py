@@ -10,12 +10,13 @@ import attrs
 from PIL import Image
 
 from ctxbench import CapacityError, Carrier, DecodeError, require_text
-from ctxbench_codebook import correct, document, header, parity_page
+from ctxbench_codebook import correct, document, header, ldpc, ldpc_page, parity_page
 from ctxbench_codebook.correct import Blocks
 from ctxbench_codebook.document import Part
-from ctxbench_codebook.header import Header
-from ctxbench_codebook.layout import GRID, SMALLEST, Layout, draw
-from ctxbench_codebook.page_reader import CRC_BYTES, read_page, to_symbols
+from ctxbench_codebook.header import CRC_BYTES, LDPC, Header
+from ctxbench_codebook.layout import GRID, SMALLEST, Layout, Symbols, draw
+from ctxbench_codebook.page_reader import read_page
+from ctxbench_codebook.symbol_bits import to_symbols
 
 MAX_PAGES = 4096
 
@@ -27,7 +28,8 @@ class Compressed:
     Attributes:
         cell: side of a cell in px.
         colors: number of colours.
-        parity: Reed-Solomon bytes in each 255.
+        version: of the format: Reed-Solomon or LDPC.
+        parity: Reed-Solomon bytes in each 255, or check bits in each 256.
         page: longest side of a page in px.
         compression: method, or ``auto`` for the smallest.
         parity_page: adds a page from which any one other page can be made again.
@@ -35,6 +37,7 @@ class Compressed:
 
     cell: int
     colors: int
+    version: int
     parity: int
     page: int
     compression: str
@@ -42,7 +45,13 @@ class Compressed:
 
     def __attrs_post_init__(self) -> None:
         if self._each < 1:
-            raise ValueError(f"a page of {self.page} px holds no cell of {self.cell} px; raise page or lower cell")
+            raise ValueError(f"a page of {self.page} px holds no text in cells of {self.cell} px; {self._remedy}")
+
+    @property
+    def _remedy(self) -> str:
+        if self.version == LDPC and ldpc_page.code_of(self._layout(self.page, self.page), self.parity).size > ldpc.LARGEST:
+            return "such pages would be too large for one code word; lower page"
+        return "raise page or lower cell or parity"
 
     def encode(self, text: str) -> Carrier:
         """The pages.
@@ -60,7 +69,7 @@ class Compressed:
         checksum, bits = zlib.crc32(payload), self.colors.bit_length() - 1
         pages = []
         for i, (part, (width, height)) in enumerate(zip(parts, sizes, strict=True)):
-            head = Header(self.cell, bits, self.parity, compression, i, count, len(part), checksum, height // GRID)
+            head = Header(self.cell, bits, self.parity, compression, i, count, len(part), checksum, height // GRID, self.version)
             pages.append(self._page(head, part, width, height))
         return Carrier(pages=pages, payload_bytes=len(payload))
 
@@ -73,7 +82,7 @@ class Compressed:
 
     def _capacity(self, width: int, height: int) -> int:
         """Payload bytes of a page."""
-        return _capacity(self._layout(width, height), self.parity)
+        return _capacity(self._layout(width, height), self.version, self.parity)
 
     def _sizes(self, length: int) -> list[tuple[int, int]]:
         """Sizes of the pages for this many bytes: full pages, the smallest page that takes the rest, and the parity page if wanted."""
@@ -95,20 +104,18 @@ class Compressed:
 
     def _smallest(self, length: int) -> tuple[int, int]:
         """The page of the fewest visual tokens that holds ``length`` bytes; at most twice as long as wide, the squarest of equals."""
-        capacities, sizes = _by_capacity(self.cell, self.colors, self.parity, self.page)
+        capacities, sizes = _by_capacity(self.cell, self.colors, self.version, self.parity, self.page)
         place = bisect.bisect_left(capacities, length)
         return sizes[place] if place < len(sizes) else (self.page, self.page)
 
     def _page(self, head: Header, part: bytes, width: int, height: int) -> Image.Image:
         layout = self._layout(width, height)
-        blocks = Blocks(layout.raw_bytes, head.parity)
-        coded = correct.encode(part + zlib.crc32(part).to_bytes(CRC_BYTES, "big"), blocks)
-        symbols = to_symbols(coded, layout.bits, layout.data_cells)
+        symbols = _symbols(part + zlib.crc32(part).to_bytes(CRC_BYTES, "big"), layout, self.version, self.parity)
         return Image.fromarray(draw(layout, header.to_bits(head), symbols))
 
 
 @functools.lru_cache(maxsize=64)
-def _by_capacity(cell: int, colors: int, parity: int, page: int) -> tuple[list[int], list[tuple[int, int]]]:
+def _by_capacity(cell: int, colors: int, version: int, parity: int, page: int) -> tuple[list[int], list[tuple[int, int]]]:
     """Page sizes by rising payload bytes: (bytes, sizes). A size is left out if one that is preferred to it holds as much."""
     sides = range(SMALLEST, page + 1, GRID)
     shapes = [(width, height) for width in sides for height in sides if width // 2 // GRID * GRID <= height <= 2 * width]
@@ -116,15 +123,25 @@ def _by_capacity(cell: int, colors: int, parity: int, page: int) -> tuple[list[i
     capacities: list[int] = []
     sizes: list[tuple[int, int]] = []
     for width, height in shapes:
-        capacity = _capacity(Layout(width, height, cell, colors), parity)
+        capacity = _capacity(Layout(width, height, cell, colors), version, parity)
         if not sizes or capacity > capacities[-1]:
             capacities.append(capacity)
             sizes.append((width, height))
     return capacities, sizes
 
 
-def _capacity(layout: Layout, parity: int) -> int:
+def _capacity(layout: Layout, version: int, parity: int) -> int:
+    """Payload bytes of a page; 0 if it can hold none."""
+    if version == LDPC:
+        return ldpc_page.capacity(layout, parity)
     return max(0, Blocks(layout.raw_bytes, parity).capacity - CRC_BYTES) if layout.raw_bytes > 16 else 0
+
+
+def _symbols(data: bytes, layout: Layout, version: int, parity: int) -> Symbols:
+    """The symbols of the data cells."""
+    if version == LDPC:
+        return ldpc_page.to_symbols(data, layout, parity)
+    return to_symbols(correct.encode(data, Blocks(layout.raw_bytes, parity)), layout.bits, layout.data_cells)
 
 
 def decode(carrier: Carrier) -> str:

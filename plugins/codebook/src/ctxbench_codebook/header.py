@@ -1,6 +1,7 @@
 """The header: 18 bytes, Reed-Solomon to 32, one bit a cell of the band.
 
-Big-endian: magic 0xCB, version 1, cell side in px, base-2 logarithm of the colours, parity bytes for each 255, compression, page number and
+Big-endian: magic 0xCB, version, cell side in px, base-2 logarithm of the colours, parity bytes for each 255 or check bits for each 256,
+compression, page number and
 pages (2 bytes each), bytes on this page (3), CRC-32 of the document's whole payload (4), which is also the document's id, and the page's
 height in squares of 28 px (1), which a reader cannot measure where perspective changes the ratio of the sides. The CRC-32 of the page's
 bytes follows them in the payload.
@@ -15,8 +16,10 @@ from ctxbench_codebook import reed_solomon
 from ctxbench_codebook.layout import GRID, HEADER_BYTES, LARGEST, SMALLEST, Symbols
 
 MAGIC = 0xCB
-VERSION = 1
+VERSIONS = REED_SOLOMON, LDPC = 1, 2
+"""Versions of the format: they differ in how the payload is coded, and in what byte 4 counts."""
 SIZE = 18
+CRC_BYTES = 4
 
 
 @attrs.frozen
@@ -32,11 +35,12 @@ class Header:
     length: int
     document: int
     squares: int
+    version: int = REED_SOLOMON
 
     def pack(self) -> bytes:
         """The 18 bytes."""
         return (
-            bytes([MAGIC, VERSION, self.cell, self.bits, self.parity, self.compression])
+            bytes([MAGIC, self.version, self.cell, self.bits, self.parity, self.compression])
             + self.page.to_bytes(2, "big")
             + self.pages.to_bytes(2, "big")
             + self.length.to_bytes(3, "big")
@@ -57,7 +61,7 @@ def from_bits(bits: Symbols) -> Header | None:
     if not reed_solomon.repair(word, HEADER_BYTES - SIZE).all():
         return None
     data = word[0, :SIZE].tobytes()
-    if data[0] != MAGIC or data[1] != VERSION:
+    if data[0] != MAGIC or data[1] not in VERSIONS:
         return None
     header = Header(
         cell=data[2],
@@ -69,6 +73,7 @@ def from_bits(bits: Symbols) -> Header | None:
         length=int.from_bytes(data[10:13], "big"),
         document=int.from_bytes(data[13:17], "big"),
         squares=data[17],
+        version=data[1],
     )
     legal = 1 <= header.cell <= 28 and 1 <= header.bits <= 6 and 2 <= header.parity <= 200 and header.compression <= 3
     legal = legal and SMALLEST <= header.squares * GRID <= LARGEST

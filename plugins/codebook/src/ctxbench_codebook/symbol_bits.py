@@ -21,3 +21,15 @@ def pack(bits: Symbols, width: int) -> Symbols:
 def unpack(symbols: Symbols, width: int) -> Symbols:
     """The bits of symbols (n), as (n * width)."""
     return np.asarray((symbols[:, None] >> np.arange(width - 1, -1, -1, dtype=np.uint8)) & np.uint8(1), np.uint8).ravel()
+
+
+def to_bytes(symbols: Symbols, bits: int) -> npt.NDArray[np.uint8]:
+    """Symbols as the bytes whose bits they hold, most significant first."""
+    return np.packbits(unpack(symbols, bits))[: len(symbols) * bits // 8]
+
+
+def to_symbols(data: npt.NDArray[np.uint8], bits: int, cells: int) -> Symbols:
+    """The bits of bytes as symbols, filled up to ``cells`` with alternating bits, since large even areas are harder to read."""
+    stream = np.unpackbits(data)
+    filler = (np.arange(cells * bits - len(stream)) * 0x9E3779B1 >> 16 & 1).astype(np.uint8)
+    return pack(np.concatenate([stream, filler]), bits)

@@ -1,0 +1,174 @@
+"""Reading the grid of a page whose payload is LDPC coded: nothing is decided before the code has spoken.
+
+The equaliser gives colours, their likelihoods give ratios of bits, the code makes those better, and what it says of the bits makes the
+interference of the neighbours better known, round after round (turbo equalisation; Tuechler, Koetter and Singer, 2002).
+"""
+
+from __future__ import annotations
+
+import zlib
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from ctxbench import DecodeError
+from ctxbench_codebook import equalise, ldpc_page, soft
+from ctxbench_codebook.classify import classify, nearest, palette
+from ctxbench_codebook.effort import Effort
+from ctxbench_codebook.equalise import Samples, Windows
+from ctxbench_codebook.grid import MARGIN, cells_of, normalised, windows_of
+from ctxbench_codebook.header import CRC_BYTES, Header
+from ctxbench_codebook.layout import Layout, Symbols, pilots
+from ctxbench_codebook.ldpc import Code, Decoder, Ratios, satisfies
+from ctxbench_codebook.picture import Picture
+from ctxbench_codebook.rectify import View
+from ctxbench_codebook.soft import Model
+from ctxbench_codebook.symbol_bits import unpack
+
+PASSES = 16
+_DEMAPPINGS = 3  # in each pass; steps of the decoder in the first of all, and in every other
+_FIRST_STEPS, _STEPS = 8, 3
+_PATIENCE = 3  # passes that may bring nothing
+_HOPELESS = 0.48  # of many checks not satisfied; chance leaves half
+_MANY_CHECKS = 2000
+_MANY = 100  # pilots, from which the noise can be told
+
+
+def payload(picture: Picture, view: View, head: Header, effort: Effort) -> bytes:
+    """The page's bytes, whose CRC is right.
+
+    Raises:
+        DecodeError: the header does not fit the page, or there are too many errors.
+    """
+    layout = Layout(view.width, view.height, head.cell, 1 << head.bits)
+    code = ldpc_page.code_of(layout, head.parity)
+    if layout.rows < 1 or 8 * (head.length + CRC_BYTES) > code.message:
+        raise DecodeError("the header names more bytes than the page can hold")
+    grid = _Grid.of(picture, view, layout)
+    effort.cells -= len(grid.known)
+    word = unpack(grid.first[~grid.known], layout.bits)[ldpc_page.order(code.size)]
+    if not satisfies(word, code):
+        word = _Turbo(grid, code, 8 * (head.length + CRC_BYTES)).word(effort)
+    data = ldpc_page.to_data(word, code)
+    part, checksum = data[: head.length], data[head.length : head.length + CRC_BYTES]
+    if zlib.crc32(part).to_bytes(CRC_BYTES, "big") != checksum:
+        raise DecodeError("the checksum differs")
+    return part
+
+
+@attrs.frozen(eq=False)
+class _Grid:
+    """A page's cells as they were seen.
+
+    Attributes:
+        layout: of the page.
+        cells: colours with a margin.
+        known: which cells are pilots, (cells,).
+        truth: the pilots' symbols, (cells,).
+        first: each cell's nearest symbol, (cells,), that of pilots known.
+    """
+
+    layout: Layout
+    cells: Samples
+    known: npt.NDArray[np.bool_]
+    truth: Symbols
+    first: Symbols
+
+    @classmethod
+    def of(cls, picture: Picture, view: View, layout: Layout) -> _Grid:
+        mask, values = pilots(layout)
+        known, truth = mask.ravel(), values.ravel()
+        cells = cells_of(picture, view, layout)
+        inner = normalised(picture, view, cells[MARGIN:-MARGIN, MARGIN:-MARGIN])
+        return cls(layout, cells, known, truth, _with_pilots(nearest(inner.reshape(len(truth), -1), layout.colors), known, truth))
+
+    def equalised(self) -> tuple[Windows, Samples]:
+        """(windows of the widest equaliser that the cells can train, the colours that it estimates)."""
+        table, symbols = palette(self.layout.colors), self.first
+        channels, places = self.cells.shape[2], np.flatnonzero(self.known)
+        if len(places) >= 5 * (channels + 1):
+            windows = windows_of(self.cells, equalise.radius_for(len(places), channels))
+            weights = equalise.least_squares(windows, places, table[self.truth[places]], 1e-4)
+            symbols = classify(windows.times(weights), self.truth, self.layout.colors, self.known)
+            symbols = _with_pilots(symbols, self.known, self.truth)
+        windows = windows_of(self.cells, equalise.radius_for(len(self.known), channels))
+        weights = equalise.least_squares(windows, np.arange(len(symbols)), table[symbols], 1e-5)
+        return windows, windows.times(weights)
+
+
+class _Turbo:
+    """The rounds between equaliser, demapper and decoder."""
+
+    def __init__(self, grid: _Grid, code: Code, used: int) -> None:
+        self._grid, self._code, self._used = grid, code, used
+        self._colors, self._width = grid.layout.colors, grid.layout.bits
+        self._order = ldpc_page.order(code.size)
+        self._decoder = Decoder(code)
+        self._known: Ratios | None = None  # what the code says of the cells' bits, (data cells, bits)
+
+    def word(self, effort: Effort) -> Symbols:
+        """The code word.
+
+        Raises:
+            DecodeError: it was not found.
+        """
+        windows, seen = self._grid.equalised()
+        data = ~self._grid.known
+        fewest, since = self._code.checks // 2, 0
+        for number in range(PASSES):
+            effort.cells -= max(6 * len(data), min(30 * len(data), 400_000))  # a pass over a small page takes hardly less time
+            model = self._model(seen, number)
+            left = self._decoded(seen[data], model, _FIRST_STEPS if number == 0 else _STEPS)
+            if left == 0:
+                return (self._decoder.ratios < 0).astype(np.uint8)
+            promising = left < 0.9 * fewest
+            since = 0 if left < fewest else since + 1
+            fewest = min(fewest, left)
+            if self._hopeless(left) or since >= _PATIENCE or windows.radius < MARGIN or (effort.cells <= 0 and not promising):
+                break
+            colours = palette(self._colors)[self._grid.truth]
+            colours[data] = soft.expected_colors(seen[data], self._known, model, self._colors)
+            seen = equalise.cancel_interference(windows, colours)
+        raise DecodeError(f"too many errors: {fewest:,} of {self._code.checks:,} checks of the code are not satisfied")
+
+    def _hopeless(self, left: int) -> bool:
+        """No better than chance: there is no code word in these cells."""
+        return self._code.checks >= _MANY_CHECKS and left > _HOPELESS * self._code.checks
+
+    def _model(self, seen: Samples, number: int) -> Model:
+        """Pilots tell the noise without prejudice; later, what a cell's own errors did to its neighbours has come back to it, but not to
+        pilots, so that the noise is told by the cells themselves."""
+        grid = self._grid
+        if np.count_nonzero(grid.known) >= _MANY:
+            model = soft.learnt(seen[grid.known], grid.truth[grid.known], self._colors)
+            rounds = 0 if number < 2 else 2
+        else:
+            model = soft.learnt(seen, classify(seen, grid.first, self._colors), self._colors)
+            rounds = 2
+        for _ in range(rounds):
+            model = soft.relearnt(seen[~grid.known], self._known, model, self._colors)
+        return model
+
+    def _decoded(self, seen: Samples, model: Model, steps: int) -> int:
+        """Goes to and fro between demapper and decoder; how many checks are not satisfied, 0 for a code word."""
+        left = self._code.checks
+        for _ in range(_DEMAPPINGS):
+            ratios = soft.bit_ratios(seen, self._known, model, self._colors)
+            self._decoder.see(ldpc_page.with_padding(ratios.reshape(-1)[self._order], self._used, self._code))
+            for _ in range(steps):
+                left = self._decoder.step()
+                if 50 * left <= self._code.checks and self._decoder.solved:
+                    return 0
+            if self._hopeless(left):
+                break
+            steps = _STEPS
+            believed = np.empty(self._code.size, np.float32)
+            believed[self._order] = self._decoder.ratios
+            self._known = np.clip(believed.reshape(ratios.shape) - ratios, -20, 20)
+        return max(1, left)
+
+
+def _with_pilots(symbols: Symbols, known: npt.NDArray[np.bool_], truth: Symbols) -> Symbols:
+    symbols[known] = truth[known]
+    return symbols
