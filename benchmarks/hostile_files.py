@@ -109,13 +109,15 @@ def broken_page(width: int, height: int, cell: int, colors: int, parity: int, go
     return draw(layout, header.to_bits(head), to_symbols(raw, layout.bits, layout.data_cells))
 
 
-def noise_page(width: int, height: int, cell: int, colors: int, parity: int) -> Picture:
-    """A codebook page with an LDPC code whose header is right and whose payload is noise."""
-    from ctxbench_codebook import header, ldpc_page
+def noise_page(width: int, height: int, cell: int, colors: int, parity: int, pages: int = 1) -> Picture:
+    """A codebook page with an LDPC code, which it shares with others if there are any, whose header is right and whose payload is noise."""
+    from ctxbench_codebook import header, shared
     from ctxbench_codebook.layout import GRID, Layout, draw
 
     layout = Layout(width, height, cell, colors)
-    head = header.Header(cell, layout.bits, parity, 0, 0, 1, ldpc_page.capacity(layout, parity), 1, height // GRID, header.LDPC)
+    most = max(0, shared.code_of(layout, pages, parity).message // 8 - header.CRC_BYTES)
+    version = header.LDPC if pages == 1 else header.SHARED
+    head = header.Header(cell, layout.bits, parity, 0, 0, pages, most, 1, height // GRID, version)
     return draw(layout, header.to_bits(head), np.random.default_rng(1).integers(0, colors, layout.data_cells, np.uint8))
 
 
@@ -224,6 +226,7 @@ FILES: dict[str, Callable[[], bytes]] = {
     "broken-soft-2px-16.png": lambda: whole(noise_page(2044, 2044, 2, 16, 18)),
     "broken-soft-4px-32.png": lambda: whole(noise_page(3584, 3584, 4, 32, 200)),
     "broken-soft-too-large.png": lambda: whole(noise_page(3584, 3584, 2, 64, 100)),
+    "broken-soft-shared.png": lambda: whole(noise_page(980, 980, 4, 64, 40, pages=8)),
     "broken-soft-pages.png": lambda: tiled(noise_page(448, 448, 4, 16, 74)),
     "broken-doubled.png": lambda: whole(broken_page(3584, 3584, 1, 64, 200, good=8).repeat(2, 0).repeat(2, 1)),
     "text-bomb.png": lambda: whole(bomb_page(250_000_000)),

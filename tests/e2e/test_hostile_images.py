@@ -23,6 +23,7 @@ QUICK = (
     ("broken-2px-16.png", "codebook"),
     ("broken-soft-2px-16.png", "codebook"),
     ("broken-soft-pages.png", "codebook"),
+    ("broken-soft-shared.png", "codebook"),
     ("noise.png", "codebook_external"),
     ("finders.png", "codebook_external"),
     ("text-bomb.png", "codebook"),

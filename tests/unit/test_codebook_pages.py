@@ -277,7 +277,10 @@ def test_fuzz(inputs):
         ({"page": 84}, "page must be from 112 to 3584, got 84"),
         ({"page": 113}, "page must be a multiple of 28 px, got 113"),
         ({"page": 112, "cell": 28}, "a page of 112 px holds no text in cells of 28 px; raise page or lower cell or parity"),
-        ({"preset": "fine", "page": 3584}, "a page of 3584 px holds no text in cells of 2 px; such pages would be too large for one code word"),
+        (
+            {"preset": "fine", "page": 3584},
+            "holds no text in cells of 2 px; such pages would be too large for one code word",
+        ),
         ({"compression": "gzip"}, "compression must be one of auto, raw, zlib, zstd, brotli, got 'gzip'"),
     ],
     ids=str,

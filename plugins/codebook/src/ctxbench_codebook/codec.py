@@ -6,7 +6,7 @@ import attrs
 
 from ctxbench import Carrier, Codec, DecodeError, option, require_text
 from ctxbench.options import Boolean, Integer, OneOf, Optional, String
-from ctxbench_codebook import aligned_reader, compressed
+from ctxbench_codebook import aligned_reader, reading
 from ctxbench_codebook.aligned import Aligned
 from ctxbench_codebook.aligned_layout import Modulation
 from ctxbench_codebook.compressed import Compressed
@@ -14,6 +14,7 @@ from ctxbench_codebook.document import COMPRESSIONS
 from ctxbench_codebook.header import LDPC, REED_SOLOMON
 from ctxbench_codebook.layout import GRID, LARGEST, SMALLEST
 from ctxbench_codebook.palette import COLORS
+from ctxbench_codebook.shared import Shared
 from ctxbench_codebook.symbols import SYMBOLS
 
 PRESETS: dict[str, dict[str, int]] = {
@@ -25,10 +26,18 @@ PRESETS: dict[str, dict[str, int]] = {
     "camera": {"cell": 4, "colors": 16, "parity": 74},
     "paper": {"cell": 4, "colors": 16, "parity": 44},
     "fine": {"cell": 2, "colors": 16, "parity": 18},
+    "camera_pages": {"cell": 4, "colors": 32, "parity": 78},
+    "paper_pages": {"cell": 4, "colors": 32, "parity": 52},
     "aligned": {"cell": 4, "colors": 4, "parity": 8},
 }
 SOFT = ("camera", "paper", "fine")
 """Presets with an LDPC code, whose pages are of format version 2."""
+TOGETHER: dict[str, tuple[str, tuple[int, ...]]] = {
+    "camera_pages": ("camera", (119, 109, 98, 91, 85, 81, 78)),
+    "paper_pages": ("paper", (82, 73, 65, 61, 57, 54, 52)),
+}
+"""Presets whose pages share a code word (format version 3): the preset of a text that fits on one page, and the parity of two pages to
+eight: the fewer share their luck, the more is needed."""
 
 
 @attrs.frozen
@@ -36,11 +45,15 @@ class Codebook(Codec):
     """A 2D colour code.
 
     Attributes:
-        preset: ``bw4``, ``color4``, ``robust`` (for heavy damage), ``dense`` (for light damage), ``max`` (clean pages only) or ``aligned``
-            (for models: nothing is compressed, and a whole number of codes stands in each square of 28 px).
+        preset: ``bw4``, ``color4``, ``robust`` (for heavy damage), ``dense`` (for light damage) or ``max`` (clean pages only), with
+            Reed-Solomon codes; ``camera`` and ``paper`` (for heavy damage, in any order and in paper order) or ``fine`` (for light
+            damage), with an LDPC code, which carries more and is slower to read where much is damaged; ``camera_pages`` or ``paper_pages``,
+            which let up to eight pages of a long text share their luck; or ``aligned`` (for models: nothing is compressed, and a whole
+            number of codes stands in each square of 28 px).
         cell: side of a cell in px; ``None`` for the preset's.
         colors: 2, 4, 8, 16, 32 or 64; ``None`` for the preset's.
-        parity: Reed-Solomon bytes in each 255; half as many wrong bytes can be corrected. ``None`` for the preset's.
+        parity: Reed-Solomon bytes in each 255, of which half as many wrong ones can be corrected, or LDPC check bits in each 256.
+            ``None`` for the preset's.
         page: longest side of a page in px, a multiple of 28.
         compression: ``raw``, ``zlib``, ``zstd``, ``brotli``, or ``auto`` for the smallest.
         parity_page: adds a page from which any one other page can be made again if it is lost.
@@ -59,12 +72,12 @@ class Codebook(Codec):
     parity_page: bool = option(Boolean(), False)
     symbol: str = option(String(SYMBOLS), "byte")
     columns: int | None = option(Optional(Integer(2, LARGEST // GRID)), None)
-    _pages: Compressed | Aligned = attrs.field(init=False, eq=False, repr=False)
+    _pages: Compressed | Shared | Aligned = attrs.field(init=False, eq=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         if self.page % GRID:
             raise ValueError(f"page must be a multiple of {GRID} px, got {self.page}")
-        object.__setattr__(self, "_pages", self._aligned() if self.preset == "aligned" else self._compressed())
+        object.__setattr__(self, "_pages", self._aligned() if self.preset == "aligned" else self._dense())
 
     def encode(self, text: str) -> Carrier:
         """The text as pages.
@@ -88,7 +101,7 @@ class Codebook(Codec):
         if not carrier.pages:
             raise DecodeError("this carrier holds no page")
         text = aligned_reader.decode(carrier, search=self.preset == "aligned")
-        return compressed.decode(carrier) if text is None else text
+        return reading.decode(carrier) if text is None else text
 
     def hint(self, language: str) -> str:
         """Names the code."""
@@ -102,13 +115,25 @@ class Codebook(Codec):
         own: int | None = getattr(self, name)
         return PRESETS[self.preset][name] if own is None else own
 
-    def _compressed(self) -> Compressed:
+    def _dense(self) -> Compressed | Shared:
         if self.columns is not None:
             raise ValueError(f"columns is an option of the preset aligned alone, got {self.columns} with {self.preset}")
         if self.symbol != "byte":
             raise ValueError(f"symbol must be byte except with the preset aligned, got {self.symbol!r}")
-        cell, colors, parity = map(self._setting, ("cell", "colors", "parity"))
-        version = LDPC if self.preset in SOFT else REED_SOLOMON
+        if self.preset not in TOGETHER:
+            return self._compressed(self.preset)
+        if self.parity_page:
+            raise ValueError(f"parity_page is not for the preset {self.preset}, whose pages already make up for each other")
+        single, parities = TOGETHER[self.preset]
+        if self.parity is not None:
+            parities = (self.parity,) * len(parities)
+        cell, colors = map(self._setting, ("cell", "colors"))
+        return Shared(cell, colors, parities, self.page, self.compression, self._compressed(single))
+
+    def _compressed(self, preset: str) -> Compressed:
+        own = {name: getattr(self, name) for name in ("cell", "colors", "parity")}
+        cell, colors, parity = (PRESETS[preset][name] if value is None else value for name, value in own.items())
+        version = LDPC if preset in SOFT else REED_SOLOMON
         return Compressed(cell, colors, version, parity, self.page, self.compression, self.parity_page)
 
     def _aligned(self) -> Aligned:

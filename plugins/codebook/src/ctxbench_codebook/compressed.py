@@ -9,13 +9,11 @@ import zlib
 import attrs
 from PIL import Image
 
-from ctxbench import CapacityError, Carrier, DecodeError, require_text
+from ctxbench import CapacityError, Carrier, require_text
 from ctxbench_codebook import correct, document, header, ldpc, ldpc_page, parity_page
 from ctxbench_codebook.correct import Blocks
-from ctxbench_codebook.document import Part
 from ctxbench_codebook.header import CRC_BYTES, LDPC, Header
 from ctxbench_codebook.layout import GRID, SMALLEST, Layout, Symbols, draw
-from ctxbench_codebook.page_reader import read_page
 from ctxbench_codebook.symbol_bits import to_symbols
 
 MAX_PAGES = 4096
@@ -98,6 +96,11 @@ class Compressed:
         return sizes
 
     @property
+    def most(self) -> int:
+        """Bytes that one page holds."""
+        return self._capacity(self.page, self.page)
+
+    @property
     def _each(self) -> int:
         """Payload bytes on a full page; the parity page, no larger, has to hold their number too."""
         return self._capacity(self.page, self.page) - (parity_page.LENGTH_BYTES if self.parity_page else 0)
@@ -114,15 +117,19 @@ class Compressed:
         return Image.fromarray(draw(layout, header.to_bits(head), symbols))
 
 
+def shapes(page: int) -> list[tuple[int, int]]:
+    """Sizes of pages with no side above ``page`` px, the smallest first, of equals the squarest; at most twice as long as wide."""
+    sides = range(SMALLEST, page + 1, GRID)
+    made = [(width, height) for width in sides for height in sides if width // 2 // GRID * GRID <= height <= 2 * width]
+    return sorted(made, key=lambda size: (size[0] * size[1], abs(size[0] - size[1]), -size[0]))
+
+
 @functools.lru_cache(maxsize=64)
 def _by_capacity(cell: int, colors: int, version: int, parity: int, page: int) -> tuple[list[int], list[tuple[int, int]]]:
     """Page sizes by rising payload bytes: (bytes, sizes). A size is left out if one that is preferred to it holds as much."""
-    sides = range(SMALLEST, page + 1, GRID)
-    shapes = [(width, height) for width in sides for height in sides if width // 2 // GRID * GRID <= height <= 2 * width]
-    shapes.sort(key=lambda size: (size[0] * size[1], abs(size[0] - size[1]), -size[0]))
     capacities: list[int] = []
     sizes: list[tuple[int, int]] = []
-    for width, height in shapes:
+    for width, height in shapes(page):
         capacity = _capacity(Layout(width, height, cell, colors), version, parity)
         if not sizes or capacity > capacities[-1]:
             capacities.append(capacity)
@@ -142,19 +149,3 @@ def _symbols(data: bytes, layout: Layout, version: int, parity: int) -> Symbols:
     if version == LDPC:
         return ldpc_page.to_symbols(data, layout, parity)
     return to_symbols(correct.encode(data, Blocks(layout.raw_bytes, parity)), layout.bits, layout.data_cells)
-
-
-def decode(carrier: Carrier) -> str:
-    """The text of compressed pages, in any order, turned or mirrored.
-
-    Raises:
-        DecodeError: a page cannot be read or is missing (named), or the pages are not of one document.
-    """
-    parts: list[Part] = []
-    unreadable: list[str] = []
-    for i, page in enumerate(carrier.pages):
-        try:
-            parts.append(read_page(page))
-        except DecodeError as error:
-            unreadable.append(f"picture {i + 1}: {error}")
-    return document.join(parts, unreadable)

@@ -1,10 +1,9 @@
 """The header: 18 bytes, Reed-Solomon to 32, one bit a cell of the band.
 
 Big-endian: magic 0xCB, version, cell side in px, base-2 logarithm of the colours, parity bytes for each 255 or check bits for each 256,
-compression, page number and
-pages (2 bytes each), bytes on this page (3), CRC-32 of the document's whole payload (4), which is also the document's id, and the page's
-height in squares of 28 px (1), which a reader cannot measure where perspective changes the ratio of the sides. The CRC-32 of the page's
-bytes follows them in the payload.
+compression, page number and pages (2 bytes each), bytes on this page or in the code word that it shares with others (3), CRC-32 of the
+document's whole payload (4), which is also the document's id, and the page's height in squares of 28 px (1), which a reader cannot measure
+where perspective changes the ratio of the sides. The CRC-32 of the bytes follows them in the payload.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from ctxbench_codebook import reed_solomon
 from ctxbench_codebook.layout import GRID, HEADER_BYTES, LARGEST, SMALLEST, Symbols
 
 MAGIC = 0xCB
-VERSIONS = REED_SOLOMON, LDPC = 1, 2
+VERSIONS = REED_SOLOMON, LDPC, SHARED = 1, 2, 3
 """Versions of the format: they differ in how the payload is coded, and in what byte 4 counts."""
 SIZE = 18
 CRC_BYTES = 4

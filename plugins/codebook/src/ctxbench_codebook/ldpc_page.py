@@ -28,15 +28,19 @@ def capacity(layout: Layout, parity: int) -> int:
 
 
 def to_symbols(data: bytes, layout: Layout, parity: int) -> Symbols:
-    """The symbols of the data cells. What the page has beyond ``data`` is zero; all of it is made noise, which is easier to read than an
-    even area."""
-    code = code_of(layout, parity)
+    """The symbols of the data cells."""
+    return symbols_of(data, code_of(layout, parity), layout.bits)
+
+
+def symbols_of(data: bytes, code: Code, width: int) -> Symbols:
+    """A code word in symbols of so many bits, in the order of the cells. What it has beyond ``data`` is zero; all of it is made noise,
+    which is easier to read than an even area."""
     bits = np.unpackbits(np.frombuffer(data, np.uint8))
     message = noise(code.message).copy()
     message[: len(bits)] ^= bits
     placed = np.empty(code.size, np.uint8)
     placed[order(code.size)] = ldpc.encode(message, code)
-    return pack(placed, layout.bits)
+    return pack(placed, width)
 
 
 def to_data(word: Bits, code: Code) -> bytes:

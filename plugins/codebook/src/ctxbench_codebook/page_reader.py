@@ -18,6 +18,7 @@ from ctxbench_codebook.header import Header
 from ctxbench_codebook.layout import BAND_CELL, EDGE, GRID, Band
 from ctxbench_codebook.picture import Picture, crops, levels
 from ctxbench_codebook.rectify import Samples, View
+from ctxbench_codebook.shared import Sighting, sighted
 
 PAYLOADS: dict[int, Callable[[Picture, View, Header, Effort], bytes]] = {
     header.REED_SOLOMON: hard_reader.payload,
@@ -29,8 +30,8 @@ CLOSE = 2.0  # px of a cell, below which it is the first thing to say that the p
 BRIGHT = 0.4  # of full contrast between the header's white and black, below which light is missing
 
 
-def read_page(page: Image.Image) -> Part:
-    """The header and bytes of the page in a picture.
+def read_page(page: Image.Image) -> Part | Sighting:
+    """The header and bytes of the page in a picture, or, of one that shares a code word with others, its cells.
 
     The picture is read as it is (reduced, if it is larger than ``picture.MOST``), then reduced by halves until a header is found, and
     at last, if it had to be reduced at first, around each frame that was found in it.
@@ -74,7 +75,7 @@ class _Reader:
     named: bool = False
     frames: list[locate.Corners] = attrs.field(factory=list)
 
-    def read(self, picture: Picture) -> Part | None:
+    def read(self, picture: Picture) -> Part | Sighting | None:
         """The page, if it can be read."""
         self.frames = []
         for corners in locate.candidates(picture.grey) if min(picture.grey.shape) >= 3 else ():
@@ -88,7 +89,7 @@ class _Reader:
                 return part
         return None
 
-    def _in_frame(self, picture: Picture, corners: locate.Corners) -> Part | None:
+    def _in_frame(self, picture: Picture, corners: locate.Corners) -> Part | Sighting | None:
         for view in rectify.views(picture.grey, corners):
             if self.effort.headers <= 0:
                 return None
@@ -99,6 +100,8 @@ class _Reader:
             self.named = True
             view = rectify.with_height(view, found.squares * GRID)
             try:
+                if found.version == header.SHARED:
+                    return sighted(picture, view, found)
                 return Part(found, PAYLOADS[found.version](picture, view, found, self.effort))
             except DecodeError as error:
                 self.reason = f"page {found.page + 1}: {error}; {_advice(picture, view, found)}"
