@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import ctxbench
-from benchmarks import codebook_fuzz
+from benchmarks import codebook_fuzz, codebook_photographs
+from benchmarks.codebook_photographs import Shot
 from ctxbench import CapacityError, Carrier, DecodeError, EncodeError
 from ctxbench_codebook import compressed as module
 from ctxbench_codebook import hard_reader, parity_page
@@ -322,3 +323,23 @@ def test_corrected_blocks_help_to_read_the_others(monkeypatch):
             continue
         lost += 1
     assert lost
+
+
+@pytest.mark.parametrize("lens", [0.05, -0.05])
+@pytest.mark.parametrize("preset", ["color4", "camera"])
+def test_sides_that_a_lens_has_bent_are_made_straight(preset, lens):
+    """Without that no header is found: the sides are bent by more than what is looked at beside them."""
+    (page,) = Codebook(preset=preset, page=504, compression="raw").encode(LONG[:2000]).pages
+    picture = codebook_photographs.taken(page, Shot(lens=lens, scale=1.0), np.random.default_rng(2))
+    assert read(picture) == LONG[:2000]
+
+
+@pytest.mark.parametrize("corner", range(4))
+def test_a_covered_corner_is_found_where_the_sides_meet(corner):
+    """A finger over any corner, the header's among them."""
+    page = one_page(LONG[:2000], preset="robust", page=504, compression="raw").copy()
+    height, width = page.shape[:2]
+    tip = (corner % 2 * (width - 1), corner // 2 * (height - 1))
+    padded = cv2.copyMakeBorder(page, 40, 40, 40, 40, cv2.BORDER_CONSTANT, value=(230, 230, 220))
+    cv2.circle(padded, (tip[0] + 40, tip[1] + 40), 34, (210, 170, 150), -1)
+    assert read(padded) == LONG[:2000]

@@ -28,13 +28,22 @@ def candidates(grey: Grey, most: int = 4) -> Iterator[Corners]:
     found: list[Corners] = []
     for dark in _dark(smooth):
         for outline in _outlines(dark, most):
-            rough = _quadrilateral(outline)
-            if rough is None:
-                continue
-            corners = _refine(grey, rough, level)
-            if corners is not None and not any(np.abs(corners - other).max() < 2 for other in found):
-                found.append(corners)
-                yield corners
+            for rough in _quadrilaterals(outline):
+                corners = _refine(grey, rough, level)
+                if corners is not None and not any(np.abs(corners - other).max() < 2 for other in found):
+                    found.append(corners)
+                    yield corners
+
+
+def outlines(grey: Grey, most: int = 2) -> Iterator[tuple[npt.NDArray[np.int32], Corners]]:
+    """(points all around a dark region, (n, 1, 2) x and y, what may be its corners, roughly), the largest first."""
+    import cv2
+
+    smooth = np.asarray(cv2.GaussianBlur(grey, (0, 0), 1.0), np.float32)
+    for dark in _dark(smooth):
+        for outline in _outlines(dark, most):
+            for rough in _quadrilaterals(outline):
+                yield outline, rough
 
 
 def _dark(smooth: Grey) -> Iterator[npt.NDArray[np.bool_]]:
@@ -75,29 +84,60 @@ def _outlines(dark: npt.NDArray[np.bool_], most: int) -> list[npt.NDArray[np.int
 
 
 def _extremes(region: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
-    """The first and the last pixel of each row, (n, 1, 2): their convex hull is the region's."""
-    rows = np.flatnonzero(region.any(1))
-    first, last = region[rows].argmax(1), region.shape[1] - 1 - region[rows, ::-1].argmax(1)
-    return np.stack([np.concatenate([first, last]), np.concatenate([rows, rows])], 1)[:, None].astype(np.int32)
+    """The first and the last pixel of each row and each column, (n, 1, 2): their convex hull is the region's."""
+    rows, columns = np.flatnonzero(region.any(1)), np.flatnonzero(region.any(0))
+    left, right = region[rows].argmax(1), region.shape[1] - 1 - region[rows, ::-1].argmax(1)
+    top, bottom = region[:, columns].argmax(0), region.shape[0] - 1 - region[::-1, columns].argmax(0)
+    x, y = np.concatenate([left, right, columns, columns]), np.concatenate([rows, rows, top, bottom])
+    return np.stack([x, y], 1)[:, None].astype(np.int32)
 
 
-def _quadrilateral(outline: npt.NDArray[np.int32]) -> Corners | None:
+def _quadrilaterals(outline: npt.NDArray[np.int32]) -> Iterator[Corners]:
+    """Corners of what the outline may be: of its hull, simplified until four are left; and, if one of them is covered or cut off, those
+    where its four longest sides would meet."""
     import cv2
 
     hull = cv2.convexHull(outline)
+    length = cv2.arcLength(hull, True)
     for share in (0.02, 0.03, 0.05, 0.08):
-        rough = cv2.approxPolyDP(hull, share * cv2.arcLength(hull, True), True)
+        rough = cv2.approxPolyDP(hull, share * length, True)
         if len(rough) == 4:
             break
     else:
         rough = cv2.boxPoints(cv2.minAreaRect(outline))[:, None]
-    corners = rough[:, 0].astype(np.float64)
-    sides = np.hypot(*(corners - np.roll(corners, 1, 0)).T)
-    if sides.min() < SMALLEST_SIDE:
+    first = _in_order(rough[:, 0].astype(np.float64))
+    if first is not None:
+        yield first
+    fine = cv2.approxPolyDP(hull, 0.004 * length, True)[:, 0].astype(np.float64)
+    second = _longest_sides(fine) if len(fine) > 4 else None
+    if second is not None:
+        yield second
+
+
+def _in_order(corners: Corners) -> Corners | None:
+    """Clockwise from the corner nearest to the picture's; ``None`` if a side is too short."""
+    if np.hypot(*(corners - np.roll(corners, 1, 0)).T).min() < SMALLEST_SIDE:
         return None
     centre = corners.mean(0)
     corners = corners[np.argsort(np.arctan2(corners[:, 1] - centre[1], corners[:, 0] - centre[0]))]
     return np.roll(corners, -int(np.argmin(corners.sum(1))), 0)
+
+
+def _longest_sides(polygon: Corners) -> Corners | None:
+    """Where the four longest sides of a convex polygon meet, each with the next of them."""
+    ahead = np.roll(polygon, -1, 0) - polygon
+    chosen = np.sort(np.argsort(-np.hypot(*ahead.T), kind="stable")[:4])
+    corners = []
+    for one, other in zip(chosen, np.roll(chosen, -1), strict=True):
+        matrix = np.stack([ahead[one], -ahead[other]], 1)
+        if abs(np.linalg.det(matrix)) < 0.1 * np.hypot(*ahead[one]) * np.hypot(*ahead[other]):
+            return None
+        corners.append(polygon[one] + np.linalg.solve(matrix, polygon[other] - polygon[one])[0] * ahead[one])
+    met = np.array(corners)
+    span = np.ptp(polygon, axis=0)
+    if (met < polygon.min(0) - span / 2).any() or (met > polygon.max(0) + span / 2).any():
+        return None
+    return _in_order(met)
 
 
 def _refine(grey: Grey, rough: Corners, level: float) -> Corners | None:

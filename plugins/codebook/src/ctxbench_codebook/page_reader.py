@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from ctxbench import DecodeError
-from ctxbench_codebook import equalise, hard_reader, header, locate, rectify, soft_reader
+from ctxbench_codebook import equalise, hard_reader, header, locate, rectify, soft_reader, straighten
 from ctxbench_codebook.document import Part
 from ctxbench_codebook.effort import Effort
 from ctxbench_codebook.equalise import Windows
@@ -26,6 +26,7 @@ PAYLOADS: dict[int, Callable[[Picture, View, Header, Effort], bytes]] = {
 }
 """Readers of the grid, by the version of the format."""
 
+MOST_BENDS = 2  # straightened pictures that are looked at
 CLOSE = 2.0  # px of a cell, below which it is the first thing to say that the page is too far away
 BRIGHT = 0.4  # of full contrast between the header's white and black, below which light is missing
 
@@ -76,7 +77,22 @@ class _Reader:
     frames: list[locate.Corners] = attrs.field(factory=list)
 
     def read(self, picture: Picture) -> Part | Sighting | None:
-        """The page, if it can be read."""
+        """The page, if it can be read; as a last resort, after sides that a lens has bent are made straight."""
+        part = self._flat(picture)
+        if part is not None or self.effort.spent or min(picture.grey.shape) < locate.SMALLEST_SIDE:
+            return part
+        frames, tried = self.frames, list[float]()
+        for outline, corners in locate.outlines(picture.grey):
+            k = straighten.bend(outline, corners, picture.size)
+            if part is not None or self.effort.spent or len(tried) == MOST_BENDS:
+                break
+            if k and not any(abs(k - other) < 0.002 for other in tried):
+                tried.append(k)
+                part = self._flat(straighten.without(picture, k))
+        self.frames = frames
+        return part
+
+    def _flat(self, picture: Picture) -> Part | Sighting | None:
         self.frames = []
         for corners in locate.candidates(picture.grey) if min(picture.grey.shape) >= 3 else ():
             if self.effort.spent:

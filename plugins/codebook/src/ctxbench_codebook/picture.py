@@ -31,7 +31,11 @@ class Picture:
     @classmethod
     def of(cls, image: Image.Image) -> Picture:
         """The picture of an image of any mode."""
-        colors = np.asarray(image.convert("RGB"))
+        return cls.of_colors(np.asarray(image.convert("RGB")))
+
+    @classmethod
+    def of_colors(cls, colors: Bytes) -> Picture:
+        """The picture with these colours."""
         grey = np.empty(colors.shape[:2], np.float32)
         step = max(1, _BAND // max(1, colors.shape[1]))
         for top in range(0, len(grey), step):
