@@ -137,8 +137,8 @@ def bomb_page(size: int) -> Picture:
 
 def aligned_page(side: int, cell: int, colors: int, rows: int | None = None) -> Picture:
     """An aligned page with a right header and a payload that cannot be corrected."""
-    from ctxbench_codebook.aligned_header import Header
-    from ctxbench_codebook.aligned_layout import SQUARE, Modulation, draw, enough, shares
+    from ctxbench_codebook.aligned.header import Header
+    from ctxbench_codebook.aligned.layout import SQUARE, Modulation, draw, enough, shares
     from ctxbench_codebook.symbol_bits import pack
 
     modulation = Modulation(cell, colors)

@@ -12,9 +12,10 @@ from PIL import Image
 
 from ctxbench import Carrier, ConfigError, DecodeError, load_plugins
 from ctxbench.tokens import visual_tokens
-from ctxbench_codebook import aligned_header, symbols
-from ctxbench_codebook.aligned_header import read_header
-from ctxbench_codebook.aligned_layout import Modulation, shares
+from ctxbench_codebook import symbols
+from ctxbench_codebook.aligned import header as aligned_header
+from ctxbench_codebook.aligned.header import read_header
+from ctxbench_codebook.aligned.layout import Modulation, shares
 from ctxbench_codebook.codec import Codebook
 
 ROOT = Path(__file__).resolve().parents[2]

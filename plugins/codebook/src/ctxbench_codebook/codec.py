@@ -6,9 +6,10 @@ import attrs
 
 from ctxbench import Carrier, Codec, DecodeError, option, require_text
 from ctxbench.options import Boolean, Integer, OneOf, Optional, String
-from ctxbench_codebook import aligned_reader, reading
-from ctxbench_codebook.aligned import Aligned
-from ctxbench_codebook.aligned_layout import Modulation
+from ctxbench_codebook import reading
+from ctxbench_codebook.aligned import reader as aligned_reader
+from ctxbench_codebook.aligned.layout import Modulation
+from ctxbench_codebook.aligned.pages import Aligned
 from ctxbench_codebook.compressed import Compressed
 from ctxbench_codebook.document import COMPRESSIONS
 from ctxbench_codebook.header import LDPC, REED_SOLOMON

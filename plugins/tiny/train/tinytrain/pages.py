@@ -182,7 +182,7 @@ WORD_BITS = 12
 
 def words_a_square(options: dict[str, Any]) -> int:
     """Codes of the dictionary in a square of the codec ``codebook`` with these options."""
-    from ctxbench_codebook.aligned_layout import Modulation
+    from ctxbench_codebook.aligned.layout import Modulation
 
     return Modulation(options["cell"], options["colors"]).codes(WORD_BITS)
 
@@ -221,7 +221,7 @@ def _square(colours: npt.NDArray[np.int64], columns: int, rows: int) -> npt.NDAr
 
 def _bits(page: Page, cell: int, colors: int) -> Tiles:
     """The bits of all cells, (tokens, bits)."""
-    from ctxbench_codebook.aligned_layout import Modulation, look
+    from ctxbench_codebook.aligned.layout import Modulation, look
     from ctxbench_codebook.symbol_bits import unpack
 
     modulation = Modulation(cell, colors)

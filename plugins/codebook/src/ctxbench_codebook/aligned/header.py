@@ -15,7 +15,7 @@ from typing import Any
 import attrs
 import numpy as np
 
-from ctxbench_codebook.aligned_layout import CELLS, COLORS, HEADER_BYTES, SQUARE, Modulation, Pixels, Symbols, look
+from ctxbench_codebook.aligned.layout import CELLS, COLORS, HEADER_BYTES, SQUARE, Modulation, Pixels, Symbols, look
 from ctxbench_codebook.symbol_bits import unpack
 from ctxbench_codebook.symbols import SYMBOLS, WIDTHS
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ctxbench import DecodeError
 from ctxbench_codebook import reed_solomon
-from ctxbench_codebook.aligned_layout import Shares, Symbols
+from ctxbench_codebook.aligned.layout import Shares, Symbols
 
 
 def parity(data: Symbols, found: Shares) -> Symbols:

@@ -9,10 +9,11 @@ import numpy as np
 from PIL import Image
 
 from ctxbench import Carrier, DecodeError
-from ctxbench_codebook import aligned_locate, symbols
-from ctxbench_codebook.aligned_header import Header, header_rows, read_header
-from ctxbench_codebook.aligned_layout import SQUARE, Pixels, look, shares
-from ctxbench_codebook.aligned_parity import repaired
+from ctxbench_codebook import symbols
+from ctxbench_codebook.aligned import locate
+from ctxbench_codebook.aligned.header import Header, header_rows, read_header
+from ctxbench_codebook.aligned.layout import SQUARE, Pixels, look, shares
+from ctxbench_codebook.aligned.parity import repaired
 from ctxbench_codebook.layout import LARGEST
 from ctxbench_codebook.symbol_bits import unpack
 from ctxbench_codebook.symbols import WIDTHS, Codes
@@ -49,7 +50,7 @@ def _found(page: Image.Image, search: bool) -> tuple[Header, Pixels] | None:
         head = read_header(pixels)
         if head is not None:
             return head, pixels
-    for seen in aligned_locate.upright(page) if search else ():
+    for seen in locate.upright(page) if search else ():
         head = read_header(seen.last(min(seen.rows, header_rows(seen.columns))))
         if head is not None:
             return head, seen.last(seen.rows)

@@ -11,9 +11,9 @@ from PIL import Image
 
 from ctxbench import CapacityError, Carrier
 from ctxbench_codebook import symbols
-from ctxbench_codebook.aligned_header import Header
-from ctxbench_codebook.aligned_layout import CELLS, COLORS, SQUARE, Modulation, draw, enough, shares
-from ctxbench_codebook.aligned_parity import parity
+from ctxbench_codebook.aligned.header import Header
+from ctxbench_codebook.aligned.layout import CELLS, COLORS, SQUARE, Modulation, draw, enough, shares
+from ctxbench_codebook.aligned.parity import parity
 from ctxbench_codebook.symbol_bits import pack
 from ctxbench_codebook.symbols import WIDTHS, Codes
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from ctxbench_codebook.aligned_layout import SQUARE, Pixels
+from ctxbench_codebook.aligned.layout import SQUARE, Pixels
 from ctxbench_codebook.layout import LARGEST
 
 _WHITE = 160  # the least of the channels in a pixel of the canvas
