@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import zlib
 
 import cv2
 import numpy as np
@@ -17,8 +18,9 @@ from benchmarks import codebook_fuzz, codebook_photographs
 from benchmarks.codebook_photographs import Shot
 from ctxbench import CapacityError, Carrier, DecodeError, EncodeError
 from ctxbench_codebook import compressed as module
-from ctxbench_codebook import hard_reader, parity_page
+from ctxbench_codebook import hard_reader, header, ldpc_page, parity_page
 from ctxbench_codebook.codec import PRESETS, Codebook
+from ctxbench_codebook.layout import Layout, draw
 
 TEXT = "Grüße, 世界! 👋\u200d\r\n\ttab\x00nul\n"
 LONG = np.random.default_rng(5).integers(32, 127, 3000, np.uint8).tobytes().decode()
@@ -73,6 +75,22 @@ def test_soft_decisions_read_what_hard_ones_do_not(preset, order):
         else:
             with pytest.raises(DecodeError, match="too many errors"):
                 read(damaged)
+
+
+def test_a_code_word_with_another_checksum_is_no_text():
+    """All checks of the LDPC code are right, and the bytes are not those that were written."""
+    text = LONG[:300]
+    (page,) = Codebook(preset="camera", compression="raw").encode(text).pages
+    layout = Layout(*page.size, 4, 16)
+    head = header.Header(4, 4, 74, 0, 0, 1, 300, zlib.crc32(text.encode()), page.height // 28, header.LDPC)
+    for data, right in ((text.encode() + zlib.crc32(text.encode()).to_bytes(4, "big"), True), (text.encode() + bytes(4), False)):
+        drawn = Image.fromarray(draw(layout, header.to_bits(head), ldpc_page.to_symbols(data, layout, 74)))
+        if right:
+            assert np.array_equal(drawn, page)
+            assert read(drawn) == text
+        else:
+            with pytest.raises(DecodeError, match="the checksum differs"):
+                read(drawn)
 
 
 @pytest.mark.parametrize("mirrored", [False, True])

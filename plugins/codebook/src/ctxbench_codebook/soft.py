@@ -18,7 +18,7 @@ from ctxbench_codebook.ldpc import Ratios
 Samples = npt.NDArray[np.float32]
 Symbols = npt.NDArray[np.uint8]
 _CHUNK = 1 << 14  # cells at once: the likelihoods of their symbols stay in the cache
-_MOST = 20.0  # of a ratio
+_MOST = 10.0  # of a ratio: above two thirds of what a check can say (16.6), two wrong bits in a row would hold out against all others
 _TINY = np.float32(1e-30)
 
 
