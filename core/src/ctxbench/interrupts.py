@@ -32,3 +32,6 @@ def interrupts_wait() -> Iterator[None]:
             signal.signal(number, handler)
         for number, frame in arrived[:1]:  # pressed several times during one block, it means no more
             handlers[signal.Signals(number)](number, frame)
+
+
+__all__ = ["SIGNALS", "interrupts_wait"]
