@@ -34,8 +34,8 @@ from ctxbench_transformers.testing import QWEN2_VL_2B, QWEN_TEMPLATE, QWEN_TOKEN
 from ctxbench_transformers.training.config import TrainConfig
 from ctxbench_transformers.training.distributed import World
 from ctxbench_transformers.training.examples import collate_labelled, label
-from ctxbench_transformers.training.loop import make_optimizer
 from ctxbench_transformers.training.loss import answer_loss
+from ctxbench_transformers.training.optimizer import make_optimizer
 from ctxbench_transformers.training.trainable import load_trainable, trained_parameters
 from ctxbench_transformers.weights import Placement, load_weights, quiet
 

@@ -24,7 +24,8 @@ def test_an_adapter_of_another_architecture_is_refused(tiny_model: Folder, tmp_p
     """peft warns about missing keys and goes on with random ones; the answers would be the base model's."""
     from ctxbench_transformers import settings
     from ctxbench_transformers.training.config import TrainConfig
-    from ctxbench_transformers.training.trainable import load_trainable, save_result
+    from ctxbench_transformers.training.result import save_result
+    from ctxbench_transformers.training.trainable import load_trainable
 
     config = settings.make(TrainConfig, {"precision": "fp32", "lora": {"target_modules": ["q_proj"]}})
     trained = load_trainable(config, tiny_model("llava"), torch.device("cpu"))

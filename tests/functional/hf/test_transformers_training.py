@@ -21,6 +21,7 @@ from ctxbench.contamination import training_overlap
 from ctxbench_transformers import provenance, settings, sources
 from ctxbench_transformers.data import DataConfig, Dataset, Example, build
 from ctxbench_transformers.testing import QWEN2_VL_2B, TRAINED
+from ctxbench_transformers.training.checkpoint import State
 from ctxbench_transformers.training.config import TrainConfig
 from ctxbench_transformers.training.estimate import estimate
 from ctxbench_transformers.training.loop import train
@@ -276,7 +277,7 @@ def test_a_checkpoint_fits_only_its_own_run(training: MakeTraining, toy_data: Pa
     with pytest.raises(UsageError, match="earlier run; go on with --resume latest"):
         train(config)
     other = settings.make(TrainConfig, config.plain() | {"seed": 1})
-    with pytest.raises(UsageError, match="another config"):
+    with pytest.raises(UsageError, match="seed 0 -> 1"):
         train(other, resume="latest")
     with pytest.raises(UsageError, match="is no checkpoint"):
         train(config, resume=str(tmp_path))
@@ -403,11 +404,11 @@ def test_trackers_get_the_numbers_and_a_missing_one_is_named(
     import types
 
     calls: list[tuple[int, dict[str, float]]] = []
-    run = types.SimpleNamespace(log=lambda values, step: calls.append((step, values)), finish=lambda: calls.append((-1, {})))
+    run = types.SimpleNamespace(log=lambda values, step: calls.append((step, values)), finish=lambda exit_code: calls.append((-1, {})))
     monkeypatch.setitem(sys.modules, "wandb", types.SimpleNamespace(init=lambda **_: run))
     train(training(max_steps=2, evaluate_every=2, report_to=["wandb"]))
     assert [step for step, _ in calls] == [1, 2, -1]
     assert {"loss", "lr", "grad_norm", "val_loss", "val_score"} <= calls[1][1].keys()
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(ConfigError, match="pip install"):
-        Reporter(training(report_to=["tensorboard"]), tmp_path, 0)
+        Reporter(training(report_to=["tensorboard"]), tmp_path, State())

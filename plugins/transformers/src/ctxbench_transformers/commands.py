@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import Any
 
 import click
@@ -69,10 +70,24 @@ def train(config: str, overrides: tuple[str, ...], resume: str | None, only_esti
         return
     from ctxbench_transformers.training.distributed import is_first
     from ctxbench_transformers.training.loop import train as run
+    from ctxbench_transformers.training.trainer import Interrupted
 
-    result = run(wanted, resume)
+    try:
+        result = run(wanted, resume)
+    except Interrupted as error:
+        if error.kept is not None:
+            click.echo(f"go on with: {_command(config, overrides)} --resume latest", err=True)
+        raise
     if is_first():
         click.echo(json.dumps(result) if as_json else f"{result['output']}: {result['steps']} steps")
+
+
+def _command(config: str, overrides: tuple[str, ...]) -> str:
+    """The command that was given, as a shell takes it."""
+    from ctxbench_transformers.training.distributed import launched
+
+    command = ["...", "-m", "ctxbench_transformers.training"] if launched() else ["ctxbench", "train"]
+    return shlex.join([*command, config, *(part for override in overrides for part in ("--set", override))])
 
 
 def _estimate(config: Any, as_json: bool) -> None:

@@ -22,13 +22,27 @@ _PARTIAL = ".partial-"
 
 @attrs.define
 class State:
-    """What a run needs to go on, beside the weights and the optimizer."""
+    """What a run needs to go on, beside the weights and the optimizer.
+
+    Attributes:
+        step: optimizer steps that are done.
+        best: the best validation value, of step ``best_step``; ``bad`` evaluations since then were no better.
+        identity: fingerprints of the data and the base model, and the number of processes.
+        settings: those of the config that decide the weights.
+        pending: the numbers of step ``step``, if an interrupt came before they were logged, and the step evaluated if it was due.
+        changes: settings that were changed when the run went on: the step, the key, the old and the new value.
+        trackers: ids of the run with the trackers that have such.
+    """
 
     step: int = 0
     best: float | None = None
     best_step: int | None = None
     bad: int = 0
     identity: dict[str, Any] = attrs.field(factory=dict)
+    settings: dict[str, Any] = attrs.field(factory=dict)
+    pending: dict[str, float] | None = None
+    changes: list[dict[str, Any]] = attrs.field(factory=list)
+    trackers: dict[str, str] = attrs.field(factory=dict)
 
 
 @attrs.frozen

@@ -12,7 +12,7 @@ from ctxbench.options import Boolean, Integer, ListOf, Optional, String
 from ctxbench_transformers.settings import Number, plain
 
 _DTYPES = ("float32", "bfloat16", "float16")
-_NO_EFFECT = ("name", "output", "report_to", "save_every", "keep", "evaluate_batch_size", "device")
+_NO_EFFECT = ("name", "output", "output_dtype", "report_to", "save_every", "keep", "evaluate_batch_size", "device")
 _BY_FINGERPRINT = ("model", "revision", "data")
 
 
@@ -57,6 +57,11 @@ class TrainConfig:
     trust_remote_code: bool = setting(Boolean(), "Let Python code that comes with the model run.", False)
     data: str = setting(String(), "Folder that ctxbench data build made.", "data")
     output: str = setting(String(), "Folder that takes the adapter (or the model), the log and the checkpoints.", "adapter")
+    output_dtype: str = setting(
+        String(("auto", *_DTYPES)),
+        "Dtype of the weights that are written; auto: a whole model's as its base has them, an adapter's as it was trained, float32.",
+        "auto",
+    )
     method: str = setting(String(("lora", "qlora", "full")), "lora, qlora (on 4-bit weights), or full fine-tuning.", "lora")
     lora: Lora = setting(Section(Lora), "For lora and qlora.", factory=Lora)
     quantization: Quantized = setting(Section(Quantized), "For qlora.", factory=Quantized)
@@ -100,6 +105,11 @@ class TrainConfig:
         return plain(self)  # type: ignore[no-any-return]
 
     @property
+    def settings(self) -> dict[str, Any]:
+        """What decides the final weights, beside the model and the data, which have fingerprints of their own."""
+        return {key: value for key, value in self.plain().items() if key not in (*_NO_EFFECT, *_BY_FINGERPRINT)}
+
+    @property
     def hash(self) -> str:
-        """SHA-256 of what decides the final weights, beside the model and the data, which have fingerprints of their own."""
-        return stable_hash({key: value for key, value in self.plain().items() if key not in (*_NO_EFFECT, *_BY_FINGERPRINT)})
+        """SHA-256 of the settings: what early checkpoints kept of them."""
+        return stable_hash(self.settings)

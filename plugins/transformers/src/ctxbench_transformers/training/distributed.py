@@ -73,3 +73,8 @@ def join(device: str) -> Iterator[tuple[World, torch.device]]:
 def is_first() -> bool:
     """Whether this process is the one that prints, by the environment alone."""
     return os.environ.get("RANK", "0") == "0"
+
+
+def launched() -> bool:
+    """Whether a launcher started this process as one of several."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import warnings
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,6 @@ from typing import Any
 import torch
 
 from ctxbench import ConfigError, derive_seed
-from ctxbench_transformers import provenance
 from ctxbench_transformers.training.config import TrainConfig
 from ctxbench_transformers.weights import Placement, Quantization, keep_layout, load_weights, quiet
 
@@ -94,21 +92,3 @@ def _in_language(name: str) -> bool:
 def trained_parameters(model: Any) -> dict[str, torch.nn.Parameter]:
     """Trainable parameters by name, in the model's order."""
     return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
-
-
-def save_result(model: Any, config: TrainConfig, source: Path, output: Path) -> None:
-    """Write the adapter, or the whole model with the base's tokenizer, processor and chat template, into ``output``."""
-    with quiet(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        model.save_pretrained(output)
-    if config.method != "full":
-        (output / "README.md").unlink(missing_ok=True)  # peft's empty model card
-        return
-    for path in source.iterdir():
-        if (
-            path.is_file()
-            and path.name != provenance.RECORD
-            and path.suffix in (".json", ".jinja", ".txt", ".model")
-            and not (output / path.name).exists()
-        ):
-            shutil.copyfile(path, output / path.name)

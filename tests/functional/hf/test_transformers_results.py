@@ -1,0 +1,85 @@
+"""What training leaves behind: a model folder as its base was, in the dtype that was asked for, that other programs load."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from ctxbench_transformers.testing import build
+from ctxbench_transformers.training.config import TrainConfig
+from ctxbench_transformers.training.loop import train
+from ctxbench_transformers.weights import quiet
+
+MakeTraining = Callable[..., TrainConfig]
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A base as a hub holds it: bfloat16, in several files with their index, and with generation settings of its own."""
+    whole = build(tmp_path_factory.mktemp("whole"), dtype=torch.bfloat16)
+    folder = tmp_path_factory.mktemp("published")
+    shutil.copytree(whole, folder, dirs_exist_ok=True)
+    (folder / "model.safetensors").unlink()
+    with quiet():
+        from transformers import AutoModelForImageTextToText
+
+        model = AutoModelForImageTextToText.from_pretrained(whole, dtype="auto")
+        model.save_pretrained(folder, max_shard_size="200KB")
+    assert len(list(folder.glob("*.safetensors"))) > 1
+    own = json.loads((folder / "generation_config.json").read_text())
+    own |= {"do_sample": True, "temperature": 0.01, "eos_token_id": [own["eos_token_id"], 7]}
+    (folder / "generation_config.json").write_text(json.dumps(own))
+    return folder
+
+
+def read_weights(folder: Path) -> dict[str, torch.Tensor]:
+    """What a loader reads that keeps, as vLLM's does, the files that the index names where there is an index."""
+    files = sorted(folder.glob("*.safetensors"))
+    index = folder / "model.safetensors.index.json"
+    if index.exists():
+        named = set(json.loads(index.read_text())["weight_map"].values())
+        files = [path for path in files if path.name in named]
+    return {key: value for path in files for key, value in load_file(path).items()}
+
+
+def test_a_tuned_model_is_a_folder_as_its_base_was(training: MakeTraining, published: Path) -> None:
+    """A stale index hides all weights from vLLM, an emptied generation config loses the stop tokens, float32 doubles the files."""
+    config = training(model=str(published), method="full", max_steps=1, evaluate_every=0, save_every=0)
+    train(config)
+    output = Path(config.output)
+    before, after = read_weights(published), read_weights(output)
+    assert after.keys() == before.keys()
+    assert {value.dtype for value in after.values()} == {torch.bfloat16}
+    assert any(not torch.equal(after[key], before[key]) for key in before)
+    assert json.loads((output / "generation_config.json").read_text()) == json.loads((published / "generation_config.json").read_text())
+    settings = json.loads((output / "config.json").read_text())
+    assert settings["dtype"] == json.loads((published / "config.json").read_text())["dtype"] == "bfloat16"
+    assert "float32" not in json.dumps(settings)
+    with quiet():
+        from transformers import AutoModelForImageTextToText
+
+        model, info = AutoModelForImageTextToText.from_pretrained(output, dtype="auto", output_loading_info=True)
+    assert not info["missing_keys"]
+    assert not info["unexpected_keys"]
+    assert 7 in model.generation_config.eos_token_id
+
+
+def test_the_dtype_of_the_result_can_be_chosen(training: MakeTraining, published: Path) -> None:
+    """float32 to train on without loss, 16 bit to hand out; an adapter is written as it was trained unless asked otherwise."""
+
+    def dtypes(**values: Any) -> set[torch.dtype]:
+        name = "-".join(f"{value}" for value in values.values())
+        config = training(name, model=str(published), max_steps=1, evaluate_every=0, save_every=0, **values)
+        train(config)
+        return {value.dtype for value in read_weights(Path(config.output)).values()}
+
+    assert dtypes(method="full", output_dtype="float32") == {torch.float32}
+    assert dtypes(method="lora") == {torch.float32}
+    assert dtypes(method="lora", output_dtype="float16") == {torch.float16}
