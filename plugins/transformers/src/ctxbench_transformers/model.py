@@ -120,7 +120,9 @@ class HFModel(Model):
         for name, value in found.items():
             object.__setattr__(self, name, value)
         if self.adapter is not None and adapter is not None:
-            provenance.warn_if_other_base(self.adapter, provenance.read_record(adapter), self.fingerprint)
+            record = provenance.read_record(adapter)
+            provenance.warn_if_other_base(self.adapter, record, self.fingerprint)
+            provenance.warn_if_other_template(self.adapter, record, folder, self.chat_template)
 
     @property
     def config(self) -> dict[str, Any]:

@@ -18,6 +18,7 @@ import attrs
 from ctxbench import ModelError, contamination
 from ctxbench.config import ComponentConfig
 from ctxbench.contamination import TrainingData
+from ctxbench_transformers import templates
 
 RECORD = contamination.FILE
 MARK = "ctxbench_training"
@@ -26,6 +27,8 @@ MARK = "ctxbench_training"
 
 LAYOUTS = "layouts"
 """Key of the record: the options of the codecs that were trained on."""
+TEMPLATE = "chat_template"
+"""Key of the record: the chat template that it was trained with, null for the base model's own. Early records do not have it."""
 
 
 @attrs.frozen(eq=False)
@@ -36,11 +39,14 @@ class TrainingRecord:
         base: fingerprint of the base model.
         data: the data sets of this and earlier trainings; ``None`` if those of one of them are not known.
         layouts: the options of each codec whose pages it saw, by codec name.
+        template: the chat template that was given for it, ``None`` for the base model's own; ``told`` says whether the record tells.
     """
 
     base: str | None
     data: tuple[TrainingData, ...] | None
     layouts: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict)
+    template: str | None = None
+    told: bool = False
 
 
 def read_record(folder: Path) -> TrainingRecord | None:
@@ -63,7 +69,8 @@ def _read(folder: Path, size: int, changed: int) -> TrainingRecord:
     try:
         record = json.loads((folder / RECORD).read_text("utf-8"))
         known = None if record.get("earlier_unknown") else data
-        return TrainingRecord(record.get("model_fingerprint"), known, dict(record.get(LAYOUTS) or {}))
+        layouts = dict(record.get(LAYOUTS) or {})
+        return TrainingRecord(record.get("model_fingerprint"), known, layouts, record.get(TEMPLATE), TEMPLATE in record)
     except (OSError, ValueError, AttributeError) as error:
         raise ModelError(f"{folder / RECORD}: broken training record ({type(error).__name__}: {error}); remove it to go without") from None
 
@@ -129,5 +136,23 @@ def warn_if_other_base(adapter: str, record: TrainingRecord | None, model_finger
         print(
             f"ctxbench: adapter {adapter!r} was trained on another base model (fingerprint {record.base}, here {model_fingerprint}); "
             "its answers here may mean nothing",
+            file=sys.stderr,
+        )
+
+
+def warn_if_other_template(adapter: str, record: TrainingRecord | None, folder: Path, given: str | None) -> None:
+    """Say on standard error, once, that an adapter was trained with another chat template than the one it is read with.
+
+    ``given``: the reader's own; ``None`` is that of the base model in ``folder``, as in the record.
+    """
+    if record is None or not record.told or record.template == given:
+        return
+    own = templates.of_folder(folder)
+    trained, read = (own if text is None else text for text in (record.template, given))
+    if trained != read and (key := (adapter, f"template {hash(read)}")) not in _warned:
+        _warned.add(key)
+        what = "that of the base model alone: leave chat_template out" if record.template is None else f"{adapter}/chat_template.jinja"
+        print(
+            f"ctxbench: adapter {adapter!r} was trained with another chat template than the one here; its is {what}",
             file=sys.stderr,
         )

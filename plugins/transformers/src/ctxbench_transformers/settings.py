@@ -11,6 +11,7 @@ import attrs
 
 from ctxbench import ConfigError, options
 from ctxbench.config import ComponentConfig, Section, apply_overrides, read_text, read_yaml
+from ctxbench_transformers import templates
 
 T = TypeVar("T")
 
@@ -25,6 +26,18 @@ class Number(options.Number):
             with contextlib.suppress(ValueError):
                 value = float(value)
         return float(super().parse(value, path))
+
+
+@attrs.frozen
+class ChatTemplate(options.String):
+    """A chat template: the file that holds it, or its text, which is what it becomes."""
+
+    def parse(self, value: Any, path: str) -> str:
+        """The text."""
+        try:
+            return str(templates.text_of(super().parse(value, path)))
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
 
 
 def load(cls: type[T], path: Path | str, overrides: Iterable[str] = ()) -> T:

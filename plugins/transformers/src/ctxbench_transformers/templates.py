@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,20 @@ def text_of(value: str | None) -> str | None:
         return Path(value).expanduser().read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"chat_template: {value!r} is no Jinja template (it has no '{{') and no file that can be read: {error}") from None
+
+
+def of_folder(folder: Path) -> str | None:
+    """The template that a model's files hold, ``None`` if there is none; that of the processor goes before that of the tokenizer."""
+    if (folder / "chat_template.jinja").is_file():
+        return (folder / "chat_template.jinja").read_text("utf-8")
+    for name in ("chat_template.json", "processor_config.json", "tokenizer_config.json"):
+        try:
+            found = json.loads((folder / name).read_text("utf-8")).get("chat_template")
+        except (OSError, ValueError, AttributeError):
+            continue
+        if isinstance(found, str):
+            return found
+    return None
 
 
 def give(processor: Any, own: str | None, where: Path) -> None:

@@ -9,10 +9,11 @@ import attrs
 from ctxbench import ConfigError, stable_hash
 from ctxbench.config import Section, setting
 from ctxbench.options import Boolean, Integer, ListOf, Optional, String
-from ctxbench_transformers.settings import Number, plain
+from ctxbench_transformers.settings import ChatTemplate, Number, plain
 
 _DTYPES = ("float32", "bfloat16", "float16")
 _NO_EFFECT = ("name", "output", "output_dtype", "report_to", "save_every", "keep", "evaluate_batch_size", "device")
+_ADDED = ("chat_template",)
 _BY_FINGERPRINT = ("model", "revision", "data")
 
 
@@ -93,6 +94,9 @@ class TrainConfig:
     attn_implementation: str | None = setting(Optional(String()), "eager, sdpa, flash_attention_2; null lets transformers choose.", None)
     min_pixels: int | None = setting(Optional(Integer(1)), "Pixel budget of a page.", None)
     max_pixels: int | None = setting(Optional(Integer(1)), "Pixel budget of a page.", None)
+    chat_template: str | None = setting(
+        Optional(ChatTemplate()), "A file or the Jinja text, for a model without one or in place of its own; readers give the same.", None
+    )
 
     def __attrs_post_init__(self) -> None:
         if self.early_stopping.patience and not self.evaluate_every:
@@ -111,5 +115,6 @@ class TrainConfig:
 
     @property
     def hash(self) -> str:
-        """SHA-256 of the settings: what early checkpoints kept of them."""
-        return stable_hash(self.settings)
+        """SHA-256 of the settings, as early checkpoints kept it in their place: settings that came later count where they are used."""
+        added = {field.name: field.default for field in attrs.fields(TrainConfig) if field.name in _ADDED}
+        return stable_hash({key: value for key, value in self.settings.items() if key not in added or value != added[key]})

@@ -59,7 +59,13 @@ def prepare(config: TrainConfig, world: World) -> Prepared:
         raise UsageError(f"data: {data.folder} has no training records")
     source = sources.check_model(sources.locate(config.model, config.revision, code=config.trust_remote_code), config.model)
     encoder = Encoder(
-        load_processor(source, min_pixels=config.min_pixels, max_pixels=config.max_pixels, trust_remote_code=config.trust_remote_code)
+        load_processor(
+            source,
+            min_pixels=config.min_pixels,
+            max_pixels=config.max_pixels,
+            chat_template=config.chat_template,
+            trust_remote_code=config.trust_remote_code,
+        )
     )
     if encoder.cross_attended:
         raise ModelError(f"{source}: models that see pages by cross attention can be read with, and not trained here")

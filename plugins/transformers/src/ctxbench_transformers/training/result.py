@@ -44,6 +44,7 @@ def write_result(trainer: Trainer, data: Dataset) -> None:
         "data_config": data.manifest["config"],
         provenance.LAYOUTS: provenance.layouts_in(data.codecs),
         "training_config": config.plain(),
+        provenance.TEMPLATE: config.chat_template,
         "model_fingerprint": state.identity["model"],
         "processes": trainer.world.size,
         "steps": best or state.step,
@@ -61,6 +62,8 @@ def save_result(model: Any, config: TrainConfig, source: Path, output: Path) -> 
     with quiet(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model.save_pretrained(output)
+    if config.chat_template is not None:
+        (output / "chat_template.jinja").write_text(config.chat_template, "utf-8")
     if config.method != "full":
         (output / "README.md").unlink(missing_ok=True)  # peft's empty model card
         return
