@@ -157,7 +157,10 @@ def test_two_processes_train_as_one(training: MakeTraining, toys: Path, tmp_path
         assert left.keys() == right.keys()
         for key in left:
             torch.testing.assert_close(left[key], right[key], rtol=1e-3, atol=1e-5)
-        assert json.loads((Path(two.output) / provenance.RECORD).read_text())["processes"] == 2
+        records = [json.loads((Path(c.output) / provenance.RECORD).read_text()) for c in (one, two)]
+        assert [record["processes"] for record in records] == [1, 2]
+        cells = [record["validation"]["cells"] for record in records]
+        assert cells[1] == [{**cell, "loss": pytest.approx(cell["loss"], rel=1e-3)} for cell in cells[0]]
 
 
 def test_the_commands_build_estimate_and_train(tiny_model: Folder, toys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,7 +56,7 @@ def latest(config: TrainConfig) -> ckpt.State:
     return ckpt.read_state(ckpt.Checkpoints(Path(config.output) / "checkpoints").latest())
 
 
-SHORT: dict[str, Any] = {"epochs": 1, "save_every": 0, "evaluate_every": 2, "early_stopping": {"patience": 5}}
+SHORT: dict[str, Any] = {"epochs": 1, "save_every": 0, "evaluate_every": 2, "evaluate_samples": 2, "early_stopping": {"patience": 5}}
 """6 steps, evaluated after every second one; no checkpoint but the last and the best, unless an interrupt writes one."""
 
 
@@ -152,7 +152,7 @@ main()
 """
 
 
-@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+@pytest.mark.parametrize(("name", "code"), [pytest.param("SIGINT", 130, marks=pytest.mark.long), ("SIGTERM", 143)])
 def test_a_signalled_command_keeps_its_steps_and_exits_as_shells_expect(
     name: str, code: int, whole: TrainConfig, toys: Path, tmp_path: Path
 ) -> None:

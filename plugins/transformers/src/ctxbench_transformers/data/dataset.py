@@ -30,6 +30,7 @@ class Example:
     task: str
     prompt: Prompt
     sample: Sample
+    codec: str = ""
 
     @property
     def answer(self) -> str:
@@ -55,7 +56,7 @@ class Split(Sequence[Example]):
         pages = tuple(self._page(page) for page in row["pages"])
         sample = Sample(row["context"], row["question"], row["answer"], row["bucket"], row["language"], metadata)
         prompt = Prompt(pages, row["text"], row["system"], answer_room(tokens.count_text(row["answer"])))
-        return Example(row["id"], row["task"], prompt, sample)
+        return Example(row["id"], row["task"], prompt, sample, row["codec"])
 
     def _page(self, page: str | dict[str, Any]) -> Image.Image:
         if isinstance(page, dict):

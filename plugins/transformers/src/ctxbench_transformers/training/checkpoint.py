@@ -31,6 +31,7 @@ class State:
         settings: those of the config that decide the weights.
         pending: the numbers of step ``step``, if an interrupt came before they were logged, and the step evaluated if it was due.
         changes: settings that were changed when the run went on: the step, the key, the old and the new value.
+        validation: the last evaluation, by codec and task; ``best_validation`` is that of step ``best_step``.
         trackers: ids of the run with the trackers that have such.
     """
 
@@ -42,6 +43,8 @@ class State:
     settings: dict[str, Any] = attrs.field(factory=dict)
     pending: dict[str, float] | None = None
     changes: list[dict[str, Any]] = attrs.field(factory=list)
+    validation: dict[str, Any] | None = None
+    best_validation: dict[str, Any] | None = None
     trackers: dict[str, str] = attrs.field(factory=dict)
 
 

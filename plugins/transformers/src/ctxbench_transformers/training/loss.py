@@ -12,7 +12,21 @@ from ctxbench_transformers.training.examples import IGNORED
 
 
 def answer_loss(model: Any, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, int]:
-    """The sum of the negative log-likelihoods (nats) of all labelled tokens, and how many they are.
+    """The sum of the negative log-likelihoods (nats) of all labelled tokens, and how many they are."""
+    logits, kept = _answer_logits(model, batch)
+    loss = cross_entropy(logits.float().flatten(0, 1), kept.flatten(), ignore_index=IGNORED, reduction="sum")
+    return loss, int((kept != IGNORED).sum())
+
+
+def answer_losses(model: Any, batch: dict[str, torch.Tensor]) -> tuple[list[float], list[int]]:
+    """The same for each example of a batch."""
+    logits, kept = _answer_logits(model, batch)
+    losses = cross_entropy(logits.float().transpose(1, 2), kept, ignore_index=IGNORED, reduction="none")
+    return losses.sum(dim=1).tolist(), (kept != IGNORED).sum(dim=1).tolist()
+
+
+def _answer_logits(model: Any, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits, shape (batch, positions, words), and the tokens that they should predict, shape (batch, positions).
 
     Only the positions that predict a labelled token get logits: over 150,000 words, those of a whole page would outweigh the model.
     """
@@ -23,9 +37,7 @@ def answer_loss(model: Any, batch: dict[str, torch.Tensor]) -> tuple[torch.Tenso
         logits = model(**inputs, use_cache=False, logits_to_keep=columns).logits
     else:
         logits = model(**inputs, use_cache=False).logits[:, columns]
-    kept = targets[:, columns]
-    loss = cross_entropy(logits.float().flatten(0, 1), kept.flatten(), ignore_index=IGNORED, reduction="sum")
-    return loss, int((kept != IGNORED).sum())
+    return logits, targets[:, columns]
 
 
 def _base(model: Any) -> Any:

@@ -48,6 +48,7 @@ def write_result(trainer: Trainer, data: Dataset) -> None:
         "model_fingerprint": state.identity["model"],
         "processes": trainer.world.size,
         "steps": best or state.step,
+        "validation": state.validation if best is None else state.best_validation,
         "changes": state.changes,
     }
     write_json(output / provenance.RECORD, record)

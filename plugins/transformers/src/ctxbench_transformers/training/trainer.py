@@ -23,7 +23,7 @@ from ctxbench_transformers.runtime import Runtime
 from ctxbench_transformers.training import checkpoint as ckpt
 from ctxbench_transformers.training.config import TrainConfig
 from ctxbench_transformers.training.distributed import World
-from ctxbench_transformers.training.evaluate import Judge, evaluate
+from ctxbench_transformers.training.evaluate import Judge, Validation, evaluate
 from ctxbench_transformers.training.examples import ExampleError, collate_labelled, label
 from ctxbench_transformers.training.loss import answer_loss
 from ctxbench_transformers.training.report import Reporter
@@ -113,16 +113,18 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         return values
 
-    def evaluate(self) -> dict[str, float]:
+    def evaluate(self) -> Validation:
         """Loss and scores on validation records."""
         some = self.validation[: self.config.evaluate_samples]
         return evaluate(self.runtime, some, self.judges, self.config.evaluate_batch_size, self.world, self.precision)
 
-    def judge(self, found: dict[str, float]) -> None:
-        """Remember whether an evaluation is the best so far."""
-        value = -found["val_loss"] if self.config.early_stopping.metric == "loss" else found["val_score"]
+    def judge(self, found: Validation) -> None:
+        """Remember an evaluation, and whether it is the best so far."""
+        self.state.validation = found.plain(self.state.step)
+        value = -found.pooled["loss"] if self.config.early_stopping.metric == "loss" else found.pooled["score"]
         if self.state.best is None or value > self.state.best:
             self.state.best, self.state.best_step, self.state.bad = value, self.state.step, 0
+            self.state.best_validation = self.state.validation
         else:
             self.state.bad += 1
 
@@ -178,15 +180,16 @@ class Trainer:
     def _complete(self, report: Reporter | None, progress: Bar) -> None:
         """What follows a step: its evaluation, its line in the log, its checkpoint. An interrupt loses none and repeats none."""
         values = dict(self.state.pending or {})
-        found = self.evaluate() if self.due(self.config.evaluate_every) else {}
+        found = self.evaluate() if self.due(self.config.evaluate_every) else None
         with interrupts_wait():
-            if found:
+            if found is not None:
                 self.judge(found)
+                values |= found.values()
             if report is not None:
-                report.log(self.state.step, values | found)
+                report.log(self.state.step, values)
             self.state.pending = None
-        if found and self.world.first:
-            progress.say(f"step {self.state.step}: " + ", ".join(f"{key} {value:.4f}" for key, value in found.items()))
+        if found is not None and self.world.first:
+            progress.say(f"step {self.state.step}: " + "\n".join(found.lines()))
         if self.due(self.config.save_every) or self.state.step in (self.best_step, self.schedule.steps) or self.stopped:
             self.save()
         progress.advance(f"loss {values['loss']:.4f}")
