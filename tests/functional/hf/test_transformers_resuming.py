@@ -98,7 +98,10 @@ MOMENTS: dict[str, tuple[Any, str, int, bool, int]] = {
 }
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
+ALIKE = ("before the evaluation", "before the log")
+
+
+@pytest.mark.parametrize("moment", [pytest.param(name, marks=pytest.mark.long if name in ALIKE else ()) for name in MOMENTS])
 def test_an_interrupt_at_any_moment_leaves_a_checkpoint_that_goes_on_bit_for_bit(
     moment: str, whole: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

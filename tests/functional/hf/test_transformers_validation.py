@@ -22,6 +22,7 @@ from ctxbench_transformers.training.loop import train
 from ctxbench_transformers.training.loss import answer_loss
 from ctxbench_transformers.training.prepare import make_trainer, prepare
 
+CPU = torch.device("cpu")
 MakeTraining = Callable[..., TrainConfig]
 CODECS, TASKS = ("left", "right"), ("long", "short")
 
@@ -50,7 +51,7 @@ def mixed(toys: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_each_codec_and_task_has_its_own_numbers(training: MakeTraining, mixed: Path) -> None:
     """A pooled number hides a codec that is never read. Each cell's numbers must be those of its own examples, counted one by one."""
     config = training(data=str(mixed))
-    trainer = make_trainer(prepare(config, World()), ckpt.State(), torch.device("cpu"))
+    trainer = make_trainer(prepare(config, World(), CPU), ckpt.State(), CPU)
     examples = list(trainer.validation)
 
     def right(prediction: str, sample: Sample) -> float:
@@ -81,11 +82,12 @@ def test_the_log_and_the_record_have_them(training: MakeTraining, mixed: Path, c
     config = training("stopped", lr=0.3, max_steps=3, epochs=9, early_stopping={"patience": 3}, **values)
     result = train(config)
     lines = [json.loads(line) for line in (Path(config.output) / "log.jsonl").read_text().splitlines()]
-    assert min(lines, key=lambda line: line["val_loss"])["step"] == result["best_step"] == 1  # the later ones are worse
+    best = min(lines, key=lambda line: line["val_loss"])
+    assert best["step"] == result["best_step"] < 3
     record = json.loads((Path(config.output) / provenance.RECORD).read_text())["validation"]
-    assert (record["step"], record["n"], record["loss"]) == (1, 16, lines[0]["val_loss"])
+    assert (record["step"], record["n"], record["loss"]) == (best["step"], 16, best["val_loss"])
     assert {(cell["codec"], cell["task"]): cell["loss"] for cell in record["cells"]} == {
-        (codec, task): lines[0][f"val_loss/{codec}/{task}"] for codec in CODECS for task in TASKS
+        (codec, task): best[f"val_loss/{codec}/{task}"] for codec in CODECS for task in TASKS
     }
     assert "left short" in capsys.readouterr().err
     last = training("last", max_steps=3, **values | {"evaluate_every": 2})

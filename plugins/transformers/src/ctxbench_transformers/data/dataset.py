@@ -48,6 +48,12 @@ class Split(Sequence[Example]):
     def __len__(self) -> int:
         return len(self.rows)
 
+    def lengths(self) -> list[int]:
+        """Tokens of each record, as the data set counted them: prompt, pages and answer."""
+        rows = self.rows
+        counted = rows.column("tokens") if isinstance(rows, _ParquetRows) else (row["tokens"] for row in rows)
+        return [sum(tokens.values()) for tokens in counted]
+
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
@@ -156,6 +162,11 @@ class _ParquetRows(Sequence[Any]):
 
     def _read_group(self, group: int) -> pa.Table:
         return self.file.read_row_group(group)
+
+    def column(self, name: str) -> list[Any]:
+        """One column of all rows; the images stay on the disk."""
+        values: list[Any] = self.file.read(columns=[name]).column(name).to_pylist()
+        return values
 
     def __len__(self) -> int:
         return len(self.places)

@@ -137,13 +137,18 @@ def load_optimizer_into(checkpoint: Path, parameters: dict[str, torch.nn.Paramet
     for key, value in load_file(checkpoint / "optimizer.safetensors").items():
         field, _, name = key.partition("/")
         parameter = parameters[name]
-        # AdamW keeps its step counts on the CPU, its moments beside the parameters.
-        optimizer.state[parameter][field] = value if field == "step" else value.to(parameter.device)
+        # AdamW keeps its step counts on the CPU, or as plain numbers (in 8 bit), and its moments beside the parameters.
+        if field == "step":
+            optimizer.state[parameter][field] = value if value.is_floating_point() else int(value)
+        else:
+            optimizer.state[parameter][field] = value.to(parameter.device)
 
 
 def _optimizer_tensors(parameters: dict[str, torch.nn.Parameter], optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
     found = {}
     for name, parameter in parameters.items():
         for field, value in optimizer.state.get(parameter, {}).items():
-            found[f"{field}/{name}"] = value.detach().contiguous()
+            # The tables of 8-bit moments are shared by all parameters, and files hold no shared tensors.
+            tensor = torch.as_tensor(value).detach()
+            found[f"{field}/{name}"] = tensor.clone() if field.startswith("qmap") else tensor.contiguous()
     return found

@@ -13,7 +13,7 @@ from ctxbench_transformers.settings import ChatTemplate, Number, plain
 
 _DTYPES = ("float32", "bfloat16", "float16")
 _NO_EFFECT = ("name", "output", "output_dtype", "report_to", "save_every", "keep", "evaluate_batch_size", "device")
-_ADDED = ("chat_template",)
+_ADDED = ("chat_template", "group_by_length", "optimizer", "modules_to_save", "use_dora", "use_rslora")
 _BY_FINGERPRINT = ("model", "revision", "data")
 
 
@@ -29,6 +29,13 @@ class Lora:
         "'language' (its linear layers), 'vision' (the encoder's and the projector's), 'all' (both), or names of layers such as q_proj.",
         ("language",),
     )
+    modules_to_save: tuple[str, ...] = setting(
+        ListOf(String(), minimum=0),
+        "Names of modules that are trained whole and kept in the adapter, such as lm_head or merger.",
+        factory=tuple,
+    )
+    use_dora: bool = setting(Boolean(), "DoRA: magnitude and direction of the weights apart (Liu et al. 2024); slower.", False)
+    use_rslora: bool = setting(Boolean(), "rsLoRA: scaled by alpha / sqrt(r), which higher ranks need (Kalajdzievski 2023).", False)
 
 
 @attrs.frozen
@@ -71,6 +78,12 @@ class TrainConfig:
     max_steps: int | None = setting(Optional(Integer(1)), "Optimizer steps at most.", None)
     batch_size: int = setting(Integer(1), "Examples in one forward pass of one process.", 1)
     accumulation: int = setting(Integer(1), "Forward passes in one optimizer step.", 8)
+    group_by_length: bool = setting(
+        Boolean(), "Examples of like length together in a forward pass: less padding; batches of short and of long ones take turns.", False
+    )
+    optimizer: str = setting(
+        String(("adamw", "adamw8bit")), "adamw, or adamw8bit: its moments in 8 bit through bitsandbytes (Dettmers et al. 2022).", "adamw"
+    )
     lr: float = setting(Number(0), "Peak learning rate.", 2e-4)
     schedule: str = setting(String(("cosine", "linear", "constant")), "How the learning rate falls after the warm-up.", "cosine")
     warmup: float = setting(Number(0, 1), "Share of the steps over which the learning rate rises.", 0.03)
@@ -117,4 +130,6 @@ class TrainConfig:
     def hash(self) -> str:
         """SHA-256 of the settings, as early checkpoints kept it in their place: settings that came later count where they are used."""
         added = {field.name: field.default for field in attrs.fields(TrainConfig) if field.name in _ADDED}
-        return stable_hash({key: value for key, value in self.settings.items() if key not in added or value != added[key]})
+        counted = {key: value for key, value in self.settings.items() if key not in added or value != added[key]}
+        counted["lora"] = {key: value for key, value in self.settings["lora"].items() if key not in _ADDED or value}
+        return stable_hash(counted)

@@ -17,8 +17,9 @@ from ctxbench import ModelError
 from ctxbench_transformers import sources
 from ctxbench_transformers.data import Dataset
 from ctxbench_transformers.training.config import TrainConfig
+from ctxbench_transformers.training.optimizer import moments_bytes
 from ctxbench_transformers.training.schedule import Schedule
-from ctxbench_transformers.training.trainable import targets
+from ctxbench_transformers.training.trainable import targets, trained_whole
 from ctxbench_transformers.weights import quiet
 
 _TEMPLATE = 40
@@ -60,7 +61,7 @@ class Estimate:
             f"steps             {self.steps:>15,}  of {self.batch} examples",
             f"longest example   {self.tokens:>15,}  tokens, {self.visual_tokens:,} of them visual",
             f"weights           {_size(self.weights_bytes)}",
-            f"training state    {_size(self.training_bytes)}  gradients, moments and trained weights in float32",
+            f"training state    {_size(self.training_bytes)}  gradients and trained weights in float32, and moments",
             f"activations       {_size(self.activation_bytes)}  estimated",
             f"memory            {_size(self.total_bytes)}  a process",
         ]
@@ -102,16 +103,15 @@ def estimate(config: TrainConfig, processes: int = 1) -> Estimate:
     length = sum(longest.values()) + _TEMPLATE
     schedule = Schedule(config, len(data.split("train")), processes)
     layers = dict(model.named_modules())
-    wanted = targets(model, config.lora.target_modules) if config.method != "full" else []
     total = sum(p.numel() for p in model.parameters())
-    added = sum(config.lora.r * (layers[name].in_features + layers[name].out_features) for name in wanted)
-    trainable = total if config.method == "full" else added
+    added = _added(config, model, layers) if config.method != "full" else []
+    trained = [p.numel() for p in model.parameters()] if config.method == "full" else added
+    own = 4 * sum(added)  # an adapter's weights, in float32; those of full fine-tuning are counted as weights
     return Estimate(
-        parameters=total + added,
-        trainable=trainable,
+        parameters=total + sum(added),
+        trainable=sum(trained),
         weights_bytes=weights_bytes(config, model, total),
-        # A float32 gradient and two float32 moments; LoRA's own weights on top, full fine-tuning's are counted as weights.
-        training_bytes=trainable * (12 if config.method == "full" else 16),
+        training_bytes=own + sum(4 * size + moments_bytes(config, size) for size in trained),  # with a float32 gradient
         activation_bytes=activation_bytes(config, model, length, longest["visual"], longest["answer"]),
         steps=schedule.steps,
         examples=schedule.examples,
@@ -119,6 +119,15 @@ def estimate(config: TrainConfig, processes: int = 1) -> Estimate:
         tokens=length,
         visual_tokens=longest["visual"],
     )
+
+
+def _added(config: TrainConfig, model: Any, layers: dict[str, Any]) -> list[int]:
+    """Elements of each tensor of an adapter: two matrices a layer, DoRA's magnitudes, and copies of modules that are trained whole."""
+    whole = trained_whole(model, config.lora.modules_to_save)
+    wanted = [layers[name] for name in targets(model, config.lora.target_modules, whole)]
+    matrices = [config.lora.r * width for layer in wanted for width in (layer.in_features, layer.out_features)]
+    magnitudes = [layer.out_features for layer in wanted] if config.lora.use_dora else []
+    return [*matrices, *magnitudes, *(p.numel() for name in whole for p in layers[name].parameters())]
 
 
 def weights_bytes(config: TrainConfig, model: Any, total: int) -> int:

@@ -44,7 +44,7 @@ def train(config: TrainConfig, resume: str | None = None) -> dict[str, Any]:
     check_output(config, resume)
     with join(config.device) as (world, device):
         try:
-            return _train(prepare(config, world), resume, world, device)
+            return _train(prepare(config, world, device), resume, world, device)
         except Interrupted as error:
             if world.first:
                 print(error, file=sys.stderr, flush=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import numpy as np
 import torch
 
 from ctxbench import ModelError, UsageError
@@ -18,7 +19,7 @@ from ctxbench_transformers.training import checkpoint as ckpt
 from ctxbench_transformers.training.config import TrainConfig
 from ctxbench_transformers.training.distributed import World
 from ctxbench_transformers.training.evaluate import judges
-from ctxbench_transformers.training.optimizer import make_optimizer
+from ctxbench_transformers.training.optimizer import check_optimizer, make_optimizer
 from ctxbench_transformers.training.schedule import Schedule
 from ctxbench_transformers.training.trainable import load_trainable, trained_parameters
 from ctxbench_transformers.training.trainer import Trainer
@@ -42,17 +43,24 @@ class Prepared:
     identity: dict[str, Any]
 
     @property
+    def schedule(self) -> Schedule:
+        """The plan of the steps."""
+        lengths = np.array(self.train.lengths()) if self.config.group_by_length else None
+        return Schedule(self.config, len(self.train), self.world.size, lengths)
+
+    @property
     def checkpoints(self) -> ckpt.Checkpoints:
         """Where this run keeps them."""
         return ckpt.Checkpoints(Path(self.config.output) / "checkpoints")
 
 
-def prepare(config: TrainConfig, world: World) -> Prepared:
-    """Find the data and the base model.
+def prepare(config: TrainConfig, world: World, device: torch.device) -> Prepared:
+    """Find the data and the base model, and try what has to be tried.
 
     Raises:
         CtxbenchError: one of them is missing or broken, or they do not fit together.
     """
+    check_optimizer(config, device)
     data = Dataset(config.data)
     train = data.split("train")
     if not len(train):
@@ -84,7 +92,7 @@ def make_trainer(prepared: Prepared, state: ckpt.State, device: torch.device) ->
         device=device,
         source=prepared.source,
         runtime=make_runtime(model, prepared.encoder, sources.token_family(prepared.source)),
-        schedule=Schedule(config, len(prepared.train), prepared.world.size),
+        schedule=prepared.schedule,
         train=prepared.train,
         validation=prepared.data.split("validation"),
         judges=judges(prepared.data.manifest["primary_scores"]),

@@ -11,14 +11,23 @@ import numpy.typing as npt
 from ctxbench import derive_seed
 from ctxbench_transformers.training.config import TrainConfig
 
+POOL = 50
+"""Passes whose examples are sorted by length together."""
+
 
 @attrs.frozen
 class Schedule:
-    """The plan of a run over ``examples`` training records by ``world`` processes."""
+    """The plan of a run over ``examples`` training records by ``world`` processes.
+
+    Attributes:
+        lengths: tokens of each record, shape (examples,), where the config groups by length.
+    """
 
     config: TrainConfig
     examples: int
     world: int = 1
+    lengths: npt.NDArray[np.int64] | None = attrs.field(default=None, eq=False)
+    _orders: dict[int, npt.NDArray[np.int64]] = attrs.field(factory=dict, init=False, eq=False, repr=False)
 
     @property
     def batch(self) -> int:
@@ -47,7 +56,21 @@ class Schedule:
 
     def _example(self, place: int) -> int:
         epoch, index = divmod(place, self.examples)
-        return int(_permutation(self.config.seed, epoch, self.examples)[index])
+        if epoch not in self._orders:
+            while len(self._orders) >= 2:
+                self._orders.pop(next(iter(self._orders)))
+            self._orders[epoch] = self._order(epoch)
+        return int(self._orders[epoch][index])
+
+    def _order(self, epoch: int) -> npt.NDArray[np.int64]:
+        """The order of an epoch."""
+        chance = np.random.default_rng(derive_seed("order", self.config.seed, epoch))
+        order = chance.permutation(self.examples)
+        if self.lengths is None:
+            return order
+        # A pass may begin in one epoch and end in the next: passes are counted from the beginning of the run.
+        begun = min(self.examples, -epoch * self.examples % self.config.batch_size)
+        return np.concatenate([order[:begun], *_grouped(order[begun:], self.lengths, self.config.batch_size, chance)])
 
     def lr(self, step: int) -> float:
         """Learning rate of step ``step`` (from 0): a linear rise over the warm-up, then the schedule."""
@@ -59,14 +82,17 @@ class Schedule:
         return peak * (self.config.min_lr + (1 - self.config.min_lr) * falling)
 
 
-_orders: dict[tuple[int, int, int], npt.NDArray[np.int64]] = {}
+def _grouped(
+    order: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64], size: int, chance: np.random.Generator
+) -> list[npt.NDArray[np.int64]]:
+    """Passes of ``size`` examples of like length, in random order; what fills no pass comes last.
 
-
-def _permutation(seed: int, epoch: int, size: int) -> npt.NDArray[np.int64]:
-    """The order of an epoch. The last few are kept."""
-    key = (seed, epoch, size)
-    if key not in _orders:
-        while len(_orders) >= 2:
-            _orders.pop(next(iter(_orders)))
-        _orders[key] = np.random.default_rng(derive_seed("order", seed, epoch)).permutation(size)
-    return _orders[key]
+    Each is cut from a pool of :data:`POOL` passes that follow each other in ``order``, so that who is with whom differs by epoch.
+    """
+    whole = len(order) // size * size
+    passes: list[npt.NDArray[np.int64]] = []
+    for start in range(0, whole, POOL * size):
+        pool = order[start : min(start + POOL * size, whole)]
+        pool = pool[np.argsort(lengths[pool], kind="stable")]
+        passes += [pool[i : i + size] for i in range(0, len(pool), size)]
+    return [*(passes[i] for i in chance.permutation(len(passes))), order[whole:]]

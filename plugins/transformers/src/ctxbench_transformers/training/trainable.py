@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,11 +49,15 @@ def _with_lora(model: Any, config: TrainConfig) -> Any:
     with quiet():
         from peft import LoraConfig, get_peft_model
 
+    whole = trained_whole(model, config.lora.modules_to_save)
     lora = LoraConfig(
         r=config.lora.r,
         lora_alpha=config.lora.alpha,
         lora_dropout=config.lora.dropout,
-        target_modules=targets(model, config.lora.target_modules),
+        target_modules=targets(model, config.lora.target_modules, whole),
+        modules_to_save=whole or None,
+        use_dora=config.lora.use_dora,
+        use_rslora=config.lora.use_rslora,
         task_type="CAUSAL_LM",
     )
     torch.manual_seed(derive_seed("init", config.seed))
@@ -62,27 +67,59 @@ def _with_lora(model: Any, config: TrainConfig) -> Any:
     written = adapted.peft_config["default"]
     written.base_model_name_or_path = config.model
     written.target_modules = sorted(written.target_modules)  # a set, whose order would change the adapter's fingerprint from run to run
+    for parameter in trained_parameters(adapted).values():  # peft leaves modules that are trained whole in the base's dtype
+        parameter.data = parameter.data.float()
     return adapted
 
 
-def targets(model: Any, wanted: tuple[str, ...]) -> list[str]:
+def targets(model: Any, wanted: tuple[str, ...], whole: Sequence[str] = ()) -> list[str]:
     """Full names of the linear layers that ``wanted`` means; see :class:`~ctxbench_transformers.training.config.Lora`.
+
+    Those inside modules that are trained as a ``whole`` are left out.
 
     Raises:
         ConfigError: an entry matches no linear layer.
     """
     linear = [name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear) and not name.endswith("lm_head")]
+    linear = [name for name in linear if not any(name == other or name.startswith(f"{other}.") for other in whole)]
     found: dict[str, None] = {}
     for entry in wanted:
         if entry in ("language", "vision", "all"):
             some = [name for name in linear if entry == "all" or _in_language(name) == (entry == "language")]
         else:
-            some = [name for name in linear if name == entry or name.endswith(f".{entry}")]
+            some = _named(linear, entry)
         if not some:
             last = ", ".join(sorted({name.rpartition(".")[2] for name in linear}))
             raise ConfigError(f"lora.target_modules: {entry!r} matches no linear layer; the model's are named {last}")
         found.update(dict.fromkeys(some))
     return list(found)
+
+
+def trained_whole(model: Any, wanted: tuple[str, ...]) -> list[str]:
+    """Full names of the modules that ``wanted`` means: those whose name it is, or the end of whose path.
+
+    Raises:
+        ConfigError: an entry matches no module, one with other matches inside it, or one whose weights are quantised.
+    """
+    modules = {name: module for name, module in model.named_modules() if name and any(True for _ in module.parameters())}
+    found: dict[str, None] = {}
+    for entry in wanted:
+        some = _named(modules, entry)
+        if not some:
+            last = ", ".join(sorted({part for name in modules if not (part := name.rpartition(".")[2]).isdigit()}))
+            raise ConfigError(f"lora.modules_to_save: {entry!r} matches no module with weights; the model's are named {last}")
+        found.update(dict.fromkeys(some))
+    for name in found:
+        inside = next((other for other in found if other.startswith(f"{name}.")), None)
+        if inside is not None:
+            raise ConfigError(f"lora.modules_to_save: {inside} is a part of {name}; name one of them")
+        if any(not parameter.is_floating_point() for parameter in modules[name].parameters()):
+            raise ConfigError(f"lora.modules_to_save: the weights of {name} are in 4 bit and cannot be trained; take method: lora")
+    return list(found)
+
+
+def _named(names: Iterable[str], entry: str) -> list[str]:
+    return [name for name in names if name == entry or name.endswith(f".{entry}")]
 
 
 def _in_language(name: str) -> bool:
