@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +161,47 @@ def test_two_processes_train_as_one(training: MakeTraining, toys: Path, tmp_path
         assert [record["processes"] for record in records] == [1, 2]
         cells = [record["validation"]["cells"] for record in records]
         assert cells[1] == [{**cell, "loss": pytest.approx(cell["loss"], rel=1e-3)} for cell in cells[0]]
+
+
+SIGNALS_ITS_LAUNCHER = """
+import os, signal, sys, time
+from ctxbench_cli.main import main
+from ctxbench_transformers.training.trainer import Trainer
+
+step = Trainer.step
+
+def signalled(trainer):
+    values = step(trainer)
+    if trainer.state.step == 3 and trainer.world.first and "--resume" not in sys.argv:
+        os.kill(os.getppid(), signal.SIGTERM)
+    return values
+
+Trainer.step = signalled
+sys.argv[1:1] = ["train"]
+main()
+"""
+
+
+@pytest.mark.long
+def test_two_processes_are_interrupted_and_go_on(training: MakeTraining, toys: Path, tmp_path: Path) -> None:
+    """The launcher passes SIGTERM on to both, wherever each of them is; one writes the checkpoint, and nobody waits for the other."""
+    whole, broken = (training(name, epochs=6, save_every=0, evaluate_every=0) for name in ("whole", "broken"))
+    (tmp_path / "main.py").write_text(SIGNALS_ITS_LAUNCHER)
+
+    def launch(config: TrainConfig, script: Sequence[str], *options: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", *LAUNCHERS["torchrun"].split(), *script, str(written(config, tmp_path / "c.yaml")), *options]
+        return subprocess.run(command, env=environment(toys), capture_output=True, text=True, check=False)
+
+    assert launch(whole, ["-m", "ctxbench_transformers.training"]).returncode == 0
+    stopped = launch(broken, [str(tmp_path / "main.py")])
+    assert stopped.returncode != 0
+    assert "interrupted after step" in stopped.stderr
+    kept = ckpt.read_state(ckpt.Checkpoints(Path(broken.output) / "checkpoints").latest()).step
+    assert 3 <= kept < 18
+    done = launch(broken, ["-m", "ctxbench_transformers.training"], "--resume", "latest")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert losses(broken) == losses(whole)
+    assert all(torch.equal(value, weights(broken)[key]) for key, value in weights(whole).items())
 
 
 def test_the_commands_build_estimate_and_train(tiny_model: Folder, toys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -211,6 +211,22 @@ def test_extending_says_what_a_falling_schedule_makes_of_it(training: MakeTraini
         train(attrs.evolve(config, max_steps=4, epochs=3.0, lr=2e-3), resume="latest")
 
 
+def test_a_run_that_stopped_early_goes_on_with_more_patience(training: MakeTraining, capsys: pytest.CaptureFixture[str]) -> None:
+    """With the same patience there is nothing to do, and more epochs would change nothing: the message says which key does."""
+    values: dict[str, Any] = {"lr": 0.3, "clip": 0, "warmup": 0, "schedule": "constant", "evaluate_every": 1, "evaluate_samples": 2}
+    config = training(epochs=1, early_stopping={"patience": 1}, save_every=0, **values)
+    stopped = train(config)["steps"]
+    assert stopped < 6
+    capsys.readouterr()
+    assert train(attrs.evolve(config, epochs=2.0), resume="latest")["steps"] == stopped
+    assert f"early stopping ended this run after step {stopped}; a larger early_stopping.patience" in capsys.readouterr().err
+    patient = settings.make(TrainConfig, config.plain() | {"early_stopping": {"patience": 9}})
+    assert train(patient, resume="latest")["steps"] == 6
+    assert "early_stopping.patience 1 -> 9" in capsys.readouterr().err
+    with pytest.raises(UsageError, match=r"early_stopping\.patience 9 -> 0"):
+        train(settings.make(TrainConfig, config.plain() | {"early_stopping": {"patience": 0}}), resume="latest")
+
+
 def test_other_keys_are_refused_by_name_with_both_values(
     training: MakeTraining, make_data_config: Callable[..., Any], tmp_path: Path, tiny_model: Folder
 ) -> None:

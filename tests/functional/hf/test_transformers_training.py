@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 import torch
 from PIL import Image
@@ -412,3 +414,18 @@ def test_trackers_get_the_numbers_and_a_missing_one_is_named(
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(ConfigError, match="pip install"):
         Reporter(training(report_to=["tensorboard"]), tmp_path, State())
+
+
+def test_the_table_of_options_is_that_of_the_code() -> None:
+    """docs/training.md, row by row: a key that is missing there, or a default that has changed, misleads."""
+
+    def rows(cls: type, above: str = "") -> Iterator[tuple[str, str, str]]:
+        for field in attrs.fields(cls):
+            default = field.default.factory() if isinstance(field.default, attrs.Factory) else field.default  # type: ignore[arg-type]
+            if attrs.has(type(default)):
+                yield from rows(type(default), f"{above}{field.name}.")
+            else:
+                yield f"{above}{field.name}", json.dumps(default), field.metadata["help"]
+
+    text = (Path(__file__).parents[3] / "docs" / "training.md").read_text("utf-8")
+    assert re.findall(r"^\| `([\w.]+)` \| `(.*?)` \| (.*) \|$", text, re.M) == list(rows(TrainConfig))

@@ -89,8 +89,8 @@ class TrainConfig:
     warmup: float = setting(Number(0, 1), "Share of the steps over which the learning rate rises.", 0.03)
     min_lr: float = setting(Number(0, 1), "Where the schedule ends, as a share of the peak.", 0.0)
     weight_decay: float = setting(Number(0), "AdamW's weight decay, on matrices only.", 0.0)
-    beta1: float = setting(Number(0, 0.999999), "AdamW.", 0.9)
-    beta2: float = setting(Number(0, 0.999999), "AdamW.", 0.999)
+    beta1: float = setting(Number(0, 0.999999), "AdamW's decay of the mean of the gradients.", 0.9)
+    beta2: float = setting(Number(0, 0.999999), "AdamW's decay of the mean of their squares.", 0.999)
     clip: float = setting(Number(0), "Largest norm of the gradient; 0 never clips.", 1.0)
     precision: str = setting(String(("bf16", "fp32")), "bf16: frozen weights and products in bfloat16, trained weights in float32.", "bf16")
     gradient_checkpointing: bool = setting(Boolean(), "Recompute activations: less memory, a third more time.", False)
@@ -98,7 +98,7 @@ class TrainConfig:
     evaluate_samples: int = setting(Integer(1), "Validation records in an evaluation.", 64)
     evaluate_batch_size: int = setting(Integer(1), "Prompts answered at once.", 8)
     early_stopping: EarlyStopping = setting(Section(EarlyStopping), "Stop when validation no longer improves.", factory=EarlyStopping)
-    save_every: int = setting(Integer(0), "Steps between checkpoints; 0 saves only at the end.", 100)
+    save_every: int = setting(Integer(0), "Steps between checkpoints; 0 saves at the end, and on an interrupt, alone.", 100)
     keep: int = setting(Integer(1), "Checkpoints to keep, the latest ones.", 2)
     report_to: tuple[str, ...] = setting(
         ListOf(String(("tensorboard", "wandb")), minimum=0), "Where to report, beside log.jsonl.", factory=tuple

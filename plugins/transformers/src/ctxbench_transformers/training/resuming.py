@@ -108,6 +108,9 @@ def _notes(old: Schedule, new: Schedule, state: ckpt.State, changes: list[Change
     step = state.step
     if step >= new.steps and state.pending is None:
         return [f"all {new.steps} steps are done; more epochs or max_steps go on from here"]
+    patience = new.config.early_stopping.patience
+    if patience and state.bad >= patience:
+        return [f"early stopping ended this run after step {step}; a larger {PATIENCE} goes on from here"]
     if not any(change.key in MAY_CHANGE for change in changes):
         return [f"going on after step {step} of {new.steps}" + "".join(f"; {change}" for change in changes)]
     lines = [f"going on with {', '.join(map(str, changes))}: {step} of now {new.steps} steps are done (then {old.steps})"]
