@@ -1,4 +1,4 @@
-"""The commands ``ctxbench data build`` and ``ctxbench train``."""
+"""The commands ``ctxbench data build``, ``ctxbench data import`` and ``ctxbench train``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 def add_commands(cli: click.Group) -> None:
-    """Add both to the ``ctxbench`` command line."""
+    """Add them to the ``ctxbench`` command line."""
     cli.add_command(data)
     cli.add_command(train)
 
@@ -37,12 +37,35 @@ def build(config: str, overrides: tuple[str, ...], output: str | None, workers: 
     from ctxbench_transformers.data import build as make
 
     wanted = settings.load(DataConfig, config, [*overrides, *([f"output={json.dumps(output)}"] if output else [])])
-    manifest = make(wanted, workers=workers, overwrite=overwrite)
+    _say(make(wanted, workers=workers, overwrite=overwrite), wanted.output, as_json)
+
+
+@data.command("import")
+@click.argument("files", type=click.Path(), nargs=-1, required=True)
+@click.option("-o", "--output", metavar="FOLDER", required=True, help="Folder that takes the data.")
+@click.option("-c", "--codec", metavar="CODEC", default="text", show_default=True, help="What carries texts that come without pages.")
+@_SET
+@click.option("--overwrite", is_flag=True, help="Replace training data that is there.")
+@_JSON
+def import_(files: tuple[str, ...], output: str, codec: str, overrides: tuple[str, ...], overwrite: bool, as_json: bool) -> None:
+    """Make records of your own questions in FILES: JSON lines, a JSON list or Parquet.
+
+    Columns: question, answer, and what is asked about: pages (paths of images, or images), or text, which CODEC carries.
+    """
+    from ctxbench.config import parse_component
+    from ctxbench_transformers import settings
+    from ctxbench_transformers.data import OwnConfig, import_records
+
+    given = {"files": list(files), "output": output, "codec": parse_component(codec)}
+    _say(import_records(settings.make(OwnConfig, given, "data import", overrides), overwrite=overwrite), output, as_json)
+
+
+def _say(manifest: dict[str, Any], output: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(manifest, indent=2, ensure_ascii=False))
         return
     counts: dict[str, Any] = manifest["records"]
-    click.echo(f"{wanted.output}: {', '.join(f'{n} {split}' for split, n in counts['split'].items())} records, {manifest['format']}")
+    click.echo(f"{output}: {', '.join(f'{n} {split}' for split, n in counts['split'].items())} records, {manifest['format']}")
     for key in ("codec", "task"):
         click.echo(f"  {key:9} {', '.join(f'{name} {n}' for name, n in counts[key].items())}")
     for key, value in manifest["tokens"].items():

@@ -2,61 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
 import multiprocessing
-import os
-import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import attrs
 
-from ctxbench import ComponentRecord, ConfigError, CtxbenchError, Registry
+from ctxbench import ComponentRecord, CtxbenchError, Registry
 from ctxbench.config import TokenConfig
-from ctxbench.contamination import FILE, Collector
-from ctxbench.images import page_sha256
 from ctxbench.session import Recipe, Session
 from ctxbench_cli.progress import Bar
 from ctxbench_transformers.data.config import DataConfig
+from ctxbench_transformers.data.folder import Tally, new_folder, write_manifest
 from ctxbench_transformers.data.plan import Job, SplitName, check, jobs, primary_scores, total
 from ctxbench_transformers.data.record import Record, make_record
 from ctxbench_transformers.data.writers import WRITERS
-from ctxbench_transformers.files import write_json
 
-MANIFEST = "ctxbench_data.json"
 ATTEMPTS = 20
 """How often a record is drawn anew when its context is taken or cannot be carried."""
-
-
-@attrs.define
-class Tally:
-    """What is known of the data so far."""
-
-    digest: Any = attrs.field(factory=hashlib.sha256)
-    contexts: set[str] = attrs.field(factory=set)
-    ngrams: Collector = attrs.field(factory=Collector)
-    counts: dict[str, dict[str, int]] = attrs.field(factory=dict)
-    lengths: dict[str, list[int]] = attrs.field(factory=lambda: {"text": [], "visual": [], "answer": []})
-    redrawn: int = 0
-
-    def add(self, record: Record) -> None:
-        """Count a record, and bind its id, context, answer and pixels into the fingerprint."""
-        pages = [page_sha256(page) for page in record.pages]
-        answer = hashlib.sha256(record.sample.answer.encode()).hexdigest()
-        self.digest.update("\n".join([record.job.id, record.context_sha256, answer, *pages, ""]).encode())
-        if record.context_sha256 not in self.contexts:
-            self.contexts.add(record.context_sha256)
-            self.ngrams.add(record.sample.context)
-        for key, label in (("task", record.job.cell.task.label), ("codec", record.job.codec.label), ("split", record.job.split)):
-            table = self.counts.setdefault(key, {})
-            table[label] = table.get(label, 0) + 1
-        for key, value in record.tokens.items():
-            self.lengths[key].append(value)
-
-    def tokens(self) -> dict[str, dict[str, float]]:
-        """Mean and maximum of each kind of tokens."""
-        return {key: {"mean": round(sum(v) / len(v), 1), "max": max(v)} for key, v in self.lengths.items() if v}
 
 
 def build(
@@ -83,23 +47,8 @@ def build(
     """
     session = Session.of(registry, components)
     check(config, session.registry)
-    output = Path(config.output)
-    if output.exists() and not (overwrite and (output / MANIFEST).is_file()):
-        hint = "give --overwrite to replace it" if (output / MANIFEST).is_file() else "it holds no training data of ctxbench; give another"
-        raise ConfigError(f"output: {output} exists; {hint}")
-    work = output.with_name(f".{output.name}.partial-{os.getpid()}")
-    shutil.rmtree(work, ignore_errors=True)
-    try:
-        work.mkdir(parents=True)
-        manifest = _write(config, work, workers, session)
-        if output.exists():
-            shutil.rmtree(output)
-        work.rename(output)
-    except OSError as error:
-        raise ConfigError(f"output: {output}: {error.strerror or error}") from None
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-    return manifest
+    with new_folder(Path(config.output), overwrite) as work:
+        return _write(config, work, workers, session)
 
 
 def _write(config: DataConfig, folder: Path, workers: int, session: Session) -> dict[str, Any]:
@@ -111,26 +60,19 @@ def _write(config: DataConfig, folder: Path, workers: int, session: Session) -> 
             _write_split(config, folder, split, taken, tally, attempt, mapper, progress)
     manifest = {
         "format": config.format,
-        "fingerprint": tally.digest.hexdigest(),
         "config_hash": config.hash,
         "config": config.plain(),
         "primary_scores": primary_scores(config, registry),
-        "records": tally.counts,
-        "contexts": len(tally.contexts),
-        "redrawn": tally.redrawn,
-        "tokens": tally.tokens(),
-        "versions": {o.distribution: o.version for o in sorted(registry.manager.origins.values(), key=lambda o: o.distribution)},
+        "versions": versions(registry),
+        **tally.manifest(),
     }
-    trained_on = tally.ngrams.data(manifest["fingerprint"], covers(manifest))
-    write_json(folder / FILE, {"training_data": [trained_on.plain()]})
-    write_json(folder / MANIFEST, manifest)
+    write_manifest(folder, manifest, tally)
     return manifest
 
 
-def covers(manifest: dict[str, Any]) -> str:
-    """What the n-grams of a data set are of."""
-    tasks = ", ".join(sorted(manifest["records"].get("task", {})))
-    return f"all {manifest['contexts']} contexts, training and validation, of {tasks}"
+def versions(registry: Registry) -> dict[str, str]:
+    """What is installed, by distribution."""
+    return {o.distribution: o.version for o in sorted(registry.manager.origins.values(), key=lambda o: o.distribution)}
 
 
 def _write_split(

@@ -19,7 +19,7 @@ from ctxbench.config import ComponentConfig, make_config
 from ctxbench.contamination import TrainingData
 from ctxbench.images import MAX_PIXELS, open_page
 from ctxbench.prompts import answer_room
-from ctxbench_transformers.data.build import MANIFEST, covers
+from ctxbench_transformers.data.folder import MANIFEST, covers
 
 
 @attrs.frozen(eq=False)

@@ -76,10 +76,13 @@ def make_record(job: Job, counting: TokenConfig, session: Session) -> Record:
             asked = ask(codec, sample, job.prompt)
         with plugin_work(f"augmenter {cell.augmentation.label!r}"):
             pages = augment(asked.carrier.pages, augmenter, job.page_seed)
-        return Record(job, sample, job.sample_seed, asked.text, pages, _tokens(counting, job.system + asked.text, sample.answer, pages))
+        return Record(
+            job, sample, job.sample_seed, asked.text, pages, count_tokens(counting, job.system + asked.text, sample.answer, pages)
+        )
 
 
-def _tokens(counting: TokenConfig, prompt: str, answer: str, pages: tuple[Image.Image, ...]) -> dict[str, int]:
+def count_tokens(counting: TokenConfig, prompt: str, answer: str, pages: tuple[Image.Image, ...]) -> dict[str, int]:
+    """Reference tokens of the texts, and visual tokens of the pages by formula."""
     low, high = counting.min_pixels, counting.max_pixels
     return {
         "text": tokens.count_text(prompt, counting.reference),

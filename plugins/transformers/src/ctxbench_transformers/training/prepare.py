@@ -65,6 +65,8 @@ def prepare(config: TrainConfig, world: World, device: torch.device) -> Prepared
     train = data.split("train")
     if not len(train):
         raise UsageError(f"data: {data.folder} has no training records")
+    if config.evaluate_every and not len(data.split("validation")):
+        raise UsageError(f"evaluate_every: {data.folder} has no validation records; set it to 0, or make data with some")
     source = sources.check_model(sources.locate(config.model, config.revision, code=config.trust_remote_code), config.model)
     encoder = Encoder(
         load_processor(
