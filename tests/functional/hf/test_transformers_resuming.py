@@ -20,6 +20,8 @@ from safetensors.torch import load_file
 from ctxbench import ConfigError, UsageError
 from ctxbench_transformers import provenance, settings
 from ctxbench_transformers.training import checkpoint as ckpt
+from ctxbench_transformers.training import prepare as prepare_module
+from ctxbench_transformers.training import result as result_module
 from ctxbench_transformers.training import trainer as trainer_module
 from ctxbench_transformers.training.config import TrainConfig
 from ctxbench_transformers.training.loop import train
@@ -56,7 +58,7 @@ def latest(config: TrainConfig) -> ckpt.State:
     return ckpt.read_state(ckpt.Checkpoints(Path(config.output) / "checkpoints").latest())
 
 
-SHORT: dict[str, Any] = {"epochs": 1, "save_every": 0, "evaluate_every": 2, "evaluate_samples": 2, "early_stopping": {"patience": 5}}
+SHORT: dict[str, Any] = {"epochs": 1, "save_every": 0, "evaluate_every": 2, "evaluate_samples": 1, "early_stopping": {"patience": 5}}
 """6 steps, evaluated after every second one; no checkpoint but the last and the best, unless an interrupt writes one."""
 
 
@@ -98,7 +100,7 @@ MOMENTS: dict[str, tuple[Any, str, int, bool, int]] = {
 }
 
 
-ALIKE = ("before the evaluation", "before the log")
+ALIKE = ("before the evaluation", "after the evaluation", "before the log")
 
 
 @pytest.mark.parametrize("moment", [pytest.param(name, marks=pytest.mark.long if name in ALIKE else ()) for name in MOMENTS])
@@ -125,17 +127,29 @@ def test_an_interrupt_at_any_moment_leaves_a_checkpoint_that_goes_on_bit_for_bit
     assert {**record(config), "training_config": None} == {**record(whole), "training_config": None}
 
 
-def test_an_interrupt_before_the_first_step_says_that_nothing_is_kept(
+def test_an_interrupt_before_the_first_step_and_after_the_last_says_what_is_kept(
     training: MakeTraining, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """And the same command begins again, where a checkpoint of nothing would be in its way."""
+    """Before it, the same command begins again, and no checkpoint of nothing is in its way; after it, only the result is written anew."""
     config = training(max_steps=1, evaluate_every=0)
     with monkeypatch.context() as patch:
         patch.setattr(trainer_module, "collate_labelled", interrupting(trainer_module.collate_labelled, 1))
         with pytest.raises(KeyboardInterrupt):
             train(config)
     assert "before the first step" in capsys.readouterr().err
-    assert train(config)["steps"] == 1
+    with monkeypatch.context() as patch:
+        patch.setattr(prepare_module, "load_trainable", interrupting(prepare_module.load_trainable, 1))
+        with pytest.raises(KeyboardInterrupt):
+            train(config)
+    assert "before the first step" in capsys.readouterr().err
+    with monkeypatch.context() as patch:
+        patch.setattr(result_module, "save_result", interrupting(result_module.save_result, 1))
+        with pytest.raises(KeyboardInterrupt):
+            train(config)
+    assert "what was trained is kept in" in capsys.readouterr().err
+    assert not (Path(config.output) / provenance.RECORD).exists()
+    assert train(config, resume="latest")["steps"] == 1
+    assert (Path(config.output) / provenance.RECORD).exists()
 
 
 SIGNALLED = """
@@ -213,9 +227,10 @@ def test_extending_says_what_a_falling_schedule_makes_of_it(training: MakeTraini
         train(attrs.evolve(config, max_steps=4, epochs=3.0, lr=2e-3), resume="latest")
 
 
+@pytest.mark.long
 def test_a_run_that_stopped_early_goes_on_with_more_patience(training: MakeTraining, capsys: pytest.CaptureFixture[str]) -> None:
     """With the same patience there is nothing to do, and more epochs would change nothing: the message says which key does."""
-    values: dict[str, Any] = {"lr": 0.3, "clip": 0, "warmup": 0, "schedule": "constant", "evaluate_every": 1, "evaluate_samples": 2}
+    values: dict[str, Any] = {"lr": 0.3, "clip": 0, "warmup": 0, "schedule": "constant", "evaluate_every": 1, "evaluate_samples": 1}
     config = training(epochs=1, early_stopping={"patience": 1}, save_every=0, **values)
     stopped = train(config)["steps"]
     assert stopped < 6

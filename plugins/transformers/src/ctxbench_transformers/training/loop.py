@@ -17,7 +17,7 @@ from ctxbench_transformers.training.prepare import Prepared, make_trainer, prepa
 from ctxbench_transformers.training.report import Reporter
 from ctxbench_transformers.training.result import write_result
 from ctxbench_transformers.training.resuming import go_on
-from ctxbench_transformers.training.trainer import Interrupted
+from ctxbench_transformers.training.trainer import NOTHING, Interrupted, is_interrupt
 
 
 def check_output(config: TrainConfig, resume: str | None) -> None:
@@ -45,10 +45,19 @@ def train(config: TrainConfig, resume: str | None = None) -> dict[str, Any]:
     with join(config.device) as (world, device):
         try:
             return _train(prepare(config, world, device), resume, world, device)
-        except Interrupted as error:
+        except BaseException as error:
+            if not is_interrupt(error):
+                raise
+            told = error if isinstance(error, Interrupted) else _outside_of_steps(config)
             if world.first:
-                print(error, file=sys.stderr, flush=True)
-            raise
+                print(told, file=sys.stderr, flush=True)
+            raise told from error
+
+
+def _outside_of_steps(config: TrainConfig) -> Interrupted:
+    """While the weights are read, or the result is written."""
+    kept = ckpt.Checkpoints(Path(config.output) / "checkpoints").all()
+    return Interrupted(f"interrupted; what was trained is kept in {kept[-1]}", kept[-1]) if kept else Interrupted(NOTHING, None)
 
 
 def _train(prepared: Prepared, resume: str | None, world: World, device: torch.device) -> dict[str, Any]:

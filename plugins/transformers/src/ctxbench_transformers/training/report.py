@@ -71,7 +71,8 @@ class Tensorboard:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
             raise ConfigError("report_to: tensorboard is not installed: pip install 'ctxbench-transformers[tensorboard]'") from None
-        self.writer: Any = SummaryWriter(str(folder / "tensorboard"), purge_step=state.step + 1 if state.step else None)
+        following = state.step + (state.pending is None)
+        self.writer: Any = SummaryWriter(str(folder / "tensorboard"), purge_step=following if state.step else None)
 
     def log(self, step: int, values: dict[str, float]) -> None:
         """One point on each curve."""

@@ -34,6 +34,14 @@ class TrainingError(CtxbenchError):
     """Training cannot go on."""
 
 
+NOTHING = "interrupted before the first step; nothing is kept, and the same command begins again"
+
+
+def is_interrupt(error: BaseException) -> bool:
+    """Whether Ctrl-C or ``kill`` ended it, whatever has become of that on its way through C code or from another process."""
+    return isinstance(error, KeyboardInterrupt) or signals.exit_code() is not None
+
+
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C or ``kill`` ended a run.
 
@@ -173,7 +181,7 @@ class Trainer:
                     self.step()
                     self._complete(report, progress)
         except BaseException as error:
-            if isinstance(error, KeyboardInterrupt) or signals.exit_code() is not None:
+            if is_interrupt(error):
                 raise self._interrupted() from error
             raise
 
@@ -198,7 +206,7 @@ class Trainer:
         """Keep the steps that are done. Other processes may be gone: nothing here waits for them."""
         step = self.state.step
         if not step:
-            return Interrupted("interrupted before the first step; nothing is kept, and the same command begins again", None)
+            return Interrupted(NOTHING, None)
         place = f"interrupted after step {step} of {self.schedule.steps}"
         if not self.world.first:
             return Interrupted(place, None)
