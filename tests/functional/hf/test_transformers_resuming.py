@@ -211,8 +211,12 @@ def test_a_finished_run_is_extended_as_if_it_had_been_planned_longer(training: M
 
 def test_extending_says_what_a_falling_schedule_makes_of_it(training: MakeTraining, capsys: pytest.CaptureFixture[str]) -> None:
     """The rate of a cosine had fallen to nothing and rises again: the result is not that of one long run, and the message says so."""
-    config = training(epochs=1, evaluate_every=0, save_every=0)
+    config = training(epochs=1, evaluate_every=0, save_every=3)
     train(config)
+    middle = str(Path(config.output) / "checkpoints" / "step-00000003")
+    with pytest.raises(UsageError, match=r"step-00000006 is of the run without lr 0\.003 -> 0\.002"):
+        train(attrs.evolve(config, lr=2e-3), resume=middle)  # the later checkpoint would be taken for one of this run
+    assert train(attrs.evolve(config, lr=2e-3, output=f"{config.output}-2"), resume=middle)["steps"] == 6
     last = log(config)[-1]["lr"]
     capsys.readouterr()
     train(attrs.evolve(config, max_steps=8, epochs=3.0, lr=2e-3), resume="latest")
