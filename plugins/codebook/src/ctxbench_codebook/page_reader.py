@@ -11,7 +11,7 @@ from PIL import Image
 from ctxbench import DecodeError
 from ctxbench_codebook import equalise, hard_reader, header, locate, rectify, soft_reader, straighten
 from ctxbench_codebook.document import Part
-from ctxbench_codebook.effort import Effort
+from ctxbench_codebook.effort import MOST_DECISIONS, Effort
 from ctxbench_codebook.equalise import Windows
 from ctxbench_codebook.grid import white_and_black
 from ctxbench_codebook.header import Header
@@ -79,15 +79,17 @@ class _Reader:
     def read(self, picture: Picture) -> Part | Sighting | None:
         """The page, if it can be read; as a last resort, after sides that a lens has bent are made straight."""
         part = self._flat(picture)
-        if part is not None or self.effort.spent or min(picture.grey.shape) < locate.SMALLEST_SIDE:
+        if part is not None or min(picture.grey.shape) < locate.SMALLEST_SIDE:
             return part
         frames, tried = self.frames, list[float]()
         for outline, corners in locate.outlines(picture.grey):
             k = straighten.bend(outline, corners, picture.size)
-            if part is not None or self.effort.spent or len(tried) == MOST_BENDS:
+            if part is not None or self.effort.headers <= 0 or len(tried) == MOST_BENDS:
                 break
             if k and not any(abs(k - other) < 0.002 for other in tried):
                 tried.append(k)
+                if len(tried) == 1:  # what was spent on bent sides was spent in vain
+                    self.effort.cells = max(self.effort.cells, MOST_DECISIONS // 2)
                 part = self._flat(straighten.without(picture, k))
         self.frames = frames
         return part

@@ -17,7 +17,7 @@ MOST = 0.15
 """Of ``k``; beyond that a side is no side."""
 
 _NEAR = 0.06  # of a side's length: points so far from it are taken for its own
-_SEEN = 0.35  # px; a side that is bent by less is straight
+_SEEN = 0.1  # px on average; sides that are bent by less are straight
 
 
 def bend(outline: npt.NDArray[np.int32], corners: Corners, size: tuple[int, int]) -> float:
