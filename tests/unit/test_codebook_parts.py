@@ -117,7 +117,7 @@ def test_header_survives_seven_wrong_bytes_and_not_more():
     assert header.from_bits(damaged) is None
 
 
-@pytest.mark.parametrize(("magic", "version"), [(0xCB, 0), (0xCB, 3), (0xCA, 1), (0xCA, 2)])
+@pytest.mark.parametrize(("magic", "version"), [(0xCB, 0), (0xCB, 4), (0xCA, 1), (0xCA, 2)])
 def test_a_header_of_another_format_is_none(monkeypatch, magic, version):
     """A page of a later version means something else by the same bytes, so it is not read as if it were of this one."""
     with monkeypatch.context() as other:
