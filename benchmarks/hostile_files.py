@@ -111,11 +111,11 @@ def broken_page(width: int, height: int, cell: int, colors: int, parity: int, go
 
 def noise_page(width: int, height: int, cell: int, colors: int, parity: int, pages: int = 1) -> Picture:
     """A codebook page with an LDPC code, which it shares with others if there are any, whose header is right and whose payload is noise."""
-    from ctxbench_codebook import header, shared
+    from ctxbench_codebook import header, ldpc_page
     from ctxbench_codebook.layout import GRID, Layout, draw
 
     layout = Layout(width, height, cell, colors)
-    most = max(0, shared.code_of(layout, pages, parity).message // 8 - header.CRC_BYTES)
+    most = ldpc_page.capacity(layout, parity, pages)
     version = header.LDPC if pages == 1 else header.SHARED
     head = header.Header(cell, layout.bits, parity, 0, 0, pages, most, 1, height // GRID, version)
     return draw(layout, header.to_bits(head), np.random.default_rng(1).integers(0, colors, layout.data_cells, np.uint8))

@@ -125,7 +125,7 @@ def test_bytes_come_back_from_their_symbols():
     code = ldpc_page.code_of(layout, 60)
     data = bytes(i % 256 for i in range(ldpc_page.capacity(layout, 60) + 4))
     for some in (data, b""):
-        symbols = ldpc_page.to_symbols(some, layout, 60)
+        symbols = ldpc_page.symbols_of(some, code, layout.bits)
         assert len(symbols) == layout.data_cells
         placed = (symbols[:, None] >> np.array([2, 1, 0], np.uint8) & 1).ravel()
         word = placed[ldpc_page.order(code.size)]

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import ctxbench
-from benchmarks import codebook_fuzz, codebook_photographs
-from benchmarks.codebook_photographs import Shot
+from benchmarks import codebook_fuzz
 from ctxbench import CapacityError, Carrier, DecodeError, EncodeError
 from ctxbench_codebook import compressed as module
 from ctxbench_codebook import hard_reader, header, ldpc_page, parity_page
@@ -85,7 +84,8 @@ def test_a_code_word_with_another_checksum_is_no_text():
     layout = Layout(*page.size, 4, 16)
     head = header.Header(4, 4, 74, 0, 0, 1, 300, zlib.crc32(text.encode()), page.height // 28, header.LDPC)
     for data, right in ((text.encode() + zlib.crc32(text.encode()).to_bytes(4, "big"), True), (text.encode() + bytes(4), False)):
-        drawn = Image.fromarray(draw(layout, header.to_bits(head), ldpc_page.to_symbols(data, layout, 74)))
+        symbols = ldpc_page.symbols_of(data, ldpc_page.code_of(layout, 74), layout.bits)
+        drawn = Image.fromarray(draw(layout, header.to_bits(head), symbols))
         if right:
             assert np.array_equal(drawn, page)
             assert read(drawn) == text
@@ -342,23 +342,3 @@ def test_corrected_blocks_help_to_read_the_others(monkeypatch):
             continue
         lost += 1
     assert lost
-
-
-@pytest.mark.parametrize("lens", [0.05, -0.05])
-@pytest.mark.parametrize("preset", ["color4", "camera"])
-def test_sides_that_a_lens_has_bent_are_made_straight(preset, lens):
-    """Without that no header is found: the sides are bent by more than what is looked at beside them."""
-    (page,) = Codebook(preset=preset, page=504, compression="raw").encode(LONG[:2000]).pages
-    picture = codebook_photographs.taken(page, Shot(lens=lens, scale=1.0), np.random.default_rng(2))
-    assert read(picture) == LONG[:2000]
-
-
-@pytest.mark.parametrize("corner", range(4))
-def test_a_covered_corner_is_found_where_the_sides_meet(corner):
-    """A finger over any corner, the header's among them."""
-    page = one_page(LONG[:2000], preset="robust", page=504, compression="raw").copy()
-    height, width = page.shape[:2]
-    tip = (corner % 2 * (width - 1), corner // 2 * (height - 1))
-    padded = cv2.copyMakeBorder(page, 40, 40, 40, 40, cv2.BORDER_CONSTANT, value=(230, 230, 220))
-    cv2.circle(padded, (tip[0] + 40, tip[1] + 40), 34, (210, 170, 150), -1)
-    assert read(padded) == LONG[:2000]

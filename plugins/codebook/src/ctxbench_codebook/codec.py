@@ -18,6 +18,14 @@ from ctxbench_codebook.palette import COLORS
 from ctxbench_codebook.shared import Shared
 from ctxbench_codebook.symbols import SYMBOLS
 
+TOGETHER: dict[str, tuple[str, tuple[int, ...]]] = {
+    "camera_pages": ("camera", (119, 109, 98, 91, 85, 81, 78)),
+    "paper_pages": ("paper", (82, 73, 65, 61, 57, 54, 52)),
+}
+"""Presets whose pages share a code word (format version 3): the preset of a text that fits on one page, and the parity of two pages to
+eight: the fewer share their luck, the more is needed."""
+SOFT = ("camera", "paper", "fine")
+"""Presets with an LDPC code, whose pages are of format version 2."""
 PRESETS: dict[str, dict[str, int]] = {
     "bw4": {"cell": 4, "colors": 2, "parity": 32},
     "color4": {"cell": 4, "colors": 4, "parity": 32},
@@ -27,18 +35,9 @@ PRESETS: dict[str, dict[str, int]] = {
     "camera": {"cell": 4, "colors": 16, "parity": 74},
     "paper": {"cell": 4, "colors": 16, "parity": 44},
     "fine": {"cell": 2, "colors": 16, "parity": 18},
-    "camera_pages": {"cell": 4, "colors": 32, "parity": 78},
-    "paper_pages": {"cell": 4, "colors": 32, "parity": 52},
+    **{name: {"cell": 4, "colors": 32, "parity": parities[-1]} for name, (_, parities) in TOGETHER.items()},
     "aligned": {"cell": 4, "colors": 4, "parity": 8},
 }
-SOFT = ("camera", "paper", "fine")
-"""Presets with an LDPC code, whose pages are of format version 2."""
-TOGETHER: dict[str, tuple[str, tuple[int, ...]]] = {
-    "camera_pages": ("camera", (119, 109, 98, 91, 85, 81, 78)),
-    "paper_pages": ("paper", (82, 73, 65, 61, 57, 54, 52)),
-}
-"""Presets whose pages share a code word (format version 3): the preset of a text that fits on one page, and the parity of two pages to
-eight: the fewer share their luck, the more is needed."""
 
 
 @attrs.frozen
@@ -112,9 +111,9 @@ class Codebook(Codec):
             else "The context is encoded in the 2D color code in the images above."
         )
 
-    def _setting(self, name: str) -> int:
+    def _setting(self, name: str, preset: str) -> int:
         own: int | None = getattr(self, name)
-        return PRESETS[self.preset][name] if own is None else own
+        return PRESETS[preset][name] if own is None else own
 
     def _dense(self) -> Compressed | Shared:
         if self.columns is not None:
@@ -128,12 +127,11 @@ class Codebook(Codec):
         single, parities = TOGETHER[self.preset]
         if self.parity is not None:
             parities = (self.parity,) * len(parities)
-        cell, colors = map(self._setting, ("cell", "colors"))
+        cell, colors = (self._setting(name, self.preset) for name in ("cell", "colors"))
         return Shared(cell, colors, parities, self.page, self.compression, self._compressed(single))
 
     def _compressed(self, preset: str) -> Compressed:
-        own = {name: getattr(self, name) for name in ("cell", "colors", "parity")}
-        cell, colors, parity = (PRESETS[preset][name] if value is None else value for name, value in own.items())
+        cell, colors, parity = (self._setting(name, preset) for name in ("cell", "colors", "parity"))
         version = LDPC if preset in SOFT else REED_SOLOMON
         return Compressed(cell, colors, version, parity, self.page, self.compression, self.parity_page)
 
@@ -142,8 +140,8 @@ class Codebook(Codec):
             raise ValueError(f"compression must be auto or raw with the preset aligned, which compresses nothing, got {self.compression!r}")
         if self.parity_page:
             raise ValueError("parity_page is not for the preset aligned, whose pages a model reads one by one")
-        modulation = Modulation(self._setting("cell"), self._setting("colors"))
-        return Aligned(modulation, self._setting("parity"), self.symbol, self.page // GRID, self.columns)
+        modulation = Modulation(self._setting("cell", self.preset), self._setting("colors", self.preset))
+        return Aligned(modulation, self._setting("parity", self.preset), self.symbol, self.page // GRID, self.columns)
 
 
 __all__ = ["PRESETS", "Codebook"]

@@ -12,7 +12,7 @@ from PIL import Image
 from ctxbench import CapacityError, Carrier, require_text
 from ctxbench_codebook import correct, document, header, ldpc, ldpc_page, parity_page
 from ctxbench_codebook.correct import Blocks
-from ctxbench_codebook.header import CRC_BYTES, LDPC, Header
+from ctxbench_codebook.header import CRC_BYTES, LDPC, REED_SOLOMON, Header
 from ctxbench_codebook.layout import GRID, SMALLEST, Layout, Symbols, draw
 from ctxbench_codebook.symbol_bits import to_symbols
 
@@ -80,7 +80,7 @@ class Compressed:
 
     def _capacity(self, width: int, height: int) -> int:
         """Payload bytes of a page."""
-        return _capacity(self._layout(width, height), self.version, self.parity)
+        return capacity_of(self._layout(width, height), self.version, self.parity)
 
     def _sizes(self, length: int) -> list[tuple[int, int]]:
         """Sizes of the pages for this many bytes: full pages, the smallest page that takes the rest, and the parity page if wanted."""
@@ -107,45 +107,41 @@ class Compressed:
 
     def _smallest(self, length: int) -> tuple[int, int]:
         """The page of the fewest visual tokens that holds ``length`` bytes; at most twice as long as wide, the squarest of equals."""
-        capacities, sizes = _by_capacity(self.cell, self.colors, self.version, self.parity, self.page)
+        capacities, sizes = by_capacity(self.cell, self.colors, self.version, self.parity, self.page)
         place = bisect.bisect_left(capacities, length)
         return sizes[place] if place < len(sizes) else (self.page, self.page)
 
     def _page(self, head: Header, part: bytes, width: int, height: int) -> Image.Image:
         layout = self._layout(width, height)
-        symbols = _symbols(part + zlib.crc32(part).to_bytes(CRC_BYTES, "big"), layout, self.version, self.parity)
+        symbols = _symbols(header.sealed(part), layout, self.version, self.parity)
         return Image.fromarray(draw(layout, header.to_bits(head), symbols))
 
 
-def shapes(page: int) -> list[tuple[int, int]]:
-    """Sizes of pages with no side above ``page`` px, the smallest first, of equals the squarest; at most twice as long as wide."""
-    sides = range(SMALLEST, page + 1, GRID)
-    made = [(width, height) for width in sides for height in sides if width // 2 // GRID * GRID <= height <= 2 * width]
-    return sorted(made, key=lambda size: (size[0] * size[1], abs(size[0] - size[1]), -size[0]))
-
-
 @functools.lru_cache(maxsize=64)
-def _by_capacity(cell: int, colors: int, version: int, parity: int, page: int) -> tuple[list[int], list[tuple[int, int]]]:
+def by_capacity(cell: int, colors: int, version: int, parity: int, page: int, pages: int = 1) -> tuple[list[int], list[tuple[int, int]]]:
     """Page sizes by rising payload bytes: (bytes, sizes). A size is left out if one that is preferred to it holds as much."""
+    sides = range(SMALLEST, page + 1, GRID)
+    shapes = [(width, height) for width in sides for height in sides if width // 2 // GRID * GRID <= height <= 2 * width]
+    shapes.sort(key=lambda size: (size[0] * size[1], abs(size[0] - size[1]), -size[0]))
     capacities: list[int] = []
     sizes: list[tuple[int, int]] = []
-    for width, height in shapes(page):
-        capacity = _capacity(Layout(width, height, cell, colors), version, parity)
+    for width, height in shapes:
+        capacity = capacity_of(Layout(width, height, cell, colors), version, parity, pages)
         if not sizes or capacity > capacities[-1]:
             capacities.append(capacity)
             sizes.append((width, height))
     return capacities, sizes
 
 
-def _capacity(layout: Layout, version: int, parity: int) -> int:
-    """Payload bytes of a page; 0 if it can hold none."""
-    if version == LDPC:
-        return ldpc_page.capacity(layout, parity)
+def capacity_of(layout: Layout, version: int, parity: int, pages: int = 1) -> int:
+    """Payload bytes of a page, or of several that share a code word; 0 if there is no room for any."""
+    if version != REED_SOLOMON:
+        return ldpc_page.capacity(layout, parity, pages)
     return max(0, Blocks(layout.raw_bytes, parity).capacity - CRC_BYTES) if layout.raw_bytes > 16 else 0
 
 
 def _symbols(data: bytes, layout: Layout, version: int, parity: int) -> Symbols:
     """The symbols of the data cells."""
     if version == LDPC:
-        return ldpc_page.to_symbols(data, layout, parity)
+        return ldpc_page.symbols_of(data, ldpc_page.code_of(layout, parity), layout.bits)
     return to_symbols(correct.encode(data, Blocks(layout.raw_bytes, parity)), layout.bits, layout.data_cells)

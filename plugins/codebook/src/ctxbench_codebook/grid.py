@@ -1,13 +1,15 @@
-"""The colours of a page's cells, sampled through a view of it."""
+"""The cells of a page's grid: their colours, sampled through a view of it, and the first decisions on them."""
 
 from __future__ import annotations
 
+import attrs
 import numpy as np
+import numpy.typing as npt
 
-from ctxbench_codebook import rectify
-from ctxbench_codebook.classify import channels_of
+from ctxbench_codebook import equalise, rectify
+from ctxbench_codebook.classify import channels_of, classify, nearest, palette
 from ctxbench_codebook.equalise import Windows
-from ctxbench_codebook.layout import BAND_CELL, EDGE, Band, Layout
+from ctxbench_codebook.layout import BAND_CELL, EDGE, Band, Layout, Symbols, pilots
 from ctxbench_codebook.picture import Picture
 from ctxbench_codebook.rectify import Samples, View
 
@@ -57,3 +59,54 @@ def white_and_black(picture: Picture, view: View) -> tuple[Samples, Samples]:
     cells = rectify.sample(picture.colors, view.matrix, xs, ys)
     mask, values = band.known()
     return cells[mask & (values == 1)].mean(0), cells[mask & (values == 0)].mean(0)
+
+
+@attrs.frozen(eq=False)
+class Grid:
+    """A page's cells as they were seen.
+
+    Attributes:
+        layout: of the page.
+        cells: colours with a margin.
+        known: which cells are pilots, (cells,).
+        truth: the pilots' symbols, (cells,).
+        first: each cell's nearest symbol, (cells,), that of pilots known.
+    """
+
+    layout: Layout
+    cells: Samples
+    known: npt.NDArray[np.bool_]
+    truth: Symbols
+    first: Symbols
+
+    @classmethod
+    def of(cls, picture: Picture, view: View, layout: Layout) -> Grid:
+        """The cells of the page that this view shows."""
+        mask, values = pilots(layout)
+        known, truth = mask.ravel(), values.ravel()
+        cells = cells_of(picture, view, layout)
+        inner = normalised(picture, view, cells[MARGIN:-MARGIN, MARGIN:-MARGIN])
+        return cls(layout, cells, known, truth, keep(nearest(inner.reshape(len(truth), -1), layout.colors), known, truth))
+
+    def by_pilots(self) -> Symbols | None:
+        """Decisions through an equaliser that the pilots train; ``None`` if they are too few."""
+        channels, places = self.cells.shape[2], np.flatnonzero(self.known)
+        if len(places) < 5 * (channels + 1):
+            return None
+        windows = windows_of(self.cells, equalise.radius_for(len(places), channels))
+        weights = equalise.least_squares(windows, places, palette(self.layout.colors)[self.truth[places]], 1e-4)
+        return keep(classify(windows.times(weights), self.truth, self.layout.colors, self.known), self.known, self.truth)
+
+    def equalised(self, decided: Symbols | None) -> tuple[Windows, Samples]:
+        """(windows of the widest equaliser that decisions on all cells can train, the colours that it estimates); ``None`` for the first
+        decisions."""
+        symbols = self.first if decided is None else decided
+        windows = windows_of(self.cells, equalise.radius_for(len(symbols), self.cells.shape[2]))
+        weights = equalise.least_squares(windows, np.arange(len(symbols)), palette(self.layout.colors)[symbols], 1e-5)
+        return windows, windows.times(weights)
+
+
+def keep(symbols: Symbols, known: npt.NDArray[np.bool_], truth: Symbols) -> Symbols:
+    """The symbols, changed in place to the truth where it is known."""
+    symbols[known] = truth[known]
+    return symbols

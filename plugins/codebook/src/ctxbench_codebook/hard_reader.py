@@ -3,7 +3,6 @@ wrong."""
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Generator
 
 import numpy as np
@@ -11,11 +10,11 @@ import numpy.typing as npt
 
 from ctxbench import DecodeError
 from ctxbench_codebook import correct, equalise
-from ctxbench_codebook.classify import classify, nearest, palette
+from ctxbench_codebook.classify import classify, palette
 from ctxbench_codebook.correct import Blocks
 from ctxbench_codebook.effort import Effort
-from ctxbench_codebook.grid import MARGIN, cells_of, normalised, windows_of
-from ctxbench_codebook.header import CRC_BYTES, Header
+from ctxbench_codebook.grid import MARGIN, Grid, keep
+from ctxbench_codebook.header import CRC_BYTES, Header, unsealed
 from ctxbench_codebook.layout import Layout, Symbols, pilots
 from ctxbench_codebook.picture import Picture
 from ctxbench_codebook.rectify import View
@@ -57,9 +56,9 @@ def payload(picture: Picture, view: View, head: Header, effort: Effort) -> bytes
             if good.any() and (promising or effort.cells > 0):
                 certain = certain_symbols(words, good, layout)
         else:
-            payload, checksum = data[: head.length], data[head.length : head.length + CRC_BYTES]
-            if zlib.crc32(payload).to_bytes(CRC_BYTES, "big") == checksum:
-                return payload
+            part = unsealed(data, head.length)
+            if part is not None:
+                return part
             reason = "the checksum differs"
     raise DecodeError(reason)
 
@@ -89,42 +88,25 @@ def attempts(picture: Picture, view: View, layout: Layout) -> Generator[Symbols,
     What error correction made certain of an attempt may be sent back: the last attempts start from it, as turbo equalisers do (Douillard
     et al., *Iterative correction of intersymbol interference*, 1995), and go on as long as more becomes certain.
     """
-    mask, values = pilots(layout)
-    known, truth = mask.ravel(), values.ravel()
-    table = palette(layout.colors)
-    cells = cells_of(picture, view, layout)
-    inner = normalised(picture, view, cells[MARGIN:-MARGIN, MARGIN:-MARGIN])
-    symbols = _keep(nearest(inner.reshape(len(truth), -1), layout.colors), known, truth)
-    del inner
-    yield symbols
-
-    places = np.flatnonzero(known)
-    if len(places) >= 5 * (cells.shape[2] + 1):
-        windows = windows_of(cells, equalise.radius_for(len(places), cells.shape[2]))
-        weights = equalise.least_squares(windows, places, table[truth[places]], 1e-4)
-        symbols = _keep(classify(windows.times(weights), truth, layout.colors, known), known, truth)
-        yield symbols
-
-    radius = equalise.radius_for(len(truth), cells.shape[2])
-    windows = windows_of(cells, radius)
-    weights = equalise.least_squares(windows, np.arange(len(truth)), table[symbols], 1e-5)
-    symbols = _keep(classify(windows.times(weights), symbols, layout.colors), known, truth)
+    grid = Grid.of(picture, view, layout)
+    known, truth, table = grid.known, grid.truth, palette(layout.colors)
+    yield grid.first
+    decided = grid.by_pilots()
+    if decided is not None:
+        yield decided
+    windows, seen = grid.equalised(decided)
+    symbols = keep(classify(seen, grid.first if decided is None else decided, layout.colors), known, truth)
     yield symbols
     certain: Certain | None = None
-    for _ in range(3 if radius == MARGIN else 0):
+    for _ in range(3 if windows.radius == MARGIN else 0):
         seen = equalise.cancel_interference(windows, table[symbols])
-        symbols = _keep(classify(seen, symbols, layout.colors), known, truth)
+        symbols = keep(classify(seen, symbols, layout.colors), known, truth)
         certain = yield symbols
 
     settled = 0
-    while certain is not None and radius == MARGIN and np.count_nonzero(certain[1]) > settled:
+    while certain is not None and windows.radius == MARGIN and np.count_nonzero(certain[1]) > settled:
         settled = int(np.count_nonzero(certain[1]))
-        best = _keep(symbols, certain[1], certain[0])
+        best = keep(symbols, certain[1], certain[0])
         seen = equalise.cancel_interference(windows, table[best])
-        symbols = _keep(_keep(classify(seen, best, layout.colors), certain[1], certain[0]), known, truth)
+        symbols = keep(keep(classify(seen, best, layout.colors), certain[1], certain[0]), known, truth)
         certain = yield symbols
-
-
-def _keep(symbols: Symbols, known: npt.NDArray[np.bool_], truth: Symbols) -> Symbols:
-    symbols[known] = truth[known]
-    return symbols

@@ -8,6 +8,8 @@ where perspective changes the ratio of the sides. The CRC-32 of the bytes follow
 
 from __future__ import annotations
 
+import zlib
+
 import attrs
 import numpy as np
 
@@ -77,3 +79,13 @@ def from_bits(bits: Symbols) -> Header | None:
     legal = 1 <= header.cell <= 28 and 1 <= header.bits <= 6 and 2 <= header.parity <= 200 and header.compression <= 3
     legal = legal and SMALLEST <= header.squares * GRID <= LARGEST
     return header if legal and header.pages >= max(1, header.page) else None
+
+
+def sealed(part: bytes) -> bytes:
+    """The bytes of a page, or of a code word, with their CRC-32."""
+    return part + zlib.crc32(part).to_bytes(CRC_BYTES, "big")
+
+
+def unsealed(data: bytes, length: int) -> bytes | None:
+    """The first bytes of what was read, if the CRC-32 that follows them is theirs."""
+    return data[:length] if sealed(data[:length]) == data[: length + CRC_BYTES] else None

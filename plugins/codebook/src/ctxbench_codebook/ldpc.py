@@ -231,9 +231,7 @@ class Decoder:
     @property
     def solved(self) -> bool:
         """All checks are satisfied by the likelier values of the bits."""
-        code = self._code
-        word = (self.ratios < 0).astype(np.uint8)
-        return np.array_equal(encode(word[: code.message], code), word)
+        return satisfies((self.ratios < 0).astype(np.uint8), self._code)
 
     @property
     def ratios(self) -> Ratios:

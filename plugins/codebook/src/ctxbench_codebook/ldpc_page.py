@@ -1,4 +1,4 @@
-"""A page's bytes as one code word of the low-density parity-check code, and where its bits stand on the page."""
+"""Bytes as one code word of the low-density parity-check code, and where its bits stand on the page or pages that hold it."""
 
 from __future__ import annotations
 
@@ -17,19 +17,14 @@ _FIRST_OF_NOISE = 1 << 33
 _FIRST_OF_ORDER = 1 << 34
 
 
-def code_of(layout: Layout, parity: int) -> Code:
-    """The code that fills a page's data cells."""
-    return Code(layout.data_cells * layout.bits, parity)
+def code_of(layout: Layout, parity: int, pages: int = 1) -> Code:
+    """The code that fills the data cells of a page, or of several that share it."""
+    return Code(pages * layout.data_cells * layout.bits, parity)
 
 
-def capacity(layout: Layout, parity: int) -> int:
-    """Payload bytes of a page; 0 if it is too small, or too large for one code word."""
-    return max(0, code_of(layout, parity).message // 8 - CRC_BYTES)
-
-
-def to_symbols(data: bytes, layout: Layout, parity: int) -> Symbols:
-    """The symbols of the data cells."""
-    return symbols_of(data, code_of(layout, parity), layout.bits)
+def capacity(layout: Layout, parity: int, pages: int = 1) -> int:
+    """Payload bytes of a code word; 0 if so many pages are too small for one, or too large."""
+    return max(0, code_of(layout, parity, pages).message // 8 - CRC_BYTES)
 
 
 def symbols_of(data: bytes, code: Code, width: int) -> Symbols:

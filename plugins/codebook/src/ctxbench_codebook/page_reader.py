@@ -11,7 +11,7 @@ from PIL import Image
 from ctxbench import DecodeError
 from ctxbench_codebook import equalise, hard_reader, header, locate, rectify, soft_reader, straighten
 from ctxbench_codebook.document import Part
-from ctxbench_codebook.effort import MOST_DECISIONS, Effort
+from ctxbench_codebook.effort import Effort
 from ctxbench_codebook.equalise import Windows
 from ctxbench_codebook.grid import white_and_black
 from ctxbench_codebook.header import Header
@@ -26,7 +26,6 @@ PAYLOADS: dict[int, Callable[[Picture, View, Header, Effort], bytes]] = {
 }
 """Readers of the grid, by the version of the format."""
 
-MOST_BENDS = 2  # straightened pictures that are looked at
 CLOSE = 2.0  # px of a cell, below which it is the first thing to say that the page is too far away
 BRIGHT = 0.4  # of full contrast between the header's white and black, below which light is missing
 
@@ -83,13 +82,12 @@ class _Reader:
             return part
         frames, tried = self.frames, list[float]()
         for outline, corners in locate.outlines(picture.grey):
-            k = straighten.bend(outline, corners, picture.size)
-            if part is not None or self.effort.headers <= 0 or len(tried) == MOST_BENDS:
+            if part is not None or self.effort.headers <= 0 or self.effort.bends <= 0:
                 break
+            k = straighten.bend(outline, corners, picture.size)
             if k and not any(abs(k - other) < 0.002 for other in tried):
                 tried.append(k)
-                if len(tried) == 1:  # what was spent on bent sides was spent in vain
-                    self.effort.cells = max(self.effort.cells, MOST_DECISIONS // 2)
+                self.effort.straighten()
                 part = self._flat(straighten.without(picture, k))
         self.frames = frames
         return part

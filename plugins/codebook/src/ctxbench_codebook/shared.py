@@ -8,7 +8,6 @@ mobile radio*, 1994) the average, and a page that is lost is no more than damage
 from __future__ import annotations
 
 import bisect
-import functools
 import itertools
 import zlib
 from collections.abc import Sequence
@@ -18,23 +17,17 @@ from PIL import Image
 
 from ctxbench import CapacityError, Carrier, DecodeError, require_text
 from ctxbench_codebook import document, header, ldpc, ldpc_page, soft_reader
-from ctxbench_codebook.compressed import MAX_PAGES, Compressed, shapes
+from ctxbench_codebook.compressed import MAX_PAGES, Compressed, by_capacity
 from ctxbench_codebook.document import Part
 from ctxbench_codebook.effort import MOST_DECISIONS, Effort
+from ctxbench_codebook.grid import Grid
 from ctxbench_codebook.header import CRC_BYTES, SHARED, Header
 from ctxbench_codebook.layout import GRID, Layout, draw
-from ctxbench_codebook.ldpc import Code
 from ctxbench_codebook.picture import Picture
 from ctxbench_codebook.rectify import View
-from ctxbench_codebook.soft_reader import Grid
 
 GROUP = 8
 """Pages that share a code word; the last ones of a document may be fewer."""
-
-
-def code_of(layout: Layout, pages: int, parity: int) -> Code:
-    """The code of so many pages."""
-    return Code(pages * layout.data_cells * layout.bits, parity)
 
 
 @attrs.frozen
@@ -81,8 +74,8 @@ class Shared:
         for pages, (width, height), length in groups:
             part, start = payload[start : start + length], start + length
             layout, parity = Layout(width, height, self.cell, self.colors), self.parity[pages - 2]
-            data = part + zlib.crc32(part).to_bytes(CRC_BYTES, "big")
-            symbols = ldpc_page.symbols_of(data, code_of(layout, pages, parity), layout.bits).reshape(pages, -1)
+            code = ldpc_page.code_of(layout, parity, pages)
+            symbols = ldpc_page.symbols_of(header.sealed(part), code, layout.bits).reshape(pages, -1)
             for own in symbols:
                 head = Header(self.cell, bits, parity, compression, len(made), total, length, checksum, height // GRID, SHARED)
                 made.append(Image.fromarray(draw(layout, header.to_bits(head), own)))
@@ -109,25 +102,11 @@ class Shared:
     def _smallest(self, length: int) -> tuple[int, tuple[int, int]]:
         """(how many pages, of which size) hold this many bytes: as few as can, as small as can."""
         pages = next(pages for pages in range(2, GROUP + 1) if self._capacity(pages, self.page, self.page) >= length)
-        capacities, sizes = _by_capacity(self.cell, self.colors, self.parity[pages - 2], self.page, pages)
+        capacities, sizes = by_capacity(self.cell, self.colors, SHARED, self.parity[pages - 2], self.page, pages)
         return pages, sizes[bisect.bisect_left(capacities, length)]
 
     def _capacity(self, pages: int, width: int, height: int) -> int:
-        code = code_of(Layout(width, height, self.cell, self.colors), pages, self.parity[pages - 2])
-        return max(0, code.message // 8 - CRC_BYTES)
-
-
-@functools.lru_cache(maxsize=64)
-def _by_capacity(cell: int, colors: int, parity: int, page: int, pages: int) -> tuple[list[int], list[tuple[int, int]]]:
-    """Page sizes by rising payload bytes of so many pages: (bytes, sizes)."""
-    capacities: list[int] = []
-    sizes: list[tuple[int, int]] = []
-    for size in shapes(page):
-        capacity = code_of(Layout(*size, cell, colors), pages, parity).message // 8 - CRC_BYTES
-        if capacity > 0 and (not sizes or capacity > capacities[-1]):
-            capacities.append(capacity)
-            sizes.append(size)
-    return capacities, sizes
+        return ldpc_page.capacity(Layout(width, height, self.cell, self.colors), self.parity[pages - 2], pages)
 
 
 @attrs.frozen(eq=False)
@@ -146,7 +125,7 @@ def sighted(picture: Picture, view: View, head: Header) -> Sighting:
     """
     layout = Layout(view.width, view.height, head.cell, 1 << head.bits)
     pages = min(GROUP, head.pages - head.page // GROUP * GROUP)
-    if layout.rows < 1 or head.page >= head.pages or 8 * (head.length + CRC_BYTES) > code_of(layout, pages, head.parity).message:
+    if layout.rows < 1 or head.page >= head.pages or 8 * (head.length + CRC_BYTES) > ldpc_page.code_of(layout, head.parity, pages).message:
         raise DecodeError("the header names more bytes than the page can hold")
     return Sighting(head, Grid.of(picture, view, layout))
 
@@ -183,12 +162,9 @@ def _read(some: list[Sighting], first: int, pages: int) -> tuple[Header, bytes]:
     grids: list[Grid | None] = [None] * pages
     for one in some:
         grids[one.header.page - first] = one.grid
-    code = code_of(layout, pages, head.parity)
+    code = ldpc_page.code_of(layout, head.parity, pages)
     try:
         return head, soft_reader.decoded(grids, code, head.length, Effort(cells=MOST_DECISIONS * pages))
     except DecodeError as error:
         lost = [str(first + i + 1) for i, grid in enumerate(grids) if grid is None]
         raise DecodeError(f"{error} (without page {', '.join(lost)})" if lost else str(error)) from None
-
-
-__all__ = ["GROUP", "Shared", "Sighting", "code_of", "join", "sighted"]

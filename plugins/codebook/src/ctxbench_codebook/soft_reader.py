@@ -6,21 +6,17 @@ interference of the neighbours better known, round after round (turbo equalisati
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 
-import attrs
 import numpy as np
-import numpy.typing as npt
 
 from ctxbench import DecodeError
 from ctxbench_codebook import equalise, ldpc_page, soft
-from ctxbench_codebook.classify import classify, nearest, palette
+from ctxbench_codebook.classify import classify, palette
 from ctxbench_codebook.effort import Effort
-from ctxbench_codebook.equalise import Samples, Windows
-from ctxbench_codebook.grid import MARGIN, cells_of, normalised, windows_of
-from ctxbench_codebook.header import CRC_BYTES, Header
-from ctxbench_codebook.layout import Layout, Symbols, pilots
+from ctxbench_codebook.grid import MARGIN, Grid
+from ctxbench_codebook.header import CRC_BYTES, Header, unsealed
+from ctxbench_codebook.layout import Layout, Symbols
 from ctxbench_codebook.ldpc import Code, Decoder, Ratios, satisfies
 from ctxbench_codebook.picture import Picture
 from ctxbench_codebook.rectify import View
@@ -64,9 +60,8 @@ def decoded(grids: Sequence[Grid | None], code: Code, length: int, effort: Effor
     word = _first(grids, code)
     if word is None:
         word = _Turbo(grids, code, 8 * (length + CRC_BYTES)).word(effort)
-    data = ldpc_page.to_data(word, code)
-    part, checksum = data[:length], data[length : length + CRC_BYTES]
-    if zlib.crc32(part).to_bytes(CRC_BYTES, "big") != checksum:
+    part = unsealed(ldpc_page.to_data(word, code), length)
+    if part is None:
         raise DecodeError("the checksum differs")
     return part
 
@@ -78,46 +73,6 @@ def _first(grids: Sequence[Grid | None], code: Code) -> Symbols | None:
         return None
     word = np.concatenate(bits)[ldpc_page.order(code.size)]
     return word if satisfies(word, code) else None
-
-
-@attrs.frozen(eq=False)
-class Grid:
-    """A page's cells as they were seen.
-
-    Attributes:
-        layout: of the page.
-        cells: colours with a margin.
-        known: which cells are pilots, (cells,).
-        truth: the pilots' symbols, (cells,).
-        first: each cell's nearest symbol, (cells,), that of pilots known.
-    """
-
-    layout: Layout
-    cells: Samples
-    known: npt.NDArray[np.bool_]
-    truth: Symbols
-    first: Symbols
-
-    @classmethod
-    def of(cls, picture: Picture, view: View, layout: Layout) -> Grid:
-        mask, values = pilots(layout)
-        known, truth = mask.ravel(), values.ravel()
-        cells = cells_of(picture, view, layout)
-        inner = normalised(picture, view, cells[MARGIN:-MARGIN, MARGIN:-MARGIN])
-        return cls(layout, cells, known, truth, _with_pilots(nearest(inner.reshape(len(truth), -1), layout.colors), known, truth))
-
-    def equalised(self) -> tuple[Windows, Samples]:
-        """(windows of the widest equaliser that the cells can train, the colours that it estimates)."""
-        table, symbols = palette(self.layout.colors), self.first
-        channels, places = self.cells.shape[2], np.flatnonzero(self.known)
-        if len(places) >= 5 * (channels + 1):
-            windows = windows_of(self.cells, equalise.radius_for(len(places), channels))
-            weights = equalise.least_squares(windows, places, table[self.truth[places]], 1e-4)
-            symbols = classify(windows.times(weights), self.truth, self.layout.colors, self.known)
-            symbols = _with_pilots(symbols, self.known, self.truth)
-        windows = windows_of(self.cells, equalise.radius_for(len(self.known), channels))
-        weights = equalise.least_squares(windows, np.arange(len(symbols)), table[symbols], 1e-5)
-        return windows, windows.times(weights)
 
 
 class _Turbo:
@@ -193,7 +148,7 @@ class _Page:
         self.cost = max(6 * cells, min(30 * cells, 400_000))  # a small page takes hardly less time
         self._grid, self._colors = grid, grid.layout.colors
         self._data = ~grid.known
-        self._windows, self._seen = grid.equalised()
+        self._windows, self._seen = grid.equalised(grid.by_pilots())
         self._model: Model | None = None
         self._known: Ratios | None = None  # what the code says of the cells' bits, (data cells, bits)
 
@@ -233,8 +188,3 @@ class _Page:
     def told(self, ratios: Ratios) -> None:
         """Takes what the code says of each bit beyond that, (bits,)."""
         self._known = ratios.reshape(-1, self._grid.layout.bits)
-
-
-def _with_pilots(symbols: Symbols, known: npt.NDArray[np.bool_], truth: Symbols) -> Symbols:
-    symbols[known] = truth[known]
-    return symbols
