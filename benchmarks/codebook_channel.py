@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
-
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
@@ -51,8 +49,8 @@ def nearest_only(page: Image.Image) -> str:
     symbols = next(hard_reader.attempts(picture, view, layout))
     raw = symbol_bits.to_bytes(symbols[~pilots(layout)[0].ravel()], layout.bits)
     data = correct.decode(raw, Blocks(layout.raw_bytes, head.parity))
-    payload, checksum = data[: head.length], data[head.length : head.length + header.CRC_BYTES]
-    if zlib.crc32(payload).to_bytes(header.CRC_BYTES, "big") != checksum:
+    payload = header.unsealed(data, head.length)
+    if payload is None:
         raise DecodeError("the checksum differs")
     return document.join([Part(head, payload)], [])
 
