@@ -59,7 +59,7 @@ SQL = (
     (r"DISTINCT ", ""),
     (r"\bANTI JOIN\b", "SEMI JOIN"),
     (r"\bSEMI JOIN\b", "ANTI JOIN"),
-    (r" ON CONFLICT DO NOTHING", ""),
+    (r"count\(\*\) > 1\b", "count(*) > 2"),
     (r"\bTRUE\b", "FALSE"),
     (r"0\.025", "0.25"),
 )

@@ -161,7 +161,7 @@ def test_what_cannot_be_merged(filled, tmp_path):
         export(store, "parquet", tmp_path / "good")
     (tmp_path / "empty").mkdir()
     made = {}
-    for name in ("broken", "nested", "strange", "lacking", "newer", "double"):
+    for name in ("broken", "nested", "strange", "lacking", "newer", "double", "scored"):
         made[name] = tmp_path / name
         with Store.open_read_only(filled) as store:
             export(store, "parquet", made[name])
@@ -173,6 +173,8 @@ def test_what_cannot_be_merged(filled, tmp_path):
     pq.write_table(trials.drop_columns(["codec"]), made["lacking"] / "trials.parquet")
     pq.write_table(trials.replace_schema_metadata({b"ctxbench.schema_version": b"99"}), made["newer"] / "trials.parquet")
     pq.write_table(pa.concat_tables([trials, trials]), made["double"] / "trials.parquet")
+    scores = pq.read_table(tmp_path / "good" / "scores.parquet")
+    pq.write_table(pa.concat_tables([scores, scores]), made["scored"] / "scores.parquet")
     with Store.open(tmp_path / "b.duckdb") as store:
         for source, message in (
             (tmp_path / "b.duckdb", "is the store itself"),
@@ -185,6 +187,7 @@ def test_what_cannot_be_merged(filled, tmp_path):
             (made["lacking"], "table trials lacks the column 'codec'"),
             (made["newer"], "schema version 99 is newer"),
             (made["double"], "[Dd]uplicate"),
+            (made["scored"], "two scores are for the same trial_id"),
         ):
             with pytest.raises(StoreError, match=message) as error:
                 merge(store, source)
@@ -233,6 +236,8 @@ def test_a_whole_store_verifies(filled):
         ("DELETE FROM trials WHERE sample_index = 1", "scores: 1 rows of a trial that is not stored"),
         ("DELETE FROM trials WHERE sample_index = 1", "pages: 1 rows of a trial that is not stored"),
         ("DELETE FROM runs", "trials: 4 rows of a run that is not stored: run_id r1"),
+        ("INSERT INTO scores FROM scores", "scores: 3 keys are there more than once"),
+        ("INSERT INTO pages FROM pages LIMIT 1", "pages: 1 keys are there more than once"),
         ("UPDATE trials SET compression_ratio = 3 WHERE sample_index = 1", "compression_ratio is not reference_tokens / .*: 3.0, not 2.0"),
         ("UPDATE trials SET compression_ratio = NULL WHERE sample_index = 1", "compression_ratio is not .*: None, not 2.0"),
         ("UPDATE trials SET prompt_ratio = 9 WHERE sample_index = 1", "prompt_ratio is not"),

@@ -156,6 +156,18 @@ def test_a_batch_is_stored_whole_or_not_at_all(store):
     assert one(store, "SELECT count(*) FROM trials") == 2
 
 
+@pytest.mark.parametrize("twice", [{"scores": (score_row(), score_row(value=0.0))}, {"pages": (page_row(0), page_row(0, width=1))}])
+def test_two_rows_with_one_key_are_refused(store, twice):
+    """No index finds them: two scores of one name, or two pages in one place, would be counted twice in every mean."""
+    store.append("r1", [trial(1)])
+    with pytest.raises(StoreError, match=r"two (scores|pages) are for the same trial_id 0*2, .*; none was stored"):
+        store.append("r1", [trial(3), trial(2, **twice)])
+    assert store.query("SELECT count(*), (SELECT count(*) FROM scores), (SELECT count(*) FROM pages) FROM trials").rows == [(1, 1, 1)]
+    with pytest.raises(StoreError, match="two scores are for the same"):
+        store.append_scores({trial(1).trial_id: [score_row(name="n"), score_row(name="n")]})
+    assert one(store, "SELECT count(*) FROM scores") == 1
+
+
 def test_lookups_take_many_ids(store):
     """A hundred thousand ids, most of them unknown, some twice, are one query."""
     store.append("r1", [trial(1), failure(2), trial(3, scores=()), trial(4, prediction=None)])

@@ -12,7 +12,7 @@ from ctxbench.errors import StoreError
 from ctxbench.files import whole_file
 from ctxbench.store import migrations
 from ctxbench.store.export import TABLES, VERSION_KEY
-from ctxbench.store.inserts import insert
+from ctxbench.store.inserts import insert, insert_scores
 from ctxbench.store.pages import check_page, image_folder, relative_path
 
 if TYPE_CHECKING:
@@ -61,12 +61,9 @@ def _insert(store: Store) -> Merged:
     connection.execute("INSERT INTO runs BY NAME SELECT * FROM new_runs ANTI JOIN runs USING (run_id)")
     replaced = count("SELECT count(*) FROM trials t JOIN new_trials n USING (trial_id) WHERE t.status = 'error' AND n.status = 'ok'")
     insert(connection, replace_errors="n.status = 'ok'")
-    connection.execute(
-        """INSERT INTO scores BY NAME SELECT s.* FROM new_scores s SEMI JOIN (
-            SELECT t.trial_id FROM trials t JOIN new_trials n USING (trial_id)
-            WHERE t.status = 'ok' AND n.status = 'ok' AND t.prediction IS NOT DISTINCT FROM n.prediction
-        ) both_have USING (trial_id) ON CONFLICT DO NOTHING"""
-    )
+    same_answer = """SELECT t.trial_id FROM trials t JOIN new_trials n USING (trial_id)
+        WHERE t.status = 'ok' AND n.status = 'ok' AND t.prediction IS NOT DISTINCT FROM n.prediction"""
+    insert_scores(connection, which=f"n.trial_id IN ({same_answer})")
     store.database.learn_scores({(str(m), str(n)) for m, n in connection.execute("SELECT DISTINCT metric, name FROM scores").fetchall()})
     added = {name: count(f"SELECT count(*) FROM {name}") - before[name] for name in ("runs", "scores", "pages")}
     return Merged(trials=count("SELECT count(*) FROM fresh"), replaced=replaced, **added)

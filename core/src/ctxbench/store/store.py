@@ -18,7 +18,7 @@ from ctxbench.results import Outcome, RunRecord, ScoreRow, TrialResult
 from ctxbench.store import migrations, pages
 from ctxbench.store.connection import connect, store_error
 from ctxbench.store.database import Database
-from ctxbench.store.inserts import insert
+from ctxbench.store.inserts import insert, insert_scores
 from ctxbench.store.interrupts import interrupts_wait
 from ctxbench.store.queries import Queries
 from ctxbench.store.rows import RUN_COLUMNS, id_table, json_text, page_table, score_table, storable_text, trial_table, verdict_table
@@ -201,7 +201,7 @@ class Store(Queries):
             self.database.registered(new_scores=table, new_verdicts=verdict_table(verdicts)),
             self.database.transaction(),
         ):
-            self.database.connection.execute("INSERT INTO scores BY NAME SELECT * FROM new_scores ON CONFLICT DO NOTHING")
+            insert_scores(self.database.connection)
             if verdicts:
                 self.database.connection.execute(
                     "UPDATE trials SET outcome = v.outcome, primary_score = v.primary_score, score = v.score "

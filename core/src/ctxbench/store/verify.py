@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ctxbench.store import migrations
+from ctxbench.store.inserts import KEYS
 from ctxbench.store.pages import check_page, image_folder
 
 if TYPE_CHECKING:
@@ -13,13 +14,6 @@ if TYPE_CHECKING:
 
 LISTED = 20
 """Cases of one problem that are listed; the rest are counted."""
-
-KEYS = {
-    "runs": ("run_id",),
-    "trials": ("trial_id",),
-    "scores": ("trial_id", "metric", "metric_version", "name"),
-    "pages": ("trial_id", "page"),
-}
 
 ORPHANS = (
     ("scores", "of a trial that is not stored", "trials", "trial_id"),
