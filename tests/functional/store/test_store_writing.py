@@ -168,6 +168,12 @@ def test_two_rows_with_one_key_are_refused(store, twice):
     assert one(store, "SELECT count(*) FROM scores") == 1
 
 
+def test_a_writer_has_bounded_memory(store):
+    """What was written stays in DuckDB's cache up to its limit, which would be four fifths of the machine."""
+    number, unit = one(store, "SELECT current_setting('memory_limit')").split()
+    assert float(number) * {"MiB": 1, "GiB": 1024}[unit] <= 1024
+
+
 def test_lookups_take_many_ids(store):
     """A hundred thousand ids, most of them unknown, some twice, are one query."""
     store.append("r1", [trial(1), failure(2), trial(3, scores=()), trial(4, prediction=None)])

@@ -23,6 +23,9 @@ NO_OUTSIDE = {
 MAX_QUERY_MEMORY = 4 << 30
 """Most memory in bytes that a read-only connection uses, where the machine has twice as much."""
 
+MAX_WRITE_MEMORY = 1 << 30
+"""The same for a connection that writes. Most of it is a cache of what was written; what does not fit goes into a file beside the store."""
+
 _BUSY = "wait until it ends, name another file with --store, or read what it has stored: ctxbench sql --live, ctxbench store snapshot"
 
 RACE_SECONDS = 2.0
@@ -44,6 +47,8 @@ def connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         connection.execute("SET GLOBAL TimeZone = 'UTC'")
         if read_only:
             _seal(connection)
+        else:
+            connection.execute(f"SET GLOBAL memory_limit = '{_memory(MAX_WRITE_MEMORY)}B'")
     except duckdb.Error as error:
         if "configuration has been locked" not in str(error):  # a second connection to a store that this process has open
             connection.close()
@@ -85,17 +90,18 @@ def _just_made(path: Path) -> bool:
 
 
 def _seal(connection: duckdb.DuckDBPyConnection) -> None:
-    connection.execute(f"SET memory_limit = '{_query_memory()}B'")
+    connection.execute(f"SET memory_limit = '{_memory(MAX_QUERY_MEMORY)}B'")
     connection.execute("SET disabled_filesystems = 'LocalFileSystem'")
     connection.execute("SET lock_configuration = true")
 
 
-def _query_memory() -> int:
+def _memory(most: int) -> int:
+    """Bytes: at most half of the machine's memory."""
     try:
         physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
-        return MAX_QUERY_MEMORY
-    return min(MAX_QUERY_MEMORY, max(physical // 2, 256 << 20))
+        return most
+    return min(most, max(physical // 2, 256 << 20))
 
 
 def one_line(error: BaseException) -> str:
