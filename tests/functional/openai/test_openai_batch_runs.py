@@ -12,14 +12,17 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import attrs
 import fault_server as fs
 import pytest
+from click.testing import CliRunner
 
 import ctxbench
-from ctxbench import BudgetReached
+from ctxbench import BudgetReached, CtxbenchError
 from ctxbench.config import make_config
 from ctxbench.engine import RunReport
-from ctxbench_openai import batch_api, batch_records
+from ctxbench_openai import asking, batch_api, batch_records
+from ctxbench_openai.commands import batches
 
 KEY = "sk-planted/Zq8+xW3vB6nM1"
 CTXBENCH = Path(sys.executable).with_name("ctxbench")
@@ -111,6 +114,7 @@ def test_a_kill_before_the_server_has_said_the_batchs_name(server, command, tmp_
     assert asked_once(server, 12)
 
 
+@pytest.mark.long
 def test_a_kill_before_the_batch_was_made(server, command, tmp_path):
     """The server has the file and no batch: the requests are submitted by the next run, and asked once."""
     server.desk.before = {"POST /batches": [lambda handler, body: server.ended.wait()]}
@@ -124,8 +128,12 @@ def test_a_kill_before_the_batch_was_made(server, command, tmp_path):
     assert asked_once(server, 12)
 
 
+@pytest.mark.long
 def test_a_kill_after_some_batches_have_ended(server, command, tmp_path):
-    """Of three batches the first is answered and the second open: whatever was stored of the first, each request is answered once."""
+    """Of three batches the first is answered and the second open: whatever was stored of the first, each request is answered once.
+
+    What the killed run had stored of the first batch stays noted: nothing tells this from answers that were lost.
+    """
     (tmp_path / "c.yaml").write_text(CONFIG.format(url=server.url, requests=4))
     killed = command("run", "c.yaml")
     until(lambda: len(server.desk.batches) == 1, killed)
@@ -138,10 +146,13 @@ def test_a_kill_after_some_batches_have_ended(server, command, tmp_path):
     assert stored(tmp_path) == [("ok", 12)]
     assert sum(batch.total for batch in server.desk.batches.values()) == 12
     assert asked_once(server, 12)
-    assert list((tmp_path / "open").iterdir()) == []
+    left = [request for record in batch_records.Records(tmp_path / "open").all() for request in record.requests]
+    first = {line["custom_id"] for line in server.desk.lines(server.desk.batches["batch_0"])}
+    assert len(left) < 4
+    assert set(left) <= first
 
 
-def test_an_interrupt_leaves_the_batch_running(server, command, tmp_path):
+def test_an_interrupt_leaves_the_batch_running(server, command, tmp_path, monkeypatch):
     """Ctrl-C says which batch goes on and how to end it; the batch is listed, cancelled, and what was answered by then is stored."""
     server.desk.held.set()
     server.desk.answered_first = 5
@@ -154,29 +165,41 @@ def test_an_interrupt_leaves_the_batch_running(server, command, tmp_path):
     assert "ctxbench batches --cancel batch_0" in err
     assert "Traceback" not in err
     assert server.desk.batches["batch_0"].status in ("validating", "in_progress")
-    listed, _ = command("batches", "--folder", "open").communicate()
-    assert listed.startswith("batch_0  in_progress, 0 of 12 answered  12 wanted  ")
-    cancelled, _ = command("batches", "--folder", "open", "--cancel", "batch_0").communicate()
-    assert cancelled == "batch_0: cancelled, 5 of 12 answered\n"
+    monkeypatch.setenv("PLANTED_KEY", KEY)
+    assert told(tmp_path).startswith("batch_0  in_progress, 0 of 12 answered  12 wanted  ")
+    assert told(tmp_path, "--cancel", "batch_0") == "batch_0: cancelled, 5 of 12 answered\n"
     command("run", "c.yaml").communicate()
     assert stored(tmp_path) == [("error", 7), ("ok", 5)]
-    assert command("batches", "--folder", "open").communicate()[0] == "no batch is open\n"
-    server.desk.held.clear()
-    command("run", "c.yaml", "--retry-errors").communicate()
-    assert stored(tmp_path) == [("ok", 12)]
-    assert asked_once(server, 12)
+    assert told(tmp_path) == "no batch is open\n"
+    assert asked_once(server, 5)
 
 
-def test_the_command_about_a_batch_that_is_not_there(server, command, tmp_path):
-    """A wrong id is one line; a batch is forgotten when told; a server that is away is no traceback."""
-    gone = command("batches", "--folder", "open", "--cancel", "batch_9")
-    assert gone.communicate()[1] == "error: batch_9: no such batch in open; 'ctxbench batches' lists them\n"
-    assert gone.returncode == 1
+def told(folder: Path, *words: str) -> str:
+    """What ``ctxbench batches`` prints about the records in a folder."""
+    return CliRunner().invoke(batches, ["--folder", str(folder / "open"), *words], catch_exceptions=False).stdout
+
+
+def test_the_command_about_a_batch_that_is_not_there(tmp_path, monkeypatch):
+    """A wrong id is one line, and so are a server that is away, a key that is not set, and a batch that may never have been made."""
+    monkeypatch.setattr(asking, "BASE", 0.001)
+    monkeypatch.setenv("PLANTED_KEY", KEY)
     kept = batch_records.Records(tmp_path / "open")
-    kept.write(batch_records.Record("n", "http://127.0.0.1:9/v1", "PLANTED_KEY", "m", ("1",), time.time(), "batch_9"))
-    assert "batch_9  unknown (http://127.0.0.1:9/v1: no connection" in command("batches", "--folder", "open").communicate()[0]
-    assert command("batches", "--folder", "open", "--forget", "batch_9").communicate()[0].startswith("batch_9: forgotten here")
-    assert kept.all() == []
+    away = batch_records.Record("n", "http://127.0.0.1:9/v1", "PLANTED_KEY", "m", ("1",), time.time(), "batch_9")
+    kept.write(away)
+    kept.write(attrs.evolve(away, nonce="o", batch=None, created=away.created + 1))
+    with pytest.raises(CtxbenchError, match=r"batch_8: no such batch in .*open; 'ctxbench batches' lists them"):
+        told(tmp_path, "--cancel", "batch_8")
+    with pytest.raises(CtxbenchError, match=r"http://127\.0\.0\.1:9/v1: no connection: "):
+        told(tmp_path, "--cancel", "batch_9")
+    with pytest.raises(CtxbenchError, match="o: it is not known whether the server got this batch"):
+        told(tmp_path, "--cancel", "o")
+    first, second = told(tmp_path).splitlines()
+    assert first.startswith("batch_9  unknown (http://127.0.0.1:9/v1: no connection: ")
+    assert second.startswith("o  perhaps not submitted  1 wanted  ")
+    monkeypatch.delenv("PLANTED_KEY")
+    assert "batch_9  unknown (the environment variable PLANTED_KEY holds no key" in told(tmp_path)
+    assert told(tmp_path, "--forget", "batch_9").startswith("batch_9: forgotten here")
+    assert [record.nonce for record in kept.all()] == ["o"]
 
 
 def experiment(server, tmp_path, **changes):
