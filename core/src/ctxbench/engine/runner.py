@@ -38,7 +38,7 @@ LATE = 64
 """Jobs that wait for a slow one before it loses its place: batches follow the plan, but not at the price of memory."""
 
 MOST_AHEAD = 256
-"""Prompts of a model's batch for which twice as many jobs are prepared ahead; a larger batch (of a server's Batch API) waits for the rest."""
+"""Prompts of a model's batch for which jobs are prepared ahead, twice as many; a larger one (a server's Batch API) waits for the rest."""
 
 
 def run(
