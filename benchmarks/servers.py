@@ -2,8 +2,8 @@
 
 For each server that is installed: requests a second at 1, 8 and 32 at once, as a ratio to one at a time, how many answers are equal to what
 the same weights say in process, and for how many the server's counts of prompt, visual and completion tokens are those of the model's own
-processor. ``transformers serve`` takes white space from the ends of Qwen models' answers, so there it does not count. Prompts are needles of 64
-reference tokens as text and as rendered pages.
+processor. ``transformers serve`` takes white space from the ends of Qwen models' answers, so there it does not count. Prompts are needles
+of 64 reference tokens as text and as rendered pages.
 
 - ``transformers serve`` (``pip install 'transformers[serving]'``), with ``tiny``.
 - ``vllm serve`` with ``tiny``: ``--vllm`` names the Python of an environment that holds vLLM.
