@@ -5,12 +5,14 @@ from __future__ import annotations
 import codecs
 import fnmatch
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import attrs
 
 from ctxbench.errors import CtxbenchError
+from ctxbench.remote import fetched, is_remote, listed
 
 _MAGIC = frozenset("*?[")
 _BYTE_ORDER = (
@@ -38,7 +40,8 @@ def find_files(paths: Sequence[str]) -> list[Found]:
 
     A path is a file, a folder (all files in it, at any depth) or a pattern (``*``, ``?``, ``[abc]``; ``**`` for any number of folders).
     Names that begin with a dot are left out of folders and patterns. Links to files are followed, and so is a path that is itself a link
-    to a folder; links to folders within it are not, so that none is walked for ever.
+    to a folder; links to folders within it are not, so that none is walked for ever. An address (``s3://bucket/folder/*.jsonl``,
+    ``https://host/file.parquet``) is fetched through DuckDB's httpfs; one that ends in ``/`` is a folder, where its server can list it.
 
     Raises:
         CtxbenchError: a path does not exist or cannot be read, a pattern fits nothing, a folder is empty, or two files have one label.
@@ -59,6 +62,8 @@ def find_files(paths: Sequence[str]) -> list[Found]:
 def _meant(given: str, alone: bool) -> list[tuple[str, Path]]:
     if not given or "\0" in given:
         raise CtxbenchError(f"{given!r} is no path")
+    if is_remote(given):
+        return _remote(given, alone)
     path = Path(given).expanduser()
     prefix = "" if alone else _label(given)
     try:
@@ -82,6 +87,22 @@ def _meant(given: str, alone: bool) -> list[tuple[str, Path]]:
     except (ValueError, RuntimeError) as error:
         raise CtxbenchError(f"{given}: {error}") from None
     return [(f"{prefix}/{relative}" if prefix else relative, file) for relative, file in files]
+
+
+def _remote(given: str, alone: bool) -> list[tuple[str, Path]]:
+    """The same for an address. The part before its first pattern, up to a ``/``, is left out of labels."""
+    pattern = f"{given}**" if given.endswith("/") else given
+    plain = re.match(r"[^*?\[]*", pattern)
+    assert plain is not None
+    if plain[0] == pattern:
+        label = given.partition("://")[2]
+        return [(label.rpartition("/")[2] if alone else label, fetched(given))]
+    base = plain[0].rpartition("/")[0] + "/"
+    urls = [url for url in listed(pattern) if not any(part.startswith(".") for part in url[len(base) :].split("/"))]
+    if not urls:
+        raise CtxbenchError(f"{given}: no file fits this pattern")
+    prefix = "" if alone else base.partition("://")[2]
+    return [(prefix + url[len(base) :], fetched(url)) for url in urls]
 
 
 def _label(given: str) -> str:

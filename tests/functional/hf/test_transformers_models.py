@@ -92,6 +92,7 @@ EXPECTED_PAGES = {
     "llava": (16, 16),
     # 16 of the overview; 2 x 2 and 2 x 1 tiles of 4 x 4, cut to 4 x 8 and 8 x 2 by the page's shape, and a newline token each row
     "llava_next": (16 + 4 * 8 + 4, 16 + 8 * 2 + 8),
+    "deepseek_ocr2": (257, 257 + 6 * 144),  # 16 x 16 of the whole and a separator; 1 x 6 tiles of 12 x 12
 }
 
 

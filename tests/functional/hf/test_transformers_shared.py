@@ -58,6 +58,23 @@ def adapters(tiny_model: Folder, tmp_path_factory: pytest.TempPathFactory) -> tu
     return first, adapter(base, folder / "second", 2, target_modules=["k_proj", "v_proj", "qkv"])
 
 
+def test_an_adapter_with_the_names_of_the_published_checkpoint_is_the_same(tiny_model: Folder, tmp_path: Path) -> None:
+    """DeepSeek-OCR 2's layers have other names in the published files than in transformers: adapters of both kinds fit, also together.
+
+    peft renames the one kind, and would rename the other, too, to names that no layer has.
+    """
+    base = tiny_model("deepseek_ocr2")
+    own = adapter(base, tmp_path / "own", 1, target_modules=["q_proj", "v_proj"])
+    published = shutil.copytree(own, tmp_path / "published")
+    tensors = load_file(published / "adapter_model.safetensors")
+    renamed = {name.replace(".language_model.layers.", ".layers."): tensor for name, tensor in tensors.items()}
+    assert len(set(renamed) - set(tensors)) == 8  # q and v, A and B, of two layers
+    save_file(renamed, published / "adapter_model.safetensors")
+    loaded = [ctxbench_transformers.load(base, folder) for folder in (None, own, published)]
+    plain, said, other = (answers(model) for model in loaded)
+    assert said == other != plain
+
+
 def answers(model: Model) -> list[str]:
     """What a model says to both prompts."""
     return [reading.text for reading in model.read(PROMPTS)]

@@ -15,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import attrs
+from batch_desk import Desk
 from PIL import Image
 
 from ctxbench import tokens
@@ -45,6 +46,12 @@ def usage_of(body: dict[str, Any]) -> dict[str, Any]:
     return {"prompt_tokens": OVERHEAD + words + visual, "completion_tokens": 3, "total_tokens": OVERHEAD + words + visual + 3}
 
 
+def completion(text: str | None, usage: dict[str, Any] | None, **message: Any) -> dict[str, Any]:
+    """A chat completion."""
+    choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text, **message}}
+    return {"id": "1", "object": "chat.completion", "model": "served", "choices": [choice], "usage": usage}
+
+
 @attrs.define
 class Arrival:
     """A request as it arrived."""
@@ -60,8 +67,15 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: FaultServer
 
+    def do_GET(self) -> None:
+        if not self.server.desk.handle(self, "GET", self.path, b""):
+            self.send(404, "{}")
+
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        data = self.rfile.read(int(self.headers["Content-Length"] or 0))
+        if self.server.desk.handle(self, "POST", self.path, data):
+            return
+        body = json.loads(data)
         with self.server.lock:
             number = len(self.server.arrivals)
             self.server.arrivals.append(Arrival(body, {name.lower(): value for name, value in self.headers.items()}, time.monotonic()))
@@ -81,8 +95,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def answer(self, text: str | None, usage: dict[str, Any] | None, **message: Any) -> None:
         """A chat completion."""
-        choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text, **message}}
-        self.send(200, json.dumps({"id": "1", "object": "chat.completion", "model": "served", "choices": [choice], "usage": usage}))
+        self.send(200, json.dumps(completion(text, usage, **message)))
 
     def send(self, status: int, text: str, kind: str = "application/json", **headers: str) -> None:
         """A response."""
@@ -113,6 +126,7 @@ class FaultServer(ThreadingHTTPServer):
         self.script: Script = lambda number, body: None
         self.says: Callable[[dict[str, Any]], str] = answer_of
         self.ended = threading.Event()
+        self.desk = Desk(lambda body: completion(self.says(body), usage_of(body)))
 
     @property
     def url(self) -> str:

@@ -25,20 +25,21 @@ def command() -> None:
 @command.command("export")
 @click.argument("names", metavar="[TABLE_OR_VIEW]...", nargs=-1)
 @click.option("--format", "kind", type=click.Choice(["parquet", "csv", "jsonl"]), default="parquet", show_default=True)
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="A folder; for one table or view, also a file.")
+@click.option("-o", "--output", type=click.Path(), help="A folder; for one table or view, also a file; or s3://BUCKET/FOLDER.")
 @click.option("--to", type=click.Choice(TARGETS), help="Not as tables, but to a tracker, or in the format of Every Eval Ever.")
 @click.option("--uri", help="With --to mlflow: the tracking server, or sqlite:///FILE. Default: MLFLOW_TRACKING_URI.")
 @click.option("--experiment", default="ctxbench", show_default=True, help="With --to mlflow or wandb: the experiment or project.")
 @click.option("--organization", default="unknown", show_default=True, help="With --to every-eval-ever: who publishes the figures.")
 @STORE
 def export_command(
-    names: tuple[str, ...], kind: str, output: Path | None, to: str | None, uri: str | None, experiment: str, organization: str, store: str
+    names: tuple[str, ...], kind: str, output: str | None, to: str | None, uri: str | None, experiment: str, organization: str, store: str
 ) -> None:
     """Write tables or views as files; by default the four tables with a data card, as 'store import' takes them.
 
     --to mlflow and --to wandb make each cell of the summary a run of the tracker (W&B's offline ones go to -o), --to every-eval-ever
     writes one file for each model into -o.
     """
+    from ctxbench.remote import is_remote
     from ctxbench.store import Store
     from ctxbench.store.card import write_card
     from ctxbench.store.export import export
@@ -50,15 +51,30 @@ def export_command(
         return
     if output is None:
         raise UsageError("say where to with -o, for example -o out")
+    if is_remote(output):
+        _to_remote(store, kind, output, names, to)
+        return
+    folder = Path(output)
     with Store.open_read_only(store) as opened:
         if to:
-            _to_files(opened, to, output, experiment, organization)
+            _to_files(opened, to, folder, experiment, organization)
             return
-        found = export(opened, kind, output, names)
+        found = export(opened, kind, folder, names)
         for made in found:
             click.echo(f"{made.path}: {made.rows:,} rows")
-        if kind == "parquet" and output.is_dir():
-            click.echo(f"{write_card(opened, output, found)}: the data card")
+        if kind == "parquet" and folder.is_dir():
+            click.echo(f"{write_card(opened, folder, found)}: the data card")
+
+
+def _to_remote(store: str, kind: str, url: str, names: tuple[str, ...], to: str | None) -> None:
+    from ctxbench.store import Store
+    from ctxbench.store.remote import export_to
+
+    if to:
+        raise UsageError(f"--to {to} writes files on this machine, not to {url}")
+    with Store.open_read_only(store) as opened:
+        for sent in export_to(opened, kind, url, names):
+            click.echo(f"{sent.url}: {'the data card' if sent.rows is None else f'{sent.rows:,} rows'}")
 
 
 def _to_mlflow(store: str, uri: str | None, experiment: str) -> None:
@@ -86,19 +102,21 @@ def _to_files(store: Store, to: str, output: Path, experiment: str, organization
 
 
 @command.command("import")
-@click.argument("sources", metavar="SOURCE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("sources", metavar="SOURCE...", nargs=-1, required=True, type=click.Path())
 @STORE
-def import_command(sources: tuple[Path, ...], store: str) -> None:
-    """Merge other stores, or folders of exported Parquet files, into the store. Nothing is added twice."""
+def import_command(sources: tuple[str, ...], store: str) -> None:
+    """Merge other stores, or folders of exported Parquet files (s3://BUCKET/FOLDER too), into the store. Nothing is added twice."""
+    from ctxbench.remote import is_remote
     from ctxbench.store import Store
     from ctxbench.store.merge import merge
+    from ctxbench.store.remote import merge_from
 
     for source in sources:
-        if not source.exists():
+        if not is_remote(source) and not Path(source).exists():
             raise StoreError(f"{source}: no such file or folder")
     with Store.open(store) as opened:
         for source in sources:
-            added = merge(opened, source)
+            added = merge_from(opened, source) if is_remote(source) else merge(opened, Path(source))
             click.echo(
                 f"{source}: {added.trials:,} trials added ({added.replaced:,} in place of an error), {added.runs:,} runs, "
                 f"{added.scores:,} scores, {added.pages:,} pages"

@@ -37,6 +37,9 @@ from ctxbench.store import Store
 LATE = 64
 """Jobs that wait for a slow one before it loses its place: batches follow the plan, but not at the price of memory."""
 
+MOST_AHEAD = 256
+"""Prompts of a model's batch for which jobs are prepared ahead, twice as many; a larger one (a server's Batch API) waits for the rest."""
+
 
 def run(
     config: ExperimentConfig,
@@ -205,7 +208,7 @@ class _Run:
         here: dict[str, float] = {stage: limits.pop(stage) for stage in ("channel", "read", "score") if stage in limits}
         preparer = Preparer(experiment.session.recipe(), here)
         batch = max(settings.batch_size, *(reader.model.at_once for reader in experiment.readers))
-        window = max(16, 4 * (os.cpu_count() or 1), 2 * batch)
+        window = max(16, 4 * (os.cpu_count() or 1), 2 * min(batch, MOST_AHEAD))
         results = run_jobs(executor, preparer, jobs, window=window, limits=limits)
         try:
             yield from results

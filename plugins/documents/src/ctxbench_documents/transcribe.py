@@ -43,7 +43,7 @@ class Transcribe(Task):
     each piece is a sample. Without one (``buckets: null``, ``-b none``) each text is a sample, as it is.
 
     Attributes:
-        path: a file, a folder (all of its files) or a pattern such as ``notes/**/*.md``, or a list of them.
+        path: a file, a folder (all of its files) or a pattern such as ``notes/**/*.md``, or a list of them; ``s3://`` and ``https://`` too.
         column: read tables (JSONL, CSV, Parquet, JSON) instead of texts, and take each row's text from this column.
         cut: where a piece ends: at the end of a ``line`` or of a ``sentence``.
         language: of the question: ``en``, ``zh``, or ``auto`` by the text.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from ctxbench import ModelRecord, hookimpl
 
@@ -15,3 +16,11 @@ def ctxbench_models() -> Iterable[ModelRecord]:
     yield ModelRecord(
         "openai", "openai:<model>@<base url>: a model behind an OpenAI-compatible server.", "ctxbench_openai.model:ServedModel"
     )
+
+
+@hookimpl
+def ctxbench_commands(cli: Any) -> None:
+    """The command ``batches``."""
+    from ctxbench_openai.commands import add_commands
+
+    add_commands(cli)

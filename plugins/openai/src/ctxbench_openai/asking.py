@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
 import time
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import attrs
 
@@ -26,6 +27,9 @@ KNOWN = frozenset({"model", "messages", "max_tokens", "max_completion_tokens", "
 """Fields that the client takes by name; others travel beside them."""
 
 
+T = TypeVar("T")
+
+
 @attrs.frozen
 class Settings:
     """How long to try.
@@ -42,15 +46,16 @@ class Settings:
 
 
 @attrs.frozen
-class Answer:
-    """A chat completion as the server gave it, without the key.
+class Answer(Generic[T]):
+    """What a server gave in the end.
 
     Attributes:
+        body: a chat completion, for example, without the key.
         attempts: requests that it took. ``billed``: how many of those before may have been paid for.
         seconds: wall time of the request that was answered.
     """
 
-    body: dict[str, Any]
+    body: T
     attempts: int
     billed: int
     seconds: float
@@ -58,11 +63,12 @@ class Answer:
 
 @attrs.define
 class Failed(Exception):  # noqa: N818 - a fault is what failed, this says how often
-    """The fault that ended the attempts, how many there were, and how many may have been paid for."""
+    """The fault that ended the attempts, how many there were, how many may have been paid for, and whether it may be done all the same."""
 
     fault: Fault
     attempts: int
     billed: int
+    unsure: bool = False
 
     def told(self, seconds: float) -> str:
         """The fault in one line, with how hard it was tried."""
@@ -87,13 +93,21 @@ class Asker:
     _lasting: Fault | None = attrs.field(default=None, init=False)
     _down: bool = attrs.field(default=False, init=False)
 
-    async def ask(self, body: Mapping[str, Any]) -> Answer:
+    async def ask(self, body: Mapping[str, Any]) -> Answer[dict[str, Any]]:
         """The server's answer to a chat completion request.
 
         After a key was refused nothing more is asked. While no connection can be made at all, each request is tried once.
 
         Raises:
             Failed: it will not be answered, or was not in time.
+        """
+        return await self.until(lambda: self._once(body), self.settings.retries)
+
+    async def until(self, once: Callable[[], Awaitable[T]], retries: float) -> Answer[T]:
+        """What ``once`` gives at last, which is called again as long as that may help, with pauses, within the patience.
+
+        Raises:
+            Failed: it will not come, or did not in time.
         """
         began = time.monotonic()
         attempts = billed = tries = slowed = 0
@@ -106,7 +120,7 @@ class Asker:
                 attempts += 1
                 start = time.monotonic()
                 try:
-                    found = await self._once(body)
+                    found = await once()
                 except Fault as error:
                     fault = error
                     if fault.busy:
@@ -120,7 +134,7 @@ class Asker:
             tries, slowed = (tries, slowed + 1) if limited else (tries + 1, slowed)
             pause = self._pause(fault, tries + slowed)
             late = time.monotonic() - began + pause > self.settings.patience
-            if not fault.again or late or tries > self.settings.retries or (self._down and isinstance(fault, faults.ConnectionFailed)):
+            if not fault.again or late or tries > retries or (self._down and isinstance(fault, faults.ConnectionFailed)):
                 self._remember(fault)
                 raise Failed(fault, attempts, billed)
             if fault.retry_after:
@@ -148,17 +162,30 @@ class Asker:
         Raises:
             Fault: anything else came back, or nothing.
         """
-        import openai
-
         named = {name: value for name, value in body.items() if name in KNOWN}
         others = {name: value for name, value in body.items() if name not in KNOWN}
-        headers: Any = {name: openai.Omit() for name in self.unsent}
+        async with self.as_faults(self.settings.timeout):
+            create = self.client.chat.completions.with_raw_response.create
+            raw = await create(**named, extra_headers=self.headers, extra_body=others or None)
+        return completion_of(raw.http_response.text, raw.headers, self.key)
+
+    @property
+    def headers(self) -> Any:
+        """What tells the client to leave headers out."""
+        import openai
+
+        return {name: openai.Omit() for name in self.unsent}
+
+    @contextlib.asynccontextmanager
+    async def as_faults(self, seconds: float) -> AsyncIterator[None]:
+        """Make a :class:`~ctxbench_openai.faults.Fault` of whatever the client raises, and end what takes longer."""
+        import openai
+
         try:
-            async with asyncio.timeout(self.settings.timeout):
-                create = self.client.chat.completions.with_raw_response.create
-                raw = await create(**named, extra_headers=headers, extra_body=others or None)
+            async with asyncio.timeout(seconds):
+                yield
         except (TimeoutError, openai.APITimeoutError):
-            raise faults.RequestTimeout(f"no answer within {self.settings.timeout:g} s (option timeout)") from None
+            raise faults.RequestTimeout(f"no answer within {seconds:g} s (option timeout)") from None
         except openai.APIStatusError as error:
             text = self.key.hide(error.response.text)
             raise faults.of_status(error.status_code, text, error.response.headers) from None
@@ -166,22 +193,37 @@ class Asker:
             raise _broken(error, self.key) from None
         except openai.OpenAIError as error:
             raise faults.RequestRefused(self.key.hide(faults.words(str(error)))) from None
-        return self._completion(raw.http_response.text, raw.headers)
 
-    def _completion(self, text: str, headers: Mapping[str, str]) -> dict[str, Any]:
-        kind = headers.get("content-type", "no content type").partition(";")[0]
-        try:
-            found = self.key.hide_all(json.loads(text))
-        except (ValueError, RecursionError):
-            start = self.key.hide(faults.words(text))[:80]
-            raise faults.MalformedAnswer(f"the answer is not JSON ({kind}, {len(text)} characters: {start!r})") from None
-        if isinstance(found, dict) and found.get("error"):
-            raise faults.of_body(found["error"])
-        choices = found.get("choices") if isinstance(found, dict) else None
-        first = choices[0] if isinstance(choices, list) and choices else None
-        if not isinstance(first, dict) or not isinstance(first.get("message"), dict):
-            raise faults.MalformedAnswer(f"the answer is JSON, but no chat completion: {faults.words(json.dumps(found))[:80]!r}")
-        return dict(found)
+
+def json_of(text: str, headers: Mapping[str, str], key: Key) -> Any:
+    """The JSON of a response without the key, which is no error.
+
+    Raises:
+        Fault: it is not JSON, or an error.
+    """
+    kind = headers.get("content-type", "no content type").partition(";")[0]
+    try:
+        found = key.hide_all(json.loads(text))
+    except (ValueError, RecursionError):
+        start = key.hide(faults.words(text))[:80]
+        raise faults.MalformedAnswer(f"the answer is not JSON ({kind}, {len(text)} characters: {start!r})") from None
+    if isinstance(found, dict) and found.get("error"):
+        raise faults.of_body(found["error"])
+    return found
+
+
+def completion_of(text: str, headers: Mapping[str, str], key: Key) -> dict[str, Any]:
+    """The JSON of a complete chat completion.
+
+    Raises:
+        Fault: it is anything else.
+    """
+    found = json_of(text, headers, key)
+    choices = found.get("choices") if isinstance(found, dict) else None
+    first = choices[0] if isinstance(choices, list) and choices else None
+    if not isinstance(first, dict) or not isinstance(first.get("message"), dict):
+        raise faults.MalformedAnswer(f"the answer is JSON, but no chat completion: {faults.words(json.dumps(found))[:80]!r}")
+    return dict(found)
 
 
 def _broken(error: Exception, key: Key) -> Fault:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from typing import Any
+from urllib.parse import urlsplit
 
 import attrs
 
@@ -55,6 +56,15 @@ class Key:
         if isinstance(value, list):
             return [self.hide_all(item) for item in value]
         return value
+
+
+def unsent_headers(base_url: str, key: Key) -> tuple[str, ...]:
+    """Headers that the client would send by itself and a server is not to get.
+
+    An organisation of OpenAI's, which the client takes from the environment, is no other server's business.
+    """
+    foreign = () if urlsplit(base_url).hostname == "api.openai.com" else ("OpenAI-Organization", "OpenAI-Project")
+    return foreign if key.value else (*foreign, "Authorization")
 
 
 _PARTS = ("connection", "http11", "http2", "http_proxy", "socks_proxy", "proxy")

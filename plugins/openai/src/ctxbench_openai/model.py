@@ -20,9 +20,12 @@ from ctxbench_openai.money import Prices
 
 if TYPE_CHECKING:
     from ctxbench.contamination import TrainingData
-    from ctxbench_openai.talk import Talk
+    from ctxbench_openai.talk import BatchOptions, Talk
 
 OPENAI = "https://api.openai.com/v1"
+MOST_REQUESTS = 50_000
+"""Of a batch at OpenAI."""
+
 LIMITS = ("max_tokens", "max_completion_tokens")
 OWN = ("model", "messages", "stream", "n", *LIMITS)
 """Fields of a request that ``extra`` may not set."""
@@ -65,7 +68,11 @@ class ServedModel(Model):
         timeout: seconds for one request.
         retries: further attempts after faults.
         patience: seconds for all of a prompt's attempts and pauses together.
-        prices: US dollars for a million tokens: ``{input: 2.5, cached: 1.25, output: 10}``; 0 for a server of one's own.
+        prices: US dollars for a million tokens: ``{input: 2.5, cached: 1.25, output: 10}``; 0 for a server of one's own; ``batch: 0.5`` is
+            a factor on them for the Batch API.
+        batch_api: ask through the server's Batch API (OpenAI's), which answers within 24 hours at another price (``prices``).
+        batch_requests: requests in a batch, 50,000 at most; the engine gathers as many prompts, pages included, before it submits them.
+        batch_folder: where it is kept which batches are open; by default ``ctxbench/batches`` in the user's folder of program states.
         cache: a folder to keep answers in, and to take them from. Texts of prompts are kept there as they are.
 
     Raises:
@@ -96,6 +103,9 @@ class ServedModel(Model):
     retries: int = option(Integer(0), 6, kw_only=True, eq=False)
     patience: float = option(Number(0), 900.0, kw_only=True, eq=False)
     prices: dict[str, float] | None = option(Optional(Table()), None, converter=_plain_dict, kw_only=True, eq=False)
+    batch_api: bool = option(Boolean(), False, kw_only=True, eq=False)
+    batch_requests: int = option(Integer(1, MOST_REQUESTS), 500, kw_only=True, eq=False)
+    batch_folder: str | None = option(Optional(String()), None, kw_only=True, eq=False)
     cache: str | None = option(Optional(String()), None, kw_only=True, eq=False)
     _held: dict[str, Any] = attrs.field(init=False, factory=dict, eq=False, repr=False)
 
@@ -140,6 +150,7 @@ class ServedModel(Model):
     def neutral_options(self) -> frozenset[str]:  # type: ignore[override]
         """What changes no answer; the address neither, where ``deployment`` says what stands behind it."""
         same = {"probe", "concurrency", "timeout", "retries", "patience", "prices", "cache", "api_key_env"}
+        same |= {"batch_api", "batch_requests", "batch_folder"}
         return frozenset(same | ({"base_url"} if self.deployment is not None else set()))
 
     @property
@@ -149,8 +160,8 @@ class ServedModel(Model):
 
     @property
     def at_once(self) -> int:  # type: ignore[override]
-        """Two rounds of requests, so that few places are empty while the last answers of a batch come in."""
-        return 2 * self.concurrency
+        """Two rounds of requests, so that few places are empty while a batch's last answers come in; or one batch of the Batch API."""
+        return self.batch_requests if self.batch_api else 2 * self.concurrency
 
     @property
     def training_data(self) -> tuple[TrainingData, ...] | None:  # type: ignore[override]
@@ -181,7 +192,8 @@ class ServedModel(Model):
         if self.prices is None:
             raise ConfigError("give prices={input: ..., output: ...} in US dollars for a million tokens; 0 for a server of your own")
         prices = Prices.of(self.prices)
-        most = prices.most(prompt, new_tokens(prompt, self.max_new_tokens, self.room))
+        answered = prices.batched if self.batch_api else prices
+        most = answered.most(prompt, new_tokens(prompt, self.max_new_tokens, self.room))
         if self.probe and prompt.pages:
             most += prices.most(attrs.evolve(prompt, pages=()), 1)
         return most
@@ -214,9 +226,18 @@ class ServedModel(Model):
             server = Server(str(self.base_url), model, str(self.limit_field), key, settings, {"server": where, "model": model})
             prices = Prices.of(self.prices) if self.prices is not None else None
             cache = Cache(Path(self.cache).expanduser()) if self.cache is not None else None
-            self._held["talk"] = Talk(server, prices, cache, self.probe, self.concurrency)
+            self._held["talk"] = Talk(server, prices, cache, self.probe, self.concurrency, self._batch_options())
         talk: Talk = self._held["talk"]
         return talk
+
+    def _batch_options(self) -> BatchOptions | None:
+        from ctxbench_openai.batch_records import default_folder
+        from ctxbench_openai.talk import BatchOptions
+
+        if not self.batch_api:
+            return None
+        folder = Path(self.batch_folder).expanduser() if self.batch_folder is not None else default_folder()
+        return BatchOptions(self.batch_requests, folder)
 
 
 def _checked(url: str) -> str:

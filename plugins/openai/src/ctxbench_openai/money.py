@@ -10,7 +10,7 @@ import attrs
 
 from ctxbench import Prompt
 
-NAMES = ("input", "cached", "output")
+NAMES = ("input", "cached", "output", "batch")
 MILLION = 1_000_000
 
 SMALLEST_PATCH = 14
@@ -26,15 +26,19 @@ class Prices:
 
     Attributes:
         input: of the prompt. ``cached``: of its part that the server had from an earlier request. ``output``: of the answer.
+        batch: factor on all of them for what goes through the Batch API.
     """
 
     input: float
     cached: float
     output: float
+    batch: float = 1.0
 
     @classmethod
     def of(cls, option: object) -> Prices:
-        """Prices as a config gives them: ``{input: 2.5, cached: 1.25, output: 10}``; ``cached`` is ``input`` unless given.
+        """Prices as a config gives them: ``{input: 2.5, cached: 1.25, output: 10, batch: 0.5}``.
+
+        ``cached`` is ``input`` unless given, ``batch`` is 1.
 
         Raises:
             ValueError, TypeError: an unknown or missing name, or no price.
@@ -48,8 +52,17 @@ class Prices:
                 raise ValueError(f"prices: the price of {name} tokens is missing, in US dollars for a million")
         for name, value in option.items():
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
-                raise ValueError(f"prices: {name} must be US dollars for a million tokens, got {value!r}")
-        return cls(float(option["input"]), float(option.get("cached", option["input"])), float(option["output"]))
+                what = "a factor such as 0.5 for half the price" if name == "batch" else "US dollars for a million tokens"
+                raise ValueError(f"prices: {name} must be {what}, got {value!r}")
+        cached, batch = option.get("cached", option["input"]), option.get("batch", 1.0)
+        return cls(float(option["input"]), float(cached), float(option["output"]), float(batch))
+
+    @property
+    def batched(self) -> Prices:
+        """Those of what goes through the Batch API."""
+        return attrs.evolve(
+            self, input=self.input * self.batch, cached=self.cached * self.batch, output=self.output * self.batch, batch=1.0
+        )
 
     def cost(self, usage: Mapping[str, Any]) -> float | None:
         """What a server's ``usage`` comes to in US dollars; ``None`` if it does not tell both counts."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,8 @@ import attrs
 import torch
 
 from ctxbench import ModelError
+
+_renaming = threading.Lock()
 
 DType = Literal["auto", "float32", "bfloat16", "float16"]
 
@@ -147,7 +150,7 @@ def add_adapter(model: Any, folder: Path, name: str = "default") -> Any:
         ModelError: the adapter does not fit this model, which is spoilt by the attempt.
     """
     try:
-        with warnings.catch_warnings(record=True) as caught, quiet():
+        with warnings.catch_warnings(record=True) as caught, quiet(), _own_names(model, folder):
             from peft import PeftModel
 
             warnings.simplefilter("always")
@@ -161,6 +164,50 @@ def add_adapter(model: Any, folder: Path, name: str = "default") -> Any:
     if missing or told:
         raise ModelError(f"adapter {folder} does not fit this model: {told[0] if told else f'it lacks {missing[0]}'}")
     return adapted.eval()
+
+
+@contextlib.contextmanager
+def _own_names(model: Any, folder: Path) -> Iterator[None]:
+    """Keep peft from renaming the tensors of an adapter whose names are the model's already.
+
+    peft renames an adapter's tensors as transformers renames those of a published checkpoint, whatever their names are, and some rules
+    hit the new names too: DeepSeek-OCR 2's makes ``language_model.language_model.layers`` of ``language_model.layers`` (peft 0.21,
+    transformers 5.23), so that an adapter that was trained on the loaded model does not fit it.
+    """
+    try:
+        from peft.utils import transformers_weight_conversion as conversion
+
+        rename = conversion.convert_peft_adapter_state_dict_for_transformers
+    except (ImportError, AttributeError):  # a release that renames nothing, or elsewhere
+        yield
+        return
+    if not _names_fit(model, folder):
+        yield
+        return
+
+    def as_they_are(model: Any, peft_config: Any, adapter_state_dict: dict[str, Any], adapter_name: str = "default") -> dict[str, Any]:
+        return adapter_state_dict
+
+    with _renaming:
+        conversion.convert_peft_adapter_state_dict_for_transformers = as_they_are
+        try:
+            yield
+        finally:
+            conversion.convert_peft_adapter_state_dict_for_transformers = rename
+
+
+def _names_fit(model: Any, folder: Path) -> bool:
+    """Whether every LoRA tensor of an adapter belongs to a module of the model by its name."""
+    from safetensors import safe_open
+
+    file = folder / "adapter_model.safetensors"
+    if not file.is_file():
+        return False
+    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    modules = {name for name, _ in base.named_modules()}
+    with safe_open(str(file), framework="numpy") as tensors:
+        named = [key.removeprefix("base_model.model.").partition(".lora_")[0] for key in tensors.keys() if ".lora_" in key]  # noqa: SIM118 - no mapping
+    return all(name in modules for name in named)
 
 
 def load_adapter(model: Any, folder: Path, *, merge: bool = False) -> Any:

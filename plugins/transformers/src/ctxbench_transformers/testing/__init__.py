@@ -19,7 +19,7 @@ SCALE = 6.0
 RECIPES: dict[str, Recipe] = {**qwen.RECIPES, **idefics.RECIPES, **llava.RECIPES, **google.RECIPES}
 ARCHITECTURES = tuple(RECIPES)
 """Names that :func:`build` takes: transformers' own model types, and ``pixtral`` for LLaVA with Pixtral's encoder."""
-TRAINED = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "idefics3", "smolvlm", "llava", "llava_next")
+TRAINED = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "idefics3", "smolvlm", "llava", "llava_next", "deepseek_ocr2")
 """Those whose training, adapters and quantised weights are tested too."""
 
 
