@@ -33,10 +33,10 @@ def one_thread() -> None:
 def prompts() -> tuple[Prompt, ...]:
     """Two pages, none, one with a system message, and three; answers of different lengths."""
     return (
-        Prompt((page(100, 60), page(30, 200, 1)), "hello the inn", max_new_tokens=16),
-        Prompt((), "text only, and much longer than the others " * 4, max_new_tokens=8),
-        Prompt((page(84, 84, 2),), "q" * 40, system="be brief", max_new_tokens=9),
-        Prompt((page(28, 56, 3), page(56, 56, 4), page(140, 56, 5)), "three pages", max_new_tokens=8),
+        Prompt((page(100, 60), page(30, 200, 1)), "hello the inn", max_new_tokens=6),
+        Prompt((), "text only, and much longer than the others " * 4, max_new_tokens=3),
+        Prompt((page(84, 84, 2),), "q" * 40, system="be brief", max_new_tokens=4),
+        Prompt((page(28, 56, 3), page(56, 56, 4), page(140, 56, 5)), "three pages", max_new_tokens=3),
     )
 
 

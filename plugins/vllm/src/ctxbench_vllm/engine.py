@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib.metadata
 import importlib.util
@@ -186,8 +187,9 @@ class Engine:
         return finished
 
     def abort(self, keys: Sequence[str]) -> None:
-        """End requests without an answer."""
-        self._engine.abort_request(list(keys))
+        """End requests without an answer. An engine that has died has ended them already, and what it died of is to be told."""
+        with contextlib.suppress(Exception):
+            self._engine.abort_request(list(keys))
 
     def close(self) -> None:
         """End the engine and free its memory."""
