@@ -5,11 +5,11 @@ from __future__ import annotations
 import importlib.util
 import inspect
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
-from ctxbench import Model, Prompt, load_plugins
+from ctxbench import Prompt, load_plugins
+from ctxbench_tiny.model import base_folder
 
 pytestmark = [
     pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="vLLM is not installed"),
@@ -52,11 +52,14 @@ def test_the_interface_is_what_is_used() -> None:
     assert callable(cleanup_dist_env_and_memory)
 
 
-def test_answers_and_counts_are_those_of_hf(folder: Path, prompts: tuple[Prompt, ...], hf: Callable[..., Model]) -> None:
-    """Text, finish and usage row by row, alone and beside each other, and again after the engine was closed."""
-    expected = [(r.text, r.finish_reason, r.usage) for r in hf().read(prompts)]
-    options = {"enforce_eager": True, "max_num_seqs": 3, "engine": {"kv_cache_memory_bytes": 1 << 28}}
-    model = load_plugins().model("vllm", reference=str(folder), limit_mm_per_prompt={"image": 3}, **options)
+def test_answers_and_counts_are_those_of_hf(prompts: tuple[Prompt, ...]) -> None:
+    """Text, finish and usage row by row, of trained weights: several pages, none, and a system message, beside each other."""
+    registry, folder = load_plugins(), str(base_folder())
+    alone = registry.model("hf", reference=folder, device="cpu", dtype="float32", batch_invariant=True)
+    expected = [(r.text, r.finish_reason, r.usage) for r in alone.read(prompts)]
+    alone.close()
+    options = {"enforce_eager": True, "max_num_seqs": 3, "max_model_len": 2048, "engine": {"kv_cache_memory_bytes": 1 << 28}}
+    model = registry.model("vllm", reference=folder, dtype="float32", limit_mm_per_prompt={"image": 3}, **options)
     found = model.read(prompts)
     model.close()
     assert [r.error for r in found] == [None] * 4
