@@ -29,6 +29,10 @@ LONG = (
     ("benchmarks.gpu_qwen2vl", "training and reading at Qwen2-VL-2B's size, on a GPU"),
     ("benchmarks.render_ocr", "render: error rate and CPU time of reading pages by their glyphs, against OCR; its thresholds"),
     ("benchmarks.servers", "servers of others: requests a second, answers and counts against the same weights in process"),
+    (
+        "benchmarks.vllm_in_process",
+        "vLLM in process: answers and counts against transformers, with adapters; by the Python that holds vLLM",
+    ),
     ("benchmarks.install", "download, time and disk of the smallest useful installation against the full one"),
     ("benchmarks.report", "report: seconds and size for 100,000 trials, against pandas"),
     ("benchmarks.harness", "the harness itself: samples a CPU second beside inspect_ai and lm-evaluation-harness; start; growth"),

@@ -9,7 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from ctxbench import Prompt
+from ctxbench import ModelError, Prompt
+from ctxbench_transformers import encoding
 from ctxbench_transformers.batching import by_length, collate
 from ctxbench_transformers.encoding import Encoder, conversation, message
 from ctxbench_transformers.processors import load_processor
@@ -140,3 +141,24 @@ def test_a_batch_keeps_to_its_budget_of_padded_tokens() -> None:
     """Rows times the longest; one row alone may be longer than the budget, since nothing smaller can be tried."""
     assert list(by_length([100, 60, 60, 60, 60], 8, tokens=200)) == [[0, 1], [2, 3, 4]]
     assert list(by_length([500, 60, 60], 8, tokens=200)) == [[0], [1, 2]]
+
+
+def test_control_tokens_are_refused_where_they_cannot_be_encoded_as_text(encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An older transformers takes the request and encodes the real control tokens: the turn would end inside a text."""
+    monkeypatch.setattr(encoding, "can_sanitize", lambda: False)
+    ends = encoder.tokenizer.convert_ids_to_tokens(encoder.end_of_turn)
+    with pytest.raises(ModelError, match=r"needs transformers 5\.23 or later to be encoded as text, here is"):
+        encoder.encode_prompt(Prompt((), f"say {ends}"))
+    assert len(encoder.encode_prompt(Prompt((), "say it"))) > 0
+
+
+def test_ids_without_visual_tokens_are_the_templates_own(encoder: Encoder) -> None:
+    """A backend that puts visual tokens in itself gets one placeholder a page, and a prompt without pages as it is."""
+    for prompt in PROMPTS:
+        encoded = encoder.encode_prompt(prompt)
+        text = encoder.processor.apply_chat_template(conversation(prompt), add_generation_prompt=True)
+        ids = encoder.unexpanded(prompt, encoded)
+        assert encoder.tokenizer.decode(ids) == text
+        assert len(ids) < len(encoded)
+    plain = Prompt((), "no page")
+    assert encoder.unexpanded(plain, encoder.encode_prompt(plain)) == encoder.encode_prompt(plain).ids.tolist()

@@ -2,39 +2,41 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Generic, TypeVar
 
 from ctxbench import Prompt
-from ctxbench_transformers.encoding import Encoded, Encoder
+
+T = TypeVar("T")
 
 
-class Ahead:
-    """Encodes prompts that will be read soon. It has a processor of its own: tokenizers are not for two threads at a time.
+class Ahead(Generic[T]):
+    """Makes a model's inputs of prompts that will be read soon, in one thread of its own.
 
-    It holds what it was told of and nobody has taken yet: as many batches as the engine announces, two.
+    ``make`` must use nothing that another thread uses meanwhile: tokenizers are not for two threads at a time. Held is what was announced
+    and nobody has taken yet: as many batches as the engine announces, two.
     """
 
-    def __init__(self, encoder: Encoder) -> None:
-        self._encoder = Encoder(copy.deepcopy(encoder.processor))
+    def __init__(self, make: Callable[[Prompt], T]) -> None:
+        self._make = make
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ctxbench-encode")
-        self._made: dict[int, tuple[Prompt, Future[Encoded]]] = {}
+        self._made: dict[int, tuple[Prompt, Future[T]]] = {}
 
     def announce(self, prompts: Sequence[Prompt]) -> None:
         """Begin with these; does not wait."""
         for prompt in prompts:
-            self._made[id(prompt)] = (prompt, self._thread.submit(self._encoder.encode_prompt, prompt))
+            self._made[id(prompt)] = (prompt, self._thread.submit(self._make, prompt))
 
-    def take(self, prompt: Prompt) -> Encoded:
+    def take(self, prompt: Prompt) -> T:
         """A model's inputs: those that were made ahead, or made now.
 
         Raises:
-            ModelError: the processor cannot take the prompt.
+            Exception: as ``make`` raises for this prompt, :class:`~ctxbench.ModelError` for one that the processor cannot take.
         """
         found = self._made.pop(id(prompt), None)
         if found is None or found[0] is not prompt:
-            found = (prompt, self._thread.submit(self._encoder.encode_prompt, prompt))
+            found = (prompt, self._thread.submit(self._make, prompt))
         return found[1].result()
 
     def close(self) -> None:

@@ -162,7 +162,7 @@ def generate(
     first = clock.time if clock.time is not None else ended
     times = (first - began, ended - first)
     name = batch_name(batch)
-    return [Generated(*_cut(row, limit, end_ids), *times, n, name) for row, limit in zip(new, limits, strict=True)]
+    return [Generated(*cut(row, limit, end_ids), *times, n, name) for row, limit in zip(new, limits, strict=True)]
 
 
 def batch_name(batch: Sequence[Encoded]) -> str:
@@ -188,7 +188,8 @@ def _synchronizer(device: torch.device) -> Callable[[], None]:
     return (lambda: torch.cuda.synchronize(device)) if device.type == "cuda" else (lambda: None)
 
 
-def _cut(row: list[int], limit: int, end_ids: Sequence[int]) -> tuple[tuple[int, ...], str]:
+def cut(row: Sequence[int], limit: int, end_ids: Sequence[int]) -> tuple[tuple[int, ...], str]:
+    """An answer's tokens up to the one that ends it, and how it ended: ``stop``, or ``length`` at the limit."""
     row = row[:limit]
     for i, token in enumerate(row):
         if token in end_ids:

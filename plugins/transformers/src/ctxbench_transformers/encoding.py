@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import functools
-from collections.abc import Sequence
+import importlib.metadata
+import inspect
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -92,10 +95,13 @@ class Encoder:
     """A processor seen as a function from conversations to tokens.
 
     Words in a prompt that look like the model's control tokens (``<|im_end|>``, ``<image>``) are encoded as the text they are.
+
+    ``options`` are further keyword arguments of the processor, for every prompt.
     """
 
-    def __init__(self, processor: Any) -> None:
+    def __init__(self, processor: Any, options: Mapping[str, Any] | None = None) -> None:
         self.processor = processor
+        self.options = dict(options or {})
         self.tokenizer = processor.tokenizer
         self.image_token_id = _placeholder(processor)
         self._image_token: str = self.tokenizer.convert_ids_to_tokens(self.image_token_id)
@@ -104,6 +110,10 @@ class Encoder:
         added = [token.content for token in self.tokenizer.added_tokens_decoder.values()]
         self._control_tokens = tuple(token for token in added if token.strip())
         self._wrapping: tuple[str, tuple[int, ...]] | None = None
+
+    def copy(self) -> Encoder:
+        """Another one with a processor of its own, for another thread."""
+        return Encoder(copy.deepcopy(self.processor), self.options)
 
     def encode(self, messages: Sequence[Message]) -> Encoded:
         """A conversation up to the point where the assistant speaks next.
@@ -130,13 +140,41 @@ class Encoder:
         """A prompt as evaluation and training put it to the model."""
         return self.encode(conversation(prompt))
 
+    def unexpanded(self, prompt: Prompt, encoded: Encoded) -> list[int]:
+        """The prompt's token ids with the template's own placeholder for each page, for a backend that puts in the visual tokens itself.
+
+        ``encoded`` is the same prompt as :meth:`encode_prompt` made it.
+
+        Raises:
+            ModelError: the text spells control tokens, and the pages' tokens do not stand together, so that nobody knows where they began.
+        """
+        if not prompt.pages:
+            return [int(i) for i in encoded.ids]
+        messages = conversation(prompt)
+        if not self._has_control_tokens(messages):
+            text = self.processor.apply_chat_template(messages, add_generation_prompt=True)
+            bos = self.tokenizer.bos_token
+            whole = bos is None or not text.startswith(bos)
+            ids: list[int] = self.tokenizer.encode(text, add_special_tokens=whole)
+            return ids
+        ids = [int(i) for i in encoded.ids]
+        kept = [token for before, token in zip([None, *ids], ids, strict=False) if (before, token) != (self.image_token_id,) * 2]
+        if kept.count(self.image_token_id) != len(prompt.pages):
+            raise ModelError(f"{type(self.processor).__name__}: pages beside a text that spells control tokens cannot be told apart")
+        return kept
+
     def _has_control_tokens(self, messages: Sequence[Message]) -> bool:
         texts = [part["text"] for turn in messages for part in turn["content"] if part["type"] == "text"]
         return any(token in text for text in texts for token in self._control_tokens)
 
     def _apply(self, messages: Sequence[Message], *, sanitize: bool, images: bool) -> Any:
+        if sanitize and not can_sanitize():
+            raise ModelError(
+                "a text that spells control tokens of the model needs transformers 5.23 or later to be encoded as text, "
+                f"here is {importlib.metadata.version('transformers')}"
+            )
         # A batch of one: processors with nested images take nothing else.
-        options: dict[str, Any] = {"return_text_replacement_offsets": True} if images else {}
+        options: dict[str, Any] = {**self.options, "return_text_replacement_offsets": True} if images else {}
         if hasattr(self.processor, "multi_page"):  # GOT-OCR2's takes several pages of one prompt only if told to
             options["multi_page"] = True
         try:
@@ -200,6 +238,13 @@ class Encoder:
                 raise ModelError(f"{type(self.tokenizer).__name__} has no token that ends a turn")
             self._wrapping = (before, (end,))
         return self._wrapping
+
+
+def can_sanitize() -> bool:
+    """Whether transformers can encode control tokens that a text spells as the characters that they are; it can from 5.23 on."""
+    from transformers import ProcessorMixin
+
+    return "sanitize_control_tokens" in inspect.signature(ProcessorMixin.apply_chat_template).parameters
 
 
 def _placeholder(processor: Any) -> int:

@@ -10,7 +10,8 @@ import attrs
 
 from ctxbench import Model, ModelError, Prompt, Reading, TokenUsage, option, stable_hash
 from ctxbench.options import Boolean, Either, Integer, Number, Optional, String, Table
-from ctxbench_transformers import provenance, sources, templates
+from ctxbench_transformers import sources, templates
+from ctxbench_transformers.located import Located, locate, with_training_data
 
 if TYPE_CHECKING:
     from ctxbench.contamination import TrainingData
@@ -104,25 +105,9 @@ class HFModel(Model):
             raise ValueError("which one? write hf:<hub id or folder>")
         if self.merge_adapter and self.quantization is not None:
             raise ValueError("merge_adapter: an adapter cannot be merged into quantised weights")
-        folder = sources.check_model(sources.locate(self.reference, self.revision, code=self.trust_remote_code), self.reference)
-        adapter = None
-        if self.adapter is not None:
-            adapter = sources.check_adapter(sources.locate(self.adapter, what="adapter"), self.adapter)
-        found = {
-            "folder": folder,
-            "adapter_folder": adapter,
-            "fingerprint": sources.model_fingerprint(folder),
-            "adapter_fingerprint": sources.adapter_fingerprint(adapter) if adapter else "",
-            "family": sources.token_family(folder),
-            "training_data": provenance.of_reader(folder, adapter),
-            "layouts": provenance.layouts_of(folder, adapter),
-        }
-        for name, value in found.items():
-            object.__setattr__(self, name, value)
-        if self.adapter is not None and adapter is not None:
-            record = provenance.read_record(adapter)
-            provenance.warn_if_other_base(self.adapter, record, self.fingerprint)
-            provenance.warn_if_other_template(self.adapter, record, folder, self.chat_template)
+        found = locate(self.reference, self.adapter, revision=self.revision, code=self.trust_remote_code, chat_template=self.chat_template)
+        for field in attrs.fields(Located):
+            object.__setattr__(self, field.name, getattr(found, field.name))
 
     @property
     def config(self) -> dict[str, Any]:
@@ -139,10 +124,7 @@ class HFModel(Model):
         with self._held["base"].using(self._held["adapter"]):
             size = 1 if self.batch_invariant else self.batch_size
             readings = runtime.answer(prompts, decoding, Sizing(self.max_new_tokens), size, self._encode, self.batch_tokens)
-        if not self.training_data:
-            return readings
-        trained = sorted(data.fingerprint for data in self.training_data)
-        return [attrs.evolve(r, metadata={**r.metadata, "training_data": trained}) for r in readings]
+        return with_training_data(readings, self.training_data)
 
     @property
     def at_once(self) -> int:  # type: ignore[override]
@@ -181,16 +163,9 @@ class HFModel(Model):
     @property
     def pixel_budget(self) -> tuple[int | None, int | None]:
         """What the processor holds a page's pixels to, by its own files or the options; (``None``, ``None``) for one without a budget."""
-        from ctxbench_transformers.processors import pixel_budget
+        from ctxbench_transformers.processors import own_budget
 
-        written = sources.written_budget(self.folder) if self.family in sources.BUDGETED else None
-        if written is not None:
-            low, high = self.min_pixels or written[0], self.max_pixels or written[1]
-            return (low, high)
-        try:
-            return pixel_budget(self._encoder().processor) or (None, None)
-        except ModelError:  # reading will say so, prompt by prompt
-            return (None, None)
+        return own_budget(self.folder, self.family, (self.min_pixels, self.max_pixels), lambda: self._encoder().processor)
 
     def ahead(self, prompts: Sequence[Prompt]) -> None:
         """Begin with the processor's work on prompts that will be read soon."""
@@ -198,7 +173,7 @@ class HFModel(Model):
 
         if "ahead" not in self._held:
             try:
-                self._held["ahead"] = Ahead(self._encoder())
+                self._held["ahead"] = Ahead(self._encoder().copy().encode_prompt)
             except ModelError:  # reading will say so, prompt by prompt
                 return
         self._held["ahead"].announce(prompts)

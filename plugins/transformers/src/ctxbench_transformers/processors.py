@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ctxbench import ModelError
-from ctxbench_transformers import templates
+from ctxbench_transformers import sources, templates
 from ctxbench_transformers.adapted import adapted, pixtral_processor
 
 
@@ -102,3 +103,19 @@ def pixel_budget(processor: Any) -> tuple[int, int] | None:
     size = dict(images.size)
     low, high = size.get("shortest_edge"), size.get("longest_edge")
     return (low, high) if low and high else None
+
+
+def own_budget(
+    folder: Path, family: str | None, given: tuple[int | None, int | None], processor: Callable[[], Any]
+) -> tuple[int | None, int | None]:
+    """(min_pixels, max_pixels) that a model's processor holds a page to: ``given``, else as its files say, else as ``processor`` has them.
+
+    (``None``, ``None``) for one without a budget, and for one that cannot be loaded: reading will say so, prompt by prompt.
+    """
+    written = sources.written_budget(folder) if family in sources.BUDGETED else None
+    if written is not None:
+        return (given[0] or written[0], given[1] or written[1])
+    try:
+        return pixel_budget(processor()) or (None, None)
+    except ModelError:
+        return (None, None)

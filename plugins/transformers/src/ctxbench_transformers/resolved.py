@@ -28,10 +28,15 @@ def resolved(folder: Path, placement: Placement, *, trust_remote_code: bool = Fa
     }
 
 
+def default_device() -> str:
+    """``cuda`` if there is a GPU, else ``cpu``."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def _device(placement: Placement) -> str:
     """``cpu``, ``cuda``, ...: where ``auto`` and accelerate's maps put weights first."""
     if placement.device_map is not None or placement.device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        return default_device()
     return placement.device.partition(":")[0]
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import attrs
 import torch
 
-from ctxbench import CtxbenchError, Prompt, Reading
+from ctxbench import CtxbenchError, ModelError, Prompt, Reading
 from ctxbench_transformers.batching import by_length
 from ctxbench_transformers.decoding import Decoding, Generated, generate, halves, halving, is_out_of_memory
 from ctxbench_transformers.encoding import Encoded, Encoder
@@ -196,8 +197,7 @@ def make_runtime(model: Any, encoder: Encoder, family: str | None, generation: A
     from transformers import GenerationConfig
 
     own = generation if generation is not None else model.generation_config
-    ends = own.eos_token_id if isinstance(own.eos_token_id, list) else [own.eos_token_id]
-    end_ids = tuple(dict.fromkeys([encoder.end_of_turn, *(i for i in ends if i is not None)]))
+    ends = end_ids(encoder, own)
     pad_id = encoder.tokenizer.pad_token_id
     base = model.get_base_model() if hasattr(model, "get_base_model") else model
     base.generation_config = GenerationConfig()
@@ -205,10 +205,32 @@ def make_runtime(model: Any, encoder: Encoder, family: str | None, generation: A
         model=model,
         encoder=encoder,
         counter=Counter(encoder.processor, family),
-        end_ids=end_ids,
-        pad_id=end_ids[0] if pad_id is None else pad_id,
+        end_ids=ends,
+        pad_id=ends[0] if pad_id is None else pad_id,
         positions=getattr(base.config.get_text_config(), "max_position_embeddings", None),
     )
+
+
+def end_ids(encoder: Encoder, generation: Any) -> tuple[int, ...]:
+    """Tokens that end an answer: the one with which the assistant ends its turn, and those of a checkpoint's generation settings."""
+    own = generation.eos_token_id
+    return tuple(dict.fromkeys([encoder.end_of_turn, *(i for i in (own if isinstance(own, list) else [own]) if i is not None)]))
+
+
+def written_generation(folder: Path, *, trust_remote_code: bool = False) -> Any:
+    """A checkpoint's generation settings, as its files have them, without its weights.
+
+    Raises:
+        ModelError: its config cannot be read.
+    """
+    from transformers import AutoConfig, GenerationConfig
+
+    try:
+        if (folder / "generation_config.json").is_file():
+            return GenerationConfig.from_pretrained(folder)
+        return GenerationConfig.from_model_config(AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code))
+    except Exception as error:
+        raise ModelError(f"{folder}: its generation settings cannot be read: {' '.join(str(error).split())[:300]}") from None
 
 
 class PromptTooLongError(CtxbenchError):
