@@ -1,0 +1,21 @@
+-- What the carriers' own decoders made of the pages: character errors in percent (a refused document counts as 100), documents that came
+-- back exactly, wrong and refused, and the share of numbers, codes and names that were right under light damage.
+SELECT codec AS carrier,
+  printf('%.1f', sum(reference_tokens) / sum(encoded_tokens)) AS ratio,
+  printf('%.2f', 100 * avg(character_error_rate) FILTER (augmentation = 'clean')) AS "error, clean",
+  printf('%.2f', 100 * avg(character_error_rate) FILTER (augmentation = 'light')) AS "light",
+  printf('%.2f', 100 * avg(character_error_rate) FILTER (augmentation = 'heavy')) AS "heavy",
+  string_agg(right_wrong_refused, ' · ' ORDER BY augmentation = 'heavy', augmentation = 'light') FILTER (first_row) AS "exact/wrong/refused",
+  printf('%.0f %%', 100 * avg(identifier_recall) FILTER (augmentation = 'light')) AS "identifiers, light"
+FROM (
+  SELECT *,
+    row_number() OVER (PARTITION BY codec, augmentation ORDER BY sample_index) = 1 AS first_row,
+    printf('%d/%d/%d',
+      count(*) FILTER (correct) OVER (PARTITION BY codec, augmentation),
+      count(*) FILTER (NOT correct AND channel_error IS NULL) OVER (PARTITION BY codec, augmentation),
+      count(*) FILTER (channel_error IS NOT NULL) OVER (PARTITION BY codec, augmentation)) AS right_wrong_refused
+  FROM results WHERE codec NOT LIKE 'truncate%'
+)
+GROUP BY codec
+ORDER BY min(CASE WHEN codec LIKE 'render%' OR codec = 'half resolution' THEN 1 WHEN codec LIKE 'codebook%' THEN 2 WHEN codec LIKE 'QR%' THEN 3
+  ELSE 0 END), sum(reference_tokens) / sum(encoded_tokens);
