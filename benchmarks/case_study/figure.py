@@ -1,24 +1,27 @@
-"""The figure: what each carrier costs, and how much of the text its decoder gives back, from clean over light to heavy damage."""
+"""The figure: what each carrier costs, and beside it how much of the text its decoder gives back after no, light and heavy damage."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from benchmarks.case_study.commands import Table
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-LEVELS = ("back, clean", "light", "heavy")
 COST = "tokens, text = 100"
-KINDS = {
-    "print": ("#1b6ca8", lambda name: name.startswith("render") or name == "half resolution"),
-    "code": ("#c2410c", lambda name: name.startswith(("codebook", "QR"))),
-    "text": ("#4b5563", lambda name: name in ("text", "brotli64")),
+LEVELS = {
+    "back, clean": {"label": "clean", "marker": "o", "markersize": 9, "markerfacecolor": "none", "markeredgewidth": 1.4},
+    "light": {"label": "light", "marker": "D", "markersize": 4.5},
+    "heavy": {"label": "heavy", "marker": "x", "markersize": 7, "markeredgewidth": 1.8},
 }
+COLORS = {"print": "#1b6ca8", "code": "#c2410c", "text": "#4b5563"}
+
+
+def kind(carrier: str) -> str:
+    """``print``, ``code`` or ``text``."""
+    if carrier.startswith(("codebook", "QR")):
+        return "code"
+    return "print" if carrier.startswith("render") or carrier == "half resolution" else "text"
 
 
 def source(rows: Table) -> str:
@@ -33,55 +36,27 @@ def draw(rows: Table, path: Path) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, panels = plt.subplots(1, 3, figsize=(11, 4.6), sharey=True, layout="constrained")
-    for panel, level in zip(panels, LEVELS, strict=True):
-        _panel(panel, rows, level)
-    panels[0].set_ylabel("characters that came back, %")
-    figure.supxlabel("cost: tokens of the carrier, plain text = 100 (Qwen2-VL's rule)", fontsize=10)
-    handles: list[Any] = [plt.Line2D([], [], marker="o", linestyle="", color=color, label=kind) for kind, (color, _) in KINDS.items()]
-    handles.append(plt.Line2D([], [], linestyle="--", color="#6b7280", label="truncation at that cost"))
-    figure.legend(handles=handles, loc="outside upper center", ncols=4, frameon=False)
+    shown = [row for row in rows if not row["carrier"].startswith("truncate")]
+    figure, (cost, back) = plt.subplots(1, 2, figsize=(10, 5.2), sharey=True, layout="constrained", width_ratios=[2, 3])
+    for y, row in enumerate(shown):
+        color, paid = COLORS[kind(row["carrier"])], float(row[COST])
+        cost.barh(y, paid, height=0.62, color=color)
+        cost.text(paid + 3, y, f"{paid:.0f}", va="center", fontsize=9)
+        back.plot([min(paid, 100)], [y], "|", color="#6b7280", markersize=13, markeredgewidth=1.6)
+        for level, style in LEVELS.items():
+            back.plot([float(row[level])], [y], linestyle="", color=color, **{key: style[key] for key in style if key != "label"})
+    cost.set(xlim=(0, 215), xlabel="cost: tokens, plain text = 100\n(Qwen2-VL's rule, markers included)")
+    cost.set_yticks(range(len(shown)), [row["carrier"] for row in shown], fontsize=10)
+    cost.invert_yaxis()
+    back.set(xlim=(-4, 104), xlabel="characters that its decoder gives back, %")
+    for panel in (cost, back):
+        panel.grid(axis="x", color="#e5e7eb", linewidth=0.8)
+        panel.set_axisbelow(True)
+        panel.spines[["top", "right"]].set_visible(False)
+    levels = [plt.Line2D([], [], linestyle="", color="#111827", **style) for style in LEVELS.values()]
+    levels.append(plt.Line2D([], [], linestyle="", marker="|", color="#6b7280", markersize=13, label="kept by truncation at that cost"))
+    back.legend(handles=levels, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4, frameon=False, fontsize=9)
+    kinds = [plt.Rectangle((0, 0), 1, 1, color=color, label=name) for name, color in COLORS.items()]
+    cost.legend(handles=kinds, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False, fontsize=9)
     figure.savefig(path, dpi=130, facecolor="white", metadata={"Source": source(rows)})
     plt.close(figure)
-
-
-def _panel(panel: Axes, rows: Table, level: str) -> None:
-    panel.set_title(level.removeprefix("back, "), fontsize=11)
-    panel.set_xscale("log")
-    panel.set_xlim(2, 260)
-    panel.set_ylim(-6, 112)
-    panel.set_xticks([3, 10, 30, 100, 200], ["3", "10", "30", "100", "200"])
-    panel.minorticks_off()
-    panel.grid(color="#e5e7eb", linewidth=0.7)
-    panel.plot(range(2, 101), range(2, 101), "--", color="#6b7280", linewidth=1)
-    points = []
-    for row in rows:
-        for color, holds in KINDS.values():
-            if holds(row["carrier"]):
-                points.append((float(row[COST]), float(row[level]), row["carrier"], color))
-    for x, y, _, color in points:
-        panel.plot(x, y, "o", color=color, markersize=5, alpha=0.85)
-    _label(panel, points)
-
-
-def _label(panel: Axes, points: list[tuple[float, float, str, str]]) -> None:
-    """Names beside the points; those that stand close together are written one below the other, a line leading to each."""
-    taken: list[tuple[float, float]] = []
-    for x, y, name, color in sorted(points, key=lambda point: (-point[1], point[0])):
-        short = name.replace("render ", "").replace("codebook ", "code ").replace("half resolution", "half res.")
-        at = y - 1
-        left = x > 45
-        side = x / 1.16 if left else x * 1.16
-        while any(abs(at - other) < 5.4 and 0.42 < side / beside < 2.4 for beside, other in taken):
-            at -= 5.4
-        taken.append((side, at))
-        panel.annotate(
-            short,
-            (x, y),
-            (side, at),
-            fontsize=7.5,
-            color=color,
-            ha="right" if left else "left",
-            va="center",
-            arrowprops={"arrowstyle": "-", "color": color, "linewidth": 0.4, "shrinkA": 0, "shrinkB": 2},
-        )
