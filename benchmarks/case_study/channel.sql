@@ -1,14 +1,14 @@
--- What the carriers' own decoders made of the pages: character errors in percent (a refused document counts as 100), documents that came
--- back exactly, wrong and refused, and the share of numbers, codes and names that were right under light damage.
+-- What the carriers' own decoders made of the pages: character errors in percent, of the median document and in brackets of the worst (a
+-- refused document counts as 100); documents that came back exactly, wrong and refused; numbers, codes and names right under light damage.
 SELECT codec AS carrier,
   printf('%.1f', sum(reference_tokens) / sum(encoded_tokens)) AS ratio,
-  printf('%.2f', 100 * avg(character_error_rate) FILTER (augmentation = 'clean')) AS "error, clean",
-  printf('%.2f', 100 * avg(character_error_rate) FILTER (augmentation = 'light')) AS "light",
-  printf('%.2f', 100 * avg(character_error_rate) FILTER (augmentation = 'heavy')) AS "heavy",
+  printf('%.2f (%.2f)', 100 * median(error) FILTER (augmentation = 'clean'), 100 * max(error) FILTER (augmentation = 'clean')) AS clean,
+  printf('%.2f (%.1f)', 100 * median(error) FILTER (augmentation = 'light'), 100 * max(error) FILTER (augmentation = 'light')) AS light,
+  printf('%.2f (%.1f)', 100 * median(error) FILTER (augmentation = 'heavy'), 100 * max(error) FILTER (augmentation = 'heavy')) AS heavy,
   string_agg(right_wrong_refused, ' · ' ORDER BY augmentation = 'heavy', augmentation = 'light') FILTER (first_row) AS "exact/wrong/refused",
   printf('%.0f %%', 100 * avg(identifier_recall) FILTER (augmentation = 'light')) AS "identifiers, light"
 FROM (
-  SELECT *,
+  SELECT *, character_error_rate AS error,
     row_number() OVER (PARTITION BY codec, augmentation ORDER BY sample_index) = 1 AS first_row,
     printf('%d/%d/%d',
       count(*) FILTER (correct) OVER (PARTITION BY codec, augmentation),

@@ -7,6 +7,7 @@ lie in ``own``.
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Iterator
@@ -41,6 +42,7 @@ COPY_TEXT = "Write out the whole text exactly as it is, word for word. Answer wi
 """The question of ``transcribe``."""
 
 
+@functools.cache
 def texts() -> dict[str, str]:
     """Name to content of every document, in the order of the page.
 

@@ -1,10 +1,12 @@
--- Carriers and baselines by what they cost: the share of the characters that came back, after no, light and heavy damage.
+-- Carriers and baselines by what they cost: the percentage of the characters that came back, of the median document and of the worst.
 SELECT codec AS carrier,
   printf('%.0f', 100 * sum(encoded_tokens) / sum(reference_tokens)) AS "tokens, text = 100",
-  printf('%.1f', 100 * (1 - least(1, avg(character_error_rate) FILTER (augmentation = 'clean')))) AS "back, clean",
-  printf('%.1f', 100 * (1 - least(1, avg(character_error_rate) FILTER (augmentation = 'light')))) AS "light",
-  printf('%.1f', 100 * (1 - least(1, avg(character_error_rate) FILTER (augmentation = 'heavy')))) AS "heavy",
-  printf('%.0f %%', 100 * avg(identifier_recall) FILTER (augmentation = 'light')) AS "identifiers, light"
-FROM results
+  printf('%.1f', 100 * median(back) FILTER (augmentation = 'clean')) AS "clean",
+  printf('%.1f', 100 * median(back) FILTER (augmentation = 'light')) AS "light",
+  printf('%.1f', 100 * min(back) FILTER (augmentation = 'light')) AS "light, worst",
+  printf('%.1f', 100 * median(back) FILTER (augmentation = 'heavy')) AS "heavy",
+  CASE WHEN min(back) FILTER (augmentation = 'light') < 1 THEN arg_min(sample_metadata->>'source', back) FILTER (augmentation = 'light') ELSE ''
+    END AS "worst, light"
+FROM (SELECT *, 1 - least(1, character_error_rate) AS back FROM results)
 GROUP BY codec
 ORDER BY sum(encoded_tokens) / sum(reference_tokens) DESC;

@@ -10,7 +10,7 @@ from benchmarks.case_study.commands import Table
 
 COST = "tokens, text = 100"
 LEVELS = {
-    "back, clean": {"label": "clean", "marker": "o", "markersize": 9, "markerfacecolor": "none", "markeredgewidth": 1.4},
+    "clean": {"label": "clean", "marker": "o", "markersize": 9, "markerfacecolor": "none", "markeredgewidth": 1.4},
     "light": {"label": "light", "marker": "D", "markersize": 4.5},
     "heavy": {"label": "heavy", "marker": "x", "markersize": 7, "markeredgewidth": 1.8},
 }
@@ -43,12 +43,13 @@ def draw(rows: Table, path: Path) -> None:
         cost.barh(y, paid, height=0.62, color=color)
         cost.text(paid + 3, y, f"{paid:.0f}", va="center", fontsize=9)
         back.plot([min(paid, 100)], [y], "|", color="#6b7280", markersize=13, markeredgewidth=1.6)
+        back.plot([float(row["light, worst"]), float(row["light"])], [y, y], color=color, linewidth=1.2, alpha=0.45)
         for level, style in LEVELS.items():
             back.plot([float(row[level])], [y], linestyle="", color=color, **{key: style[key] for key in style if key != "label"})
     cost.set(xlim=(0, 215), xlabel="cost: tokens, plain text = 100\n(Qwen2-VL's rule, markers included)")
     cost.set_yticks(range(len(shown)), [row["carrier"] for row in shown], fontsize=10)
     cost.invert_yaxis()
-    back.set(xlim=(-4, 104), xlabel="characters that its decoder gives back, %")
+    back.set(xlim=(-4, 104), xlabel="characters that its decoder gives back, %: median document\n(line: to the worst document under light damage)")
     for panel in (cost, back):
         panel.grid(axis="x", color="#e5e7eb", linewidth=0.8)
         panel.set_axisbelow(True)

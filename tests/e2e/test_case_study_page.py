@@ -105,6 +105,17 @@ def test_the_queries_give_the_rows_of_the_page(name, stored):
     assert rows == [row for row in load()[name] if row["carrier"] in QUICK]
 
 
+def test_what_the_text_says_of_codes_is_in_the_table():
+    """No code came back wrong at any level; ``codebook`` and ``camera`` survive heavy damage, ``fine`` and ``aligned`` do not."""
+    codes = {row["carrier"]: row["exact/wrong/refused"] for row in load()["channel"] if row["carrier"].startswith(("codebook", "QR"))}
+    levels = {carrier: [[int(count) for count in level.split("/")] for level in counts.split(" · ")] for carrier, counts in codes.items()}
+    assert len(levels) == 6
+    assert all(wrong == 0 and exact + refused == 6 for found in levels.values() for exact, wrong, refused in found)
+    exact = {carrier: [found[0] for found in levels[carrier]] for carrier in levels}
+    assert exact["codebook"] == exact["codebook camera"] == [6, 6, 6]
+    assert exact["codebook fine"] == exact["codebook aligned"] == [6, 6, 0]
+
+
 def test_a_cell_must_be_one():
     """A figure in the text that could mean two rows is an error, not the first of them."""
     rows = [{"a": "x", "b": "1", "c": "2"}, {"a": "x", "b": "3", "c": "4"}]
