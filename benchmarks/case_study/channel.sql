@@ -1,3 +1,4 @@
+-- Of trials that were run again after an update, the last ones.
 -- What the carriers' own decoders made of the pages: character errors in percent, of the median document and in brackets of the worst (a
 -- refused document counts as 100); documents that came back exactly, wrong and refused; numbers, codes and names right under light damage.
 SELECT codec AS carrier,
@@ -14,7 +15,8 @@ FROM (
       count(*) FILTER (correct) OVER (PARTITION BY codec, augmentation),
       count(*) FILTER (NOT correct AND channel_error IS NULL) OVER (PARTITION BY codec, augmentation),
       count(*) FILTER (channel_error IS NOT NULL) OVER (PARTITION BY codec, augmentation)) AS right_wrong_refused
-  FROM results WHERE codec NOT LIKE 'truncate%'
+  FROM (SELECT * FROM results QUALIFY row_number() OVER (PARTITION BY model, adapter, task, codec, augmentation, sample_index ORDER BY created_at DESC) = 1)
+  WHERE codec NOT LIKE 'truncate%'
 )
 GROUP BY codec
 ORDER BY min(CASE WHEN codec LIKE 'render%' OR codec = 'half resolution' THEN 1 WHEN codec LIKE 'codebook%' THEN 2 WHEN codec LIKE 'QR%' THEN 3

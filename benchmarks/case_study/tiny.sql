@@ -1,8 +1,10 @@
+-- Of trials that were run again after an update, the last ones.
 -- The embedded model's answers, with 95 % Wilson intervals of exact ones; character errors in percent.
 WITH cells AS (
   SELECT coalesce(adapter, 'base') AS model, task, codec, count(*) AS n, sum(exact_match) AS hits,
     sum(reference_tokens) / sum(encoded_tokens) AS ratio, median(character_error_rate) AS error
-  FROM results GROUP BY ALL
+  FROM (SELECT * FROM results QUALIFY row_number() OVER (PARTITION BY model, adapter, task, codec, augmentation, sample_index ORDER BY created_at DESC) = 1)
+  GROUP BY ALL
 ), bounds AS (
   SELECT *, (hits / n + 1.92073 / n) / (1 + 3.84146 / n) AS middle,
     1.95996 * sqrt(hits / n * (1 - hits / n) / n + 0.960365 / n / n) / (1 + 3.84146 / n) AS half FROM cells
