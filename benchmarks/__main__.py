@@ -36,6 +36,7 @@ LONG = (
     ("benchmarks.install", "download, time and disk of the smallest useful installation against the full one"),
     ("benchmarks.report", "report: seconds and size for 100,000 trials, against pandas"),
     ("benchmarks.harness", "the harness itself: samples a CPU second beside inspect_ai and lm-evaluation-harness; start; growth"),
+    ("benchmarks.case_study", "docs/case-study.md: real documents through every carrier; goes on where it was interrupted"),
     ("benchmarks.readme --check", "every command of the README against the output that it shows"),
 )
 

@@ -113,6 +113,18 @@ def test_cost(ctxbench, tmp_path):
     assert str(rows["codebook", "qwen2-vl"]["tokens"]) in table
 
 
+def test_cost_takes_the_codecs_of_a_config(ctxbench, tmp_path):
+    """All of the config's codecs under their labels and no others; codecs from two places are refused, and so is one that does not exist."""
+    (tmp_path / "in.txt").write_text('{"a": [1, 2, 3]}\n' * 40)
+    (tmp_path / "c.yaml").write_text("codecs: [text, {label: big, name: render, font_size: 20}, render]")
+    costs = json.loads(ctxbench("cost", "in.txt", "--config", "c.yaml", "--family", "qwen2-vl", "--format", "json").stdout)["costs"]
+    assert [row["codec"] for row in costs] == ["text", "big", "render"]
+    assert costs[1]["tokens"] > costs[2]["tokens"]
+    assert "one of them" in ctxbench("cost", "in.txt", "--config", "c.yaml", "-c", "text", exit_code=2).stderr
+    (tmp_path / "c.yaml").write_text("codecs: [teext]")
+    assert "did you mean 'text'" in ctxbench("cost", "in.txt", "--config", "c.yaml", exit_code=2).stderr
+
+
 def test_cost_counts_markers_and_splits_the_ratio(ctxbench, tmp_path):
     """Text, pages and markers add up; the ratio is the product of what the codec compresses and what its carrier gains."""
     text = '{"a": [1, 2, 3]}\n' * 100

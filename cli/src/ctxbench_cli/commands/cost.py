@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 import ctxbench
-from ctxbench import Carrier, CtxbenchError, ImageTokens, Registry, TokenCounter, tokens
-from ctxbench.config import ComponentConfig, make_config, parse_component
+from ctxbench import Carrier, CtxbenchError, ImageTokens, Registry, TokenCounter, UsageError, tokens
+from ctxbench.config import ComponentConfig, load_config, make_config, parse_component
 from ctxbench.plugin import plugin_work
 from ctxbench_cli.added_up import added_up
 from ctxbench_cli.files import Context, read_contexts
@@ -18,13 +18,22 @@ from ctxbench_cli.output import print_json, print_table
 @click.command("cost")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @click.option("-c", "--codec", "codecs", multiple=True, help="Codec, with options as NAME:key=value. Default: every codec.")
+@click.option("--config", metavar="CONFIG", help="The codecs of an experiment's config, in place of --codec.")
 @click.option(
     "--family", "families", multiple=True, help="Model family, with options as NAME:key=value. Default: every family that is known."
 )
 @click.option("--reference", default=tokens.REFERENCE, show_default=True, help="Whose tokenizer counts the text.")
 @click.option("--encoding", default="utf-8", show_default=True, help="Of the files.")
 @click.option("--format", "output", type=click.Choice(["table", "json"]), default="table", show_default=True)
-def command(files: tuple[str, ...], codecs: tuple[str, ...], families: tuple[str, ...], reference: str, encoding: str, output: str) -> None:
+def command(
+    files: tuple[str, ...],
+    codecs: tuple[str, ...],
+    config: str | None,
+    families: tuple[str, ...],
+    reference: str,
+    encoding: str,
+    output: str,
+) -> None:
     """What FILE would cost in each codec, for each model family, before you run anything. FILE '-' is stdin.
 
     Several files, a folder or a pattern such as 'notes/**/*.md' are taken one by one and their costs added up.
@@ -41,15 +50,14 @@ def command(files: tuple[str, ...], codecs: tuple[str, ...], families: tuple[str
     name = contexts[0].label if len(contexts) == 1 else " ".join(files)
     if not measured:
         raise CtxbenchError(f"{name}: the context is empty, so there is nothing to compare")
-    names = list(codecs) or registry.names("codec")
-    config = make_config({"codecs": [parse_component(name) for name in names]}, "--codec")
+    parts = _codecs(registry, codecs, config)
     wanted = list(families) or registry.names("token_counter")
-    for part in config.codecs if codecs else ():  # what was asked for by name must exist; of all there are, a broken one is a row
+    for part in parts if codecs or config else ():  # what was asked for by name must exist; of all there are, a broken one is a row
         registry.codec(part.name, **part.options)
     for family in families:
         registry.token_counter(family)
     rows = []
-    for part in config.codecs:
+    for part in parts:
         found = [_rows(registry, part, context.text, count, wanted, reference) for context, count in measured]
         rows += found[0] if len(found) == 1 else added_up([(count, some) for (_, count), some in zip(measured, found, strict=True)])
     documents = [_document(context, count) for context, count in counted]
@@ -64,6 +72,16 @@ def command(files: tuple[str, ...], codecs: tuple[str, ...], families: tuple[str
     click.echo()
     columns = ["codec", "family", "pages", "page size", "visual", "markers", "tokens", "ratio", "= text", "x carrier", "note"]
     print_table(columns, [[_cell(row, name) for name in columns] for row in rows], right=columns[2:3] + columns[4:-1])
+
+
+def _codecs(registry: Registry, codecs: tuple[str, ...], config: str | None) -> tuple[ComponentConfig, ...]:
+    """Those that were asked for, by name or by a config; every one without either."""
+    if config:
+        if codecs:
+            raise UsageError("--config and --codec: the codecs come from one of them")
+        return load_config(config).codecs
+    names = list(codecs) or registry.names("codec")
+    return make_config({"codecs": [parse_component(name) for name in names]}, "--codec").codecs
 
 
 def _document(context: Context, count: int) -> dict[str, Any]:

@@ -100,7 +100,9 @@ def _check_labels(config: ExperimentConfig) -> None:
         for i, component in enumerate(getattr(config, key)):
             if component.label in seen:
                 raise fail(
-                    f"{key}[{i}]", f"{component.label!r} is also the label of {key}[{seen[component.label]}]; give one a 'label' of its own"
+                    f"{key}[{i}]",
+                    f"{component.label!r} is also the label of {key}[{seen[component.label]}]; give one a 'label' of its own "
+                    f"(on a command line: {component.name}:label=NAME,...)",
                 )
             seen[component.label] = i
     for key in ("buckets", "adapters"):
