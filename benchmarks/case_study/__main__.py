@@ -1,8 +1,8 @@
 """Measures the case study and makes its page: ``python -m benchmarks.case_study [--out docs/case-study.md]``.
 
-Writes the documents, runs what is not yet in the stores below ``case-study`` (about a quarter of an hour of CPU time from nothing, most of it for
-reading damaged print; an interrupted run goes on where it stopped), and writes the tables to ``benchmarks/results/case_study.csv``, the page and
-its figure. ``--only documents`` stops after the first step, ``--only page`` makes page and figure of the tables that are there.
+Writes the documents, runs what is not yet in the stores below ``case-study`` (about a quarter of an hour of CPU time from nothing, most of
+it for reading damaged print; an interrupted run goes on where it stopped), and writes the tables to ``benchmarks/results/case_study.csv``,
+the page and its figure. ``--only documents`` stops after the first step, ``--only page`` makes page and figure of the tables that are there.
 """
 
 from __future__ import annotations
