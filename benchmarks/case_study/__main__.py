@@ -2,7 +2,7 @@
 
 Writes the documents, runs what is not yet in the stores below ``case-study`` (about a quarter of an hour of CPU time from nothing, most of
 it for reading damaged print; an interrupted run goes on where it stopped), and writes the tables to ``benchmarks/results/case_study.csv``,
-the page and its figure. ``--only documents`` stops after the first step, ``--only page`` makes page and figure of the tables that are there.
+the page and its figure. ``--only documents`` stops after the first step, ``--only page`` makes page and figure of the tables.
 """
 
 from __future__ import annotations
