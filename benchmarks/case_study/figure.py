@@ -49,7 +49,10 @@ def draw(rows: Table, path: Path) -> None:
     cost.set(xlim=(0, 215), xlabel="cost: tokens, plain text = 100\n(Qwen2-VL's rule, markers included)")
     cost.set_yticks(range(len(shown)), [row["carrier"] for row in shown], fontsize=10)
     cost.invert_yaxis()
-    back.set(xlim=(-4, 104), xlabel="characters that its decoder gives back, %: median document\n(line: to the worst document under light damage)")
+    back.set(
+        xlim=(-4, 104),
+        xlabel="characters that its decoder gives back, %: median document\n(line: to the worst document under light damage)",
+    )
     for panel in (cost, back):
         panel.grid(axis="x", color="#e5e7eb", linewidth=0.8)
         panel.set_axisbelow(True)

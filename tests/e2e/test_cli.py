@@ -114,7 +114,7 @@ def test_cost(ctxbench, tmp_path):
 
 
 def test_cost_takes_the_codecs_of_a_config(ctxbench, tmp_path):
-    """All of the config's codecs under their labels and no others; codecs from two places are refused, and so is one that does not exist."""
+    """All of the config's codecs under their labels and no others; codecs from two places are refused, and so is an unknown one."""
     (tmp_path / "in.txt").write_text('{"a": [1, 2, 3]}\n' * 40)
     (tmp_path / "c.yaml").write_text("codecs: [text, {label: big, name: render, font_size: 20}, render]")
     costs = json.loads(ctxbench("cost", "in.txt", "--config", "c.yaml", "--family", "qwen2-vl", "--format", "json").stdout)["costs"]

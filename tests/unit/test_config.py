@@ -52,7 +52,8 @@ def problem(text: str) -> str:
         ("codecs: [3]", "sweep.yaml: codecs[0]: must be the name of a codec or a mapping with 'name', got 3"),
         (
             "codecs: [text, {name: text, size: 2}]",
-            "sweep.yaml: codecs[1]: 'text' is also the label of codecs[0]; give one a 'label' of its own (on a command line: text:label=NAME,...)",
+            "sweep.yaml: codecs[1]: 'text' is also the label of codecs[0]; give one a 'label' of its own "
+            "(on a command line: text:label=NAME,...)",
         ),
         ("- a", "sweep.yaml: expected 'key: value' lines, got list"),
         ("a: b: c", "sweep.yaml: line 1, column 5: mapping values are not allowed here"),
