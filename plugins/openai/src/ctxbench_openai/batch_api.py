@@ -104,7 +104,7 @@ class BatchApi:
             await asyncio.sleep(pause)
             pause = min(LONGEST, pause * GROWTH)
 
-    async def look(self, batch: str) -> dict[str, Any]:
+    async def look(self, batch: str, retries: float = float("inf")) -> dict[str, Any]:
         """What the server says of a batch."""
 
         async def once() -> dict[str, Any]:
@@ -112,7 +112,7 @@ class BatchApi:
                 raw = await self._client.batches.with_raw_response.retrieve(batch, extra_headers=self.asker.headers)
             return self._object(raw)
 
-        return await self._until(once, float("inf"))
+        return await self._until(once, retries)
 
     async def cancel(self, batch: str) -> dict[str, Any]:
         """End a batch early: what is answered stays, the rest is not."""

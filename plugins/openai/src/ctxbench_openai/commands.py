@@ -78,7 +78,7 @@ async def _ask(record: Record, cancel: bool) -> dict[str, Any]:
         logs = QuietLogs(key)
         logs.begin()
         try:
-            return await (api.cancel(str(record.batch)) if cancel else api.look(str(record.batch)))
+            return await (api.cancel(str(record.batch)) if cancel else api.look(str(record.batch), api.asker.settings.retries))
         except Failed as failed:
             raise ModelError(f"{record.base_url}: {failed.fault}") from None
         finally:
