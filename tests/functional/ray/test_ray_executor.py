@@ -25,6 +25,7 @@ from ctxbench.engine import RunReport
 from ctxbench.executors import after_interrupt
 from ctxbench.store import Store
 from ctxbench.testing import ExecutorContract
+from ctxbench.testing.executor_rules import ExecutorGiven
 from ctxbench_ray import executor as module
 from ctxbench_ray import fleet
 from ctxbench_ray.cluster import Cluster, join
@@ -41,6 +42,10 @@ class TestRay(ExecutorContract):
     @pytest.fixture
     def executor(self) -> RayExecutor:
         return RayExecutor(workers=1)
+
+    def given(self) -> ExecutorGiven:
+        """Fewer calls, as each starts an actor."""
+        return ExecutorGiven(cases=((0, 2), (20, 3)))
 
 
 def outcomes(jobs: list[Do], *, workers: int = 2, window: int = 4, **limits: float) -> list[Any]:

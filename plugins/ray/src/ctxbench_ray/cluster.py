@@ -196,7 +196,7 @@ def _patiently() -> Iterator[None]:
     """The time that Ray gives its own node to appear is no setting."""
     from ray._private import services
 
-    look = services.get_node
+    look: Any = services.get_node
 
     def wait(*arguments: Any) -> Any:
         deadline = time.monotonic() + START_SECONDS
