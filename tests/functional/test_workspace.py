@@ -13,7 +13,7 @@ import ctxbench
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = [ROOT / "core", ROOT / "cli", *sorted((ROOT / "plugins").glob("*"))]
-HEAVY = ("torch", "transformers", "matplotlib", "cv2", "scipy", "duckdb", "pyarrow", "rich")
+HEAVY = ("torch", "transformers", "matplotlib", "cv2", "scipy", "duckdb", "pyarrow", "rich", "ray")
 
 
 def project(folder: Path) -> dict:
@@ -57,6 +57,33 @@ def test_help_imports_nothing_heavy():
     """``ctxbench --help`` answers without loading a numeric, plotting or database library."""
     code = "from ctxbench_cli.main import main\nsys.argv = ['ctxbench', '--help']\ntry: main()\nexcept SystemExit: pass"
     assert not loaded_after(code) & set(HEAVY)
+
+
+def test_a_run_without_ray_does_not_import_it(tmp_path):
+    """It takes more than a second, and listens for signals."""
+    store = tmp_path / "a.duckdb"
+    arguments = [
+        "run",
+        "-m",
+        "channel",
+        "-c",
+        "text",
+        "-t",
+        "needle",
+        "-a",
+        "clean",
+        "-b",
+        "64",
+        "-n",
+        "1",
+        "--workers",
+        "0",
+        "--store",
+        str(store),
+    ]
+    code = f"from ctxbench_cli.main import main\nsys.argv = {['ctxbench', *arguments]!r}\ntry: main()\nexcept SystemExit: pass"
+    assert "ray" not in loaded_after(code)
+    assert store.exists()
 
 
 @pytest.mark.parametrize("folder", PACKAGES, ids=lambda folder: folder.name)

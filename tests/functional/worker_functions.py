@@ -65,6 +65,18 @@ def _die_once(job: Do) -> int:
     return job.number**2
 
 
+def _kill_parent(job: Do) -> int:
+    """End the process that started this worker, and this one with it, as often as the job's name says; then answer."""
+    times = int(job.what.rpartition(" ")[2])
+    path = Path(job.folder) / f"killed-{job.number}-{sum(1 for _ in Path(job.folder).glob(f'killed-{job.number}-*'))}"
+    if path.name.endswith(f"-{times}"):
+        return job.number**2
+    path.touch()
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(600)
+    return -1
+
+
 def _slow(job: Do) -> int:
     """Ends when three other jobs have begun, or after a while."""
     deadline = time.monotonic() + 20
@@ -97,6 +109,8 @@ ACTIONS: dict[str, Any] = {
     "segv": lambda job: os.kill(os.getpid(), signal.SIGSEGV),
     "killed": lambda job: os.kill(os.getpid(), signal.SIGKILL),
     "die once": _die_once,
+    "kill parent 1": _kill_parent,
+    "kill parent 9": _kill_parent,
     "system exit": lambda job: sys.exit("enough"),
     "keyboard": lambda job: _raise(KeyboardInterrupt()),
     "generator": lambda job: _raise(GeneratorExit("odd")),

@@ -292,7 +292,15 @@ class Lost:
 
 
 class Executor(Component, abc.ABC):
-    """Runs CPU work somewhere: in this process, in a pool, on a cluster. Never writes the store."""
+    """Runs CPU work somewhere: in this process, in a pool, on a cluster. Never writes the store. ``close`` is called when a run is over."""
+
+    @property
+    def at_once(self) -> int:
+        """Jobs that it can run at once, if these may be more than this machine has cores; 0, as here, if not. A run's window follows it."""
+        return 0
+
+    def close(self) -> None:
+        """Free what it holds between calls of :meth:`map`, such as a connection. It may be used again, and closed again."""
 
     @abc.abstractmethod
     def map(self, function: Callable[[Any], Any], jobs: Iterable[Any], *, window: int) -> Iterator[Any]:

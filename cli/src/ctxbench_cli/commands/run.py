@@ -50,7 +50,9 @@ def build_config(path: str | None, flags: dict[str, Any], sets: tuple[str, ...])
         if values in (None, (), False):
             continue
         target = data["run"] if key in data["run"] else data
-        if key in WITH_OPTIONS:
+        if key == "executor":
+            target[key] = parse_component(values)
+        elif key in WITH_OPTIONS:
             target[key] = [parse_component(value) for value in values]
         elif key == "models":
             target[key] = list(values)
@@ -117,7 +119,7 @@ def _only_installed(data: dict[str, Any], flags: dict[str, Any]) -> None:
 @click.option("--seed", type=click.IntRange(0), help="All randomness is derived from it.")
 @click.option("--set", "sets", multiple=True, metavar="KEY.PATH=VALUE", help="Set any config value. Repeatable.")
 @click.option("--store", type=click.Path(), help="DuckDB file for the results.")
-@click.option("--executor", type=str, help="Where CPU work runs: local, or what a plugin offers.")
+@click.option("--executor", type=str, help="Where CPU work runs, with options like a codec's: local, ray ...")
 @click.option("--workers", type=click.IntRange(0), help="Worker processes; 0 works in this process.")
 @click.option("--batch-size", type=click.IntRange(1), help="Prompts that a model reads at once.")
 @click.option("--batch-invariant", is_flag=True, help="Models answer each prompt alone: no answer depends on its batch, also in bfloat16.")

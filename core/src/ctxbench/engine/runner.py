@@ -208,7 +208,7 @@ class _Run:
         here: dict[str, float] = {stage: limits.pop(stage) for stage in ("channel", "read", "score") if stage in limits}
         preparer = Preparer(experiment.session.recipe(), here)
         batch = max(settings.batch_size, *(reader.model.at_once for reader in experiment.readers))
-        window = max(16, 4 * (os.cpu_count() or 1), 2 * min(batch, MOST_AHEAD))
+        window = max(16, 4 * (os.cpu_count() or 1), 2 * min(batch, MOST_AHEAD), 2 * executor.at_once)
         results = run_jobs(executor, preparer, jobs, window=window, limits=limits)
         try:
             yield from results
@@ -219,6 +219,7 @@ class _Run:
             close = getattr(results, "close", None)
             if close is not None:
                 close()
+            executor.close()
 
     def _jobs(self, waiting: dict[int, tuple[Work, tuple[Trial, ...]]]) -> Iterator[Job]:
         """One job for each sample in each codec that has something to do, made as the executor asks for them.

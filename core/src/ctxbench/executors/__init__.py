@@ -2,6 +2,7 @@
 
 from ctxbench.executors.jobs import after_interrupt, run_jobs
 from ctxbench.executors.local import LocalExecutor
+from ctxbench.executors.pool import Pool
 from ctxbench.executors.stages import report_stage
 
-__all__ = ["LocalExecutor", "after_interrupt", "report_stage", "run_jobs"]
+__all__ = ["LocalExecutor", "Pool", "after_interrupt", "report_stage", "run_jobs"]

@@ -46,12 +46,20 @@ MAX_BARREN = 3
 
 
 class Pool:
-    """Up to ``size`` worker processes that run ``function``, started as jobs come. ``limits`` are seconds for stages that have a limit."""
+    """Worker processes on this machine. :meth:`submit` and :meth:`take` belong into one thread, the main thread if possible.
 
-    def __init__(self, function: Callable[[Any], Any], size: int, limits: Mapping[str, float]) -> None:
+    Args:
+        function: what a job is given to, and its result pickled.
+        size: processes at most; they are started as jobs come.
+        limits: seconds for each stage that has a limit.
+        tries: how often a job is run whose process dies, before it is lost; from the second time on with no other job beside it.
+    """
+
+    def __init__(self, function: Callable[[Any], Any], size: int, limits: Mapping[str, float], tries: int = 2) -> None:
         self._function = pickled(function)
         self._size = size
         self._limits = dict(limits)
+        self._tries = tries
         self._memory = slots(size)
         self._lock = threading.Lock()  # guards what follows, up to the outcomes
         self._workers: list[Worker] = []
@@ -264,7 +272,7 @@ class Pool:
                 self._barren += 1
             elif lost is None:
                 culprit.deaths += 1
-                if culprit.deaths == 1:
+                if culprit.deaths < self._tries:
                     self._suspects.append(culprit)
         worker.connection.close()
         if culprit is None:
@@ -272,9 +280,9 @@ class Pool:
                 raise CtxbenchError(start_failed(exit_code))
         elif lost is not None:
             self._tell(culprit, lost)
-        elif culprit.deaths > 1:
+        elif culprit.deaths >= self._tries:
             stage = doing.stage if doing is not None else ""
-            message = f"the worker process {how_it_ended(exit_code)}, also when it ran this job alone"
+            message = f"the worker process {how_it_ended(exit_code)}" + (", also when it ran this job alone" if self._tries > 1 else "")
             self._tell(culprit, Lost(culprit.job, stage, "WorkerDied", message))
         with self._lock:
             self._deal()

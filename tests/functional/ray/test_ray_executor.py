@@ -1,0 +1,260 @@
+"""The executor ``ray`` against a real Ray: the rules of every executor, and what becomes of jobs whose process or actor dies."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+import psutil
+import pytest
+from PIL import Image
+
+import ctxbench
+from ctxbench import Augmenter, AugmenterRecord, CtxbenchError, Lost
+from ctxbench.config import make_config
+from ctxbench.engine import RunReport
+from ctxbench.executors import after_interrupt
+from ctxbench.store import Store
+from ctxbench.testing import ExecutorContract
+from ctxbench.testing.executor_rules import ExecutorGiven
+from ctxbench_ray import executor as module
+from ctxbench_ray import fleet
+from ctxbench_ray.cluster import Cluster, join
+from ctxbench_ray.executor import RayExecutor
+from tests.functional.test_executors_ends import until
+from tests.functional.worker_functions import Do, run, traces
+
+pytestmark = [pytest.mark.usefixtures("cluster"), pytest.mark.filterwarnings("ignore:::ray")]
+
+
+class TestRay(ExecutorContract):
+    """The rules of every executor."""
+
+    @pytest.fixture
+    def executor(self) -> RayExecutor:
+        return RayExecutor(workers=1)
+
+    def given(self) -> ExecutorGiven:
+        """Fewer calls, as each starts an actor."""
+        return ExecutorGiven(cases=((0, 2), (20, 3)))
+
+
+def outcomes(jobs: list[Do], *, workers: int = 2, window: int = 4, **limits: float) -> list[Any]:
+    """What the executor yields for the jobs."""
+    return list(RayExecutor(workers=workers).map(run, jobs, window=window, limits=limits))
+
+
+def lost(results: list[Any]) -> list[Lost]:
+    return sorted((result for result in results if isinstance(result, Lost)), key=lambda item: item.job.number)
+
+
+def kept(results: list[Any]) -> list[Any]:
+    return sorted(result for result in results if not isinstance(result, Lost))
+
+
+def alone(log: list[str], number: int) -> bool:
+    """Whether nothing else ran between the last beginning of a job and whatever came next."""
+    at = len(log) - 1 - log[::-1].index(f"begin {number}")
+    before = Counter(log[:at])
+    others = {line.split()[1] for line in log} - {str(number)}
+    begun = {i: before[f"begin {i}"] for i in others if before[f"begin {i}"] > before[f"end {i}"]}
+    return all(before[f"begin {i}"] == log.count(f"begin {i}") for i in begun)  # what had begun and died does not go on meanwhile
+
+
+WRONG = {3: "exit", 7: "system exit", 11: "hang", 15: "odd", 19: "die once", 23: "kill parent 1", 27: "lambda", 29: "keyboard"}
+
+
+def test_whatever_happens_every_job_has_its_outcome(tmp_path):
+    """As on one machine: a process that dies, an actor that is killed, a stage that takes too long, what cannot be pickled.
+
+    The job over which a process or an actor died runs once more, alone; nothing else is run twice, and nothing is lost or doubled.
+    """
+    jobs = [Do(WRONG.get(i, "square"), i, str(tmp_path), "channel" if i == 11 else "encode") for i in range(40)]
+    results = outcomes(jobs, window=8, channel=1.0)
+    found = lost(results)
+    assert [(item.job.number, item.stage, item.type) for item in found] == [
+        (3, "encode", "WorkerDied"),
+        (7, "encode", "SystemExit"),
+        (11, "channel", "TimeLimit"),
+        (15, "", "ValueError"),
+        (27, "encode", "AttributeError"),
+        (29, "encode", "KeyboardInterrupt"),
+    ]
+    assert found[0].message == "the worker process ended with exit code 5, also when it ran this job alone"
+    assert found[2].message == "channel took longer than 1 s (run.limits.channel)"
+    assert all(item.job is jobs[item.job.number] for item in found)
+    assert kept(results) == sorted(i**2 for i in range(40) if i not in WRONG or i in (19, 23))
+    log = traces(tmp_path)
+    assert {i: log.count(f"begin {i}") for i in range(40)} == {i: 2 if i in (3, 19, 23) else 1 for i in range(40)}
+    assert all(alone(log, i) for i in (3, 19, 23))
+
+
+def test_a_job_that_takes_its_actor_along_every_time_is_lost(tmp_path, monkeypatch):
+    """It would end actor after actor, and with them all other jobs."""
+    monkeypatch.setattr(fleet, "MOVES", 2)
+    jobs = [Do("kill parent 9", 1, str(tmp_path)), Do("square", 2), Do("square", 3)]
+    results = list(RayExecutor(workers=1, same_versions=False).map(run, jobs, window=4))
+    assert [(item.type, item.job.number) for item in lost(results)] == [("WorkerDied", 1)]
+    assert lost(results)[0].message.startswith("2 Ray actors ended while they ran this job")
+    assert kept(results) == [4, 9]
+    assert traces(tmp_path) == ["begin 1", "begin 1"]
+
+
+def processes(belongs: Callable[[psutil.Process], bool]) -> list[psutil.Process]:
+    """Living processes of which this is true; others come and go meanwhile."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.status() != psutil.STATUS_ZOMBIE and belongs(process):
+                found.append(process)
+    return found
+
+
+def places() -> list[psutil.Process]:
+    """The actors, and the processes below them."""
+    return processes(lambda process: any(each.name().startswith("ray::Place") for each in [process, *process.parents()]))
+
+
+@pytest.mark.parametrize("where", ["caller", "wait"])
+def test_an_interrupt_keeps_what_has_finished(tmp_path, where):
+    """Three jobs are done and the fourth hangs: the three are yielded, then the interrupt comes, and actor and process are gone."""
+    jobs = [*(Do("square", i, str(tmp_path)) for i in (2, 3, 4)), Do("hang", 5, str(tmp_path)), Do("square", 6, str(tmp_path))]
+    results = RayExecutor(workers=1).map(run, jobs, window=4)
+    found: list[int] = []
+
+    def interrupt() -> None:
+        until(lambda: "begin 5" in traces(tmp_path))
+        time.sleep(1)  # the answer before it is on its way
+        os.kill(os.getpid(), signal.SIGINT)
+
+    if where == "wait":
+        threading.Thread(target=interrupt).start()
+
+    def use_all() -> None:
+        try:
+            for result in results:
+                found.append(result)
+                if where == "caller":
+                    interrupt()
+        except KeyboardInterrupt as error:
+            found.extend(after_interrupt(results, error))
+            raise
+
+    with pytest.raises(KeyboardInterrupt):
+        use_all()
+    assert found == [4, 9, 16]
+    until(lambda: not places())
+    assert "begin 6" not in traces(tmp_path)
+
+
+def test_it_listens_on_this_machine_alone_and_asks_for_a_token(cluster: Cluster):
+    """Whoever reaches a Ray may run code as its user."""
+    mine = processes(lambda process: str(cluster.folder) in " ".join(process.cmdline()))
+    listening = {at.laddr.ip for process in [psutil.Process(), *mine] for at in process.net_connections("inet") if at.status == "LISTEN"}
+    assert len(mine) >= 2
+    assert listening <= {"127.0.0.1", "::ffff:127.0.0.1"}
+    assert not (Path.home() / ".ray").exists() or "RAY_AUTH_TOKEN_PATH" not in os.environ
+    assert cluster.ray.get(cluster.ray.remote(lambda: os.environ["RAY_AUTH_MODE"]).remote()) == "token"
+    assert cluster.ray.cluster_resources()["object_store_memory"] == 100 * 2**20
+
+
+def test_machines_with_other_versions_are_refused(monkeypatch):
+    """Their pages would differ, and nothing in a row would tell."""
+    monkeypatch.setattr(module, "_versions", lambda: {"ctxbench-core": "0.0.9", "attrs": "1", "no-such-thing": "1"})
+    with pytest.raises(CtxbenchError, match=r"other versions than this machine.*core 0\.1\.0 \(here 0\.0\.9\), attrs .*install the same"):
+        outcomes([Do()], workers=1)
+
+
+def test_what_is_compared_are_the_distributions_that_decide_results():
+    """Core, plugins, and what they require: Pillow draws the pages."""
+    assert {"ctxbench-core", "ctxbench-render", "numpy", "pillow"} <= set(module._versions())
+    assert not {"ruff", "no-such-thing"} & set(module._versions())
+
+
+def test_as_many_at_once_as_the_cluster_has_cpus(cluster: Cluster):
+    """A run keeps twice as many jobs on the way, however few cores the driver has."""
+    made = RayExecutor(address="auto")
+    assert (made.at_once, RayExecutor(workers=70).at_once, RayExecutor(address="auto", cpus=0.5).at_once) == (2, 70, 4)
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("127.0.0.1:1", "no Ray at 127.0.0.1:1: .*refused; ray start --head"),
+        ("ray://head:10001", "no Ray Client; run ctxbench on a machine of the cluster"),
+        ("head", "expected host:port"),
+    ],
+)
+def test_a_wrong_address_is_told_at_once(monkeypatch, address, said):
+    """Ray itself waits for more than a minute, and then ends the program."""
+    import ray
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    with pytest.raises(CtxbenchError, match=said):
+        join(address, None, 100)
+
+
+def test_a_process_that_is_connected_elsewhere_is_told():
+    """It would run on another cluster than the one that was named."""
+    with pytest.raises(CtxbenchError, match=r"connected to Ray at 127\.0\.0\.1:.* already"):
+        join("10.0.0.1:6379", None, 100)
+
+
+@attrs.frozen
+class KillsOnce(Augmenter):
+    """Leaves pages as they are. Where a file ``armed`` lies in the folder, it is taken away, and the process above ends."""
+
+    folder: str = ""
+
+    def apply(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
+        """The page."""
+        try:
+            Path(self.folder, "armed").unlink()
+        except OSError:
+            return image.copy()
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(600)
+        raise AssertionError
+
+
+def rows(store: Store, table: str) -> list[tuple[Any, ...]]:
+    """A table's rows without what differs from run to run: its id, and times."""
+    names = [str(name) for name in store.query(f"SELECT * FROM {table} LIMIT 0").columns]
+    same = [name for name in names if name != "run_id" and not name.endswith(("seconds", "_at", "_s"))]
+    return [tuple(row) for row in store.query(f"SELECT {', '.join(same)} FROM {table} ORDER BY ALL").rows]
+
+
+def test_a_run_gives_the_very_rows_that_it_gives_on_one_machine(tmp_path):
+    """Ids, pages' hashes, channel, answers, scores; also when an actor is killed half way, and with a component of no installed plugin."""
+    config = {
+        "samples": 3,
+        "buckets": [96],
+        "tasks": ["needle", "json_restore"],
+        "codecs": ["text", "codebook", "codebook_external"],
+        "augmentations": ["light", {"name": "kills", "folder": str(tmp_path)}],
+        "models": ["channel", "mock"],
+    }
+    stores = []
+    for number, executor in enumerate(({"name": "local", "workers": 0}, {"name": "ray", "workers": 2})):
+        if number:
+            (tmp_path / "armed").touch()
+        whole = make_config({**config, "run": {"executor": executor}, "store": str(tmp_path / f"{number}.duckdb")})
+        report = RunReport()
+        stores.append(ctxbench.run(whole, components=[AugmenterRecord("kills", "Kills once.", KillsOnce)], report=report))
+        assert (report.planned, report.finished, report.errors) == (72, 72, 0)
+    assert not (tmp_path / "armed").exists()
+    for table in ("trials", "scores", "pages"):
+        here, there = (rows(store, table) for store in stores)
+        assert len(here) >= 72 * (table != "pages")
+        assert here == there
+    for store in stores:
+        store.close()
