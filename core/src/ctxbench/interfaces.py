@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import attrs
 
+from ctxbench.errors import ConfigError
 from ctxbench.options import SECRET
 from ctxbench.records import Carrier, ImageTokens, Prompt, Reading, Sample, Scores, TokenUsage
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from ctxbench.contamination import TrainingData
+    from ctxbench.replicas import ModelSpec, Replica
 
 
 def secret(**arguments: Any) -> Any:
@@ -235,6 +237,14 @@ class Model(Component, abc.ABC):
         """
         yield from enumerate(self.read(prompts))
 
+    def placed(self, device: str) -> Mapping[str, Any]:
+        """Options that make the same model on a device (``cpu``, ``cuda:1``), so that a run can keep a copy of it on each of several.
+
+        Raises:
+            ConfigError: it cannot be told where to compute, as here.
+        """
+        raise ConfigError("it cannot be told on which device to compute")
+
     def most_usd(self, prompt: Prompt) -> float:
         """The most that reading the prompt can cost, in US dollars.
 
@@ -312,6 +322,14 @@ class Executor(Component, abc.ABC):
         follows: nothing more is started, jobs that still run are given up, results that have arrived are yielded, and then the
         ``KeyboardInterrupt`` is raised. An executor that raises at once is correct too; the caller then loses those results.
         """
+
+    def replicas(self, specs: Mapping[str, ModelSpec]) -> Sequence[Callable[[], Replica]] | None:
+        """Places where the models of ``specs`` can be read, all of them in each: one function for each place, which starts a replica there.
+
+        Called by a run that has models to read, for those that share memory, and again for the next ones; the functions are called in the
+        main thread, a function again after its replica was lost. ``None``, as here: models are read on this machine.
+        """
+        return None
 
 
 __all__ = ["Augmenter", "Codec", "Component", "Executor", "Lost", "Metric", "Model", "Task", "TokenCounter", "secret"]
