@@ -1,7 +1,7 @@
 """Copies of models that read elsewhere: in a process with a GPU of its own, or on another machine.
 
-The engine forms batches in the order of the plan and hands each to the replica that is free first, so a batch's composition does not depend on
-who reads it. Each replica holds the models that a run has in memory together (:class:`ModelSpec`, by key), and is one side of this::
+The engine forms batches in the order of the plan and hands each to the replica that is free first, so that a batch's composition does not
+depend on who reads it. Each replica holds the models that a run has in memory together (:class:`ModelSpec`, by key)::
 
     engine                                   elsewhere
     replica = start()                        host = Host(specs)
@@ -112,8 +112,8 @@ class Replica(abc.ABC):
 class Host:
     """The far side: the models of a replica, each made when it is first asked. Its methods may run in different threads.
 
-    ``read`` belongs into the main thread, where a time limit can end it, and is called for one batch at a time. ``ahead`` may be called meanwhile
-    with the very batch that is read next: a model that reads ``beside`` then begins with its own preprocessing.
+    ``read`` belongs into the main thread, where a time limit can end it, and is called for one batch at a time. ``ahead`` may be called
+    meanwhile with the very batch that is read next: a model that reads ``beside`` then begins with its own preprocessing.
     """
 
     def __init__(self, specs: Mapping[str, ModelSpec]) -> None:
@@ -147,7 +147,7 @@ class Host:
 
 
 def read_batch(model: Model, prompts: Sequence[Prompt], limit: float | None = None) -> Answers:
-    """Let a model read, here and now, for at most ``limit`` seconds a prompt. If that fails half-way, the answers that had arrived are kept.
+    """Let a model read, for at most ``limit`` seconds a prompt. If that fails half-way, the answers that had arrived are kept.
 
     Raises:
         KeyboardInterrupt: never; it becomes a ``failure`` of that type.
