@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import attrs
 
-from ctxbench.errors import ConfigError
 from ctxbench.options import SECRET
 from ctxbench.records import Carrier, ImageTokens, Prompt, Reading, Sample, Scores, TokenUsage
 
@@ -237,13 +236,15 @@ class Model(Component, abc.ABC):
         """
         yield from enumerate(self.read(prompts))
 
-    def placed(self, device: str) -> Mapping[str, Any]:
-        """Options that make the same model on a device (``cpu``, ``cuda:1``), so that a run can keep a copy of it on each of several.
+    def placed(self, device: str) -> Mapping[str, Any] | None:
+        """Options that make the same model on a device (``cpu``, ``cuda:1``), so that a run can keep a replica of it on each of several.
+
+        ``None``, as here, if it cannot be told where to compute.
 
         Raises:
-            ConfigError: it cannot be told where to compute, as here.
+            ConfigError: this machine has no such device.
         """
-        raise ConfigError("it cannot be told on which device to compute")
+        return None
 
     def most_usd(self, prompt: Prompt) -> float:
         """The most that reading the prompt can cost, in US dollars.
@@ -303,6 +304,19 @@ class Lost:
 
 class Executor(Component, abc.ABC):
     """Runs CPU work somewhere: in this process, in a pool, on a cluster. Never writes the store."""
+
+    @property
+    def pauses(self) -> bool:
+        """True if :meth:`map` also takes the keyword argument ``wait: float | None = None``.
+
+        Where seconds are given, ``jobs`` may yield ``None`` for "none just now": the executor asks again after it has yielded something. It
+        yields ``None`` itself where it has waited so long for a result, or has nothing to do. A job whose attribute ``background`` is true
+        runs when no other job waits and leaves a place free for those that come, if there are two or more.
+
+        With such an executor the classical decoding of pages is jobs of its own, which do not hold a model up. With others it is part of
+        the preparation of a trial.
+        """
+        return False
 
     @abc.abstractmethod
     def map(self, function: Callable[[Any], Any], jobs: Iterable[Any], *, window: int) -> Iterator[Any]:
