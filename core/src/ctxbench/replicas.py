@@ -77,11 +77,13 @@ class Answers:
         found: what the model gave, by the place of its prompt in the batch; the engine checks that these are readings.
         failure: (type, message) of what ended the batch, which concerns the prompts that are not in ``found``.
         seconds: wall time of reading, without the way to the replica and back.
+        interrupted: the batch was ended by an interrupt of this process.
     """
 
     found: dict[int, object] = attrs.field(factory=dict)
     failure: tuple[str, str] | None = None
     seconds: float = 0.0
+    interrupted: bool = False
 
 
 class Replica(abc.ABC):
@@ -127,7 +129,7 @@ class Host:
             model = self._model(batch.model)
         except Exception as error:
             return Answers(failure=(type(error).__name__, message_of(error)), seconds=time.perf_counter() - start)
-        return read_batch(model, batch.prompts, batch.limit)
+        return attrs.evolve(read_batch(model, batch.prompts, batch.limit), interrupted=False)
 
     def ahead(self, batch: Batch) -> None:
         """Begin what comes before reading a batch, if its model has been made."""
@@ -147,11 +149,7 @@ class Host:
 
 
 def read_batch(model: Model, prompts: Sequence[Prompt], limit: float | None = None) -> Answers:
-    """Let a model read, for at most ``limit`` seconds a prompt. If that fails half-way, the answers that had arrived are kept.
-
-    Raises:
-        KeyboardInterrupt: never; it becomes a ``failure`` of that type.
-    """
+    """Let a model read, for at most ``limit`` seconds a prompt. Raises nothing; what had arrived when it failed half-way is kept."""
     found: dict[int, object] = {}
     failure = None
     total = (limit or 0) * len(prompts)
@@ -162,7 +160,7 @@ def read_batch(model: Model, prompts: Sequence[Prompt], limit: float | None = No
                 found[index] = given
     except BaseException as error:
         failure = (type(error).__name__, message_of(error))
-    return Answers(found, failure, time.perf_counter() - start)
+    return Answers(found, failure, time.perf_counter() - start, failure is not None and failure[0] == "KeyboardInterrupt")
 
 
 def _each(model: Model, prompts: Sequence[Prompt]) -> Iterator[tuple[int, object]]:
