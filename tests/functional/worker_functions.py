@@ -85,6 +85,16 @@ def _slow(job: Do) -> int:
     return job.number**2
 
 
+def _wait(job: Do) -> int:
+    """Ends when five jobs have ended: they have to go by."""
+    deadline = time.monotonic() + 60
+    while sum(line.startswith("end") for line in traces(Path(job.folder))) < 5:
+        if time.monotonic() > deadline:
+            raise TimeoutError("nobody went by")
+        time.sleep(0.01)
+    return job.number**2
+
+
 def _spin(job: Do) -> None:
     while True:
         try:
@@ -122,4 +132,5 @@ ACTIONS: dict[str, Any] = {
     "hang in C": lambda job: ctypes.PyDLL(None).sleep(600),  # with the interpreter's lock held: no Python code runs
     "nap": _nap,
     "slow": _slow,
+    "wait": _wait,
 }

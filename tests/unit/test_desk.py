@@ -1,4 +1,4 @@
-"""The thread in which models read: order, bound, interrupts."""
+"""Batches that are read in a thread: order, bound, interrupts."""
 
 from __future__ import annotations
 
@@ -7,27 +7,51 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from ctxbench.engine.beside import AHEAD, Desk
+from ctxbench.engine.beside import AHEAD, Desk, ThreadSeat
 
 
-def tell(number: int) -> Iterator[int]:
+def tell(result: int | Exception) -> Iterator[int]:
     """The work's own number."""
-    yield number
+    assert not isinstance(result, Exception)
+    yield result
 
 
 def nothing() -> None:
     """Give up nothing."""
 
 
+class Office:
+    """A desk with the thread that reads for it."""
+
+    def __init__(self) -> None:
+        self.desk: Desk[int, int] = Desk()
+        self.seat = ThreadSeat()
+
+    def hand_in(self, work: Callable[[], int], give_up: Callable[[], None] = nothing) -> None:
+        self.desk.hand_in(self.seat, lambda: self.seat.begin(work), tell, give_up)
+
+    def settle(self) -> list[int]:
+        """What is told until nothing is left."""
+        told = list(self.desk.done())
+        while self.desk.busy:
+            self.desk.wait(60)
+            told += self.desk.done()
+        return told
+
+    def close(self) -> None:
+        self.desk.cancel()
+        self.seat.close()
+
+
 @pytest.fixture
-def desk() -> Iterator[Desk[int, int]]:
+def office() -> Iterator[Office]:
     """A desk that is closed at the end."""
-    made: Desk[int, int] = Desk()
+    made = Office()
     yield made
     made.close()
 
 
-def test_work_is_told_of_in_the_order_in_which_it_was_handed_in(desk: Desk[int, int]) -> None:
+def test_work_is_told_of_in_the_order_in_which_it_was_handed_in(office: Office) -> None:
     """One thread, one batch after the other: answers are stored in the plan's order."""
     running, order = threading.Lock(), list[int]()
 
@@ -40,42 +64,48 @@ def test_work_is_told_of_in_the_order_in_which_it_was_handed_in(desk: Desk[int, 
 
         return done
 
-    told = [row for number in range(7) for row in desk.hand_in(work(number), tell, nothing)]
-    assert [*told, *desk.settle()] == order == list(range(7))
+    told = []
+    for number in range(7):
+        office.hand_in(work(number))
+        told += office.desk.done()
+    assert [*told, *office.settle()] == order == list(range(7))
 
 
-def test_no_more_than_two_batches_are_with_the_thread(desk: Desk[int, int]) -> None:
-    """Prepared pages are large: a third batch waits until the first is told of."""
-    gate = threading.Event()
+def test_no_more_than_two_batches_are_with_the_thread(office: Office) -> None:
+    """Prepared pages are large: a third batch waits until the first is done, and says that no more should be gathered."""
+    gate, begun = threading.Event(), list[int]()
 
     def waiting(number: int) -> Callable[[], int]:
         return lambda: number if gate.wait(60) else -1
 
-    for number in range(AHEAD):
-        assert list(desk.hand_in(waiting(number), tell, nothing)) == []
-    assert list(desk.done()) == []
+    for number in range(AHEAD + 1):
+        assert not office.desk.full
+        office.desk.hand_in(office.seat, lambda number=number: begun.append(number) or office.seat.begin(waiting(number)), tell, nothing)
+    assert office.desk.full
+    assert list(office.desk.done()) == []
+    assert begun == list(range(AHEAD))
     gate.set()
-    assert list(desk.hand_in(lambda: 2, tell, nothing)) == [0]
-    assert list(desk.settle()) == [1, 2]
+    assert office.settle() == begun == list(range(AHEAD + 1))
 
 
-def test_work_goes_on_while_the_caller_does_something_else(desk: Desk[int, int]) -> None:
+def test_work_goes_on_while_the_caller_does_something_else(office: Office) -> None:
     """Handing in returns at once; what waits begins by itself when the first is done."""
     first, second = threading.Event(), threading.Event()
-    assert list(desk.hand_in(lambda: int(first.wait(60)), tell, nothing)) == []
+    office.hand_in(lambda: int(first.wait(60)))
 
     def then() -> int:
         second.set()
         return 5
 
-    assert list(desk.hand_in(then, tell, nothing)) == []
+    office.hand_in(then)
+    assert list(office.desk.done()) == []
     first.set()
     assert second.wait(60)
-    assert list(desk.settle()) == [1, 5]
+    assert office.settle() == [1, 5]
 
 
-def test_an_interrupt_keeps_what_is_done_and_gives_up_the_rest(desk: Desk[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C arrives while a batch is waited for and another is behind it: the first is asked to end, the second never begins."""
+def test_an_interrupt_keeps_what_is_done_and_gives_up_the_rest(office: Office) -> None:
+    """Ctrl-C arrives while a batch is read and others are behind it: it is asked to end, and they never begin."""
     reading, asked, begun = threading.Event(), threading.Event(), list[str]()
 
     def read() -> int:
@@ -87,26 +117,18 @@ def test_an_interrupt_keeps_what_is_done_and_gives_up_the_rest(desk: Desk[int, i
         begun.append("begun")
         return 1
 
-    told: list[int] = []
-    for work, give_up in ((lambda: 0, nothing), (read, asked.set), (never, nothing)):
-        told.extend(desk.hand_in(work, tell, give_up))
+    office.hand_in(lambda: 0)
+    office.hand_in(read, asked.set)
     assert reading.wait(60)
-    future = desk._batches[0].future
-    wait = future.exception
-
-    def interrupted(timeout: float | None = None) -> BaseException | None:
-        monkeypatch.setattr(future, "exception", wait)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(future, "exception", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        told.extend(desk.settle())
-    assert told == [0]
+    office.hand_in(never)
+    office.hand_in(never)
+    office.desk.cancel()
+    assert office.settle() == [0]
     assert asked.is_set()
     assert begun == []
 
 
-def test_closing_ends_what_is_being_done(desk: Desk[int, int]) -> None:
+def test_closing_ends_what_is_being_done(office: Office) -> None:
     """A run that fails for another reason must not leave its model reading."""
     reading, asked = threading.Event(), threading.Event()
 
@@ -114,7 +136,7 @@ def test_closing_ends_what_is_being_done(desk: Desk[int, int]) -> None:
         reading.set()
         return int(asked.wait(60))
 
-    list(desk.hand_in(read, tell, asked.set))
+    office.hand_in(read, asked.set)
     assert reading.wait(60)
-    desk.close()
+    office.close()
     assert asked.is_set()

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from ctxbench.contamination import TrainingData
+    from ctxbench.replicas import ModelSpec, Replica
 
 
 def secret(**arguments: Any) -> Any:
@@ -235,6 +236,16 @@ class Model(Component, abc.ABC):
         """
         yield from enumerate(self.read(prompts))
 
+    def placed(self, device: str) -> Mapping[str, Any] | None:
+        """Options that make the same model on a device (``cpu``, ``cuda:1``), so that a run can keep a replica of it on each of several.
+
+        ``None``, as here, if it cannot be told where to compute.
+
+        Raises:
+            ConfigError: this machine has no such device.
+        """
+        return None
+
     def most_usd(self, prompt: Prompt) -> float:
         """The most that reading the prompt can cost, in US dollars.
 
@@ -302,6 +313,19 @@ class Executor(Component, abc.ABC):
     def close(self) -> None:
         """Free what it holds between calls of :meth:`map`, such as a connection. It may be used again, and closed again."""
 
+    @property
+    def pauses(self) -> bool:
+        """True if :meth:`map` also takes the keyword argument ``wait: float | None = None``.
+
+        Where seconds are given, ``jobs`` may yield ``None`` for "none just now": the executor asks again after it has yielded something. It
+        yields ``None`` itself where it has waited so long for a result, or has nothing to do. A job whose attribute ``background`` is true
+        runs when no other job waits and leaves a place free for those that come, if there are two or more.
+
+        With such an executor the classical decoding of pages is jobs of its own, which do not hold a model up. With others it is part of
+        the preparation of a trial.
+        """
+        return False
+
     @abc.abstractmethod
     def map(self, function: Callable[[Any], Any], jobs: Iterable[Any], *, window: int) -> Iterator[Any]:
         """Yield ``function(job)``, or a :class:`Lost`, exactly once for every job, in any order.
@@ -320,6 +344,14 @@ class Executor(Component, abc.ABC):
         follows: nothing more is started, jobs that still run are given up, results that have arrived are yielded, and then the
         ``KeyboardInterrupt`` is raised. An executor that raises at once is correct too; the caller then loses those results.
         """
+
+    def replicas(self, specs: Mapping[str, ModelSpec]) -> Sequence[Callable[[], Replica]] | None:
+        """Places where the models of ``specs`` can be read, all of them in each: one function for each place, which starts a replica there.
+
+        Called by a run that has models to read, for those that share memory, and again for the next ones; the functions are called in the
+        main thread, a function again after its replica was lost. ``None``, as here: models are read on this machine.
+        """
+        return None
 
 
 __all__ = ["Augmenter", "Codec", "Component", "Executor", "Lost", "Metric", "Model", "Task", "TokenCounter", "secret"]

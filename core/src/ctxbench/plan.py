@@ -52,7 +52,12 @@ class Part:
 
 @attrs.frozen
 class Reader:
-    """A model with one adapter. Its weights are loaded when it first reads. ``tokens``: the rules that count its prompts."""
+    """A model with one adapter. Its weights are loaded when it first reads.
+
+    Attributes:
+        tokens: the rules that count its prompts.
+        name, options: how to make it again in another process, as the config gives them, secrets among them: never stored.
+    """
 
     label: str
     model_name: str
@@ -64,6 +69,8 @@ class Reader:
     identity: str
     unversioned: str
     tokens: TokenConfig = TokenConfig()
+    name: str = ""
+    options: dict[str, Any] = attrs.field(factory=dict, repr=False, eq=False)
 
     @property
     def title(self) -> str:

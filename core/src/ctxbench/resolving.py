@@ -8,6 +8,7 @@ from typing import cast
 import attrs
 
 from ctxbench.config import ComponentConfig, ExperimentConfig
+from ctxbench.devices import check_devices
 from ctxbench.errors import ConfigError, SampleError
 from ctxbench.identity import identify
 from ctxbench.interfaces import Codec, Task
@@ -40,6 +41,7 @@ def resolve(config: ExperimentConfig, session: Session) -> Experiment:
         metrics = _metrics(config, registry, tasks)
         _parts(registry, "executor", [config.run.executor], "run.executor")
         _check_supply(config, session, tasks)
+        notes += check_devices(config.run.devices, readers, registry)
     notes += strange(codecs, readers)
     return Experiment(config, session, readers, tasks, codecs, augmentations, metrics, secrets, tuple(notes))
 
@@ -137,4 +139,5 @@ def _reader(registry: Registry, wanted: ComponentConfig, adapter: str | None) ->
     secrets = secret_options(entry.record, model)
     found = identify("model", base, entry.origin, model, wanted.options, *weights, secrets=secrets)
     settings = {key: value for key, value in found.config.items() if key not in ("reference", "adapter")}
-    return Reader(wanted.label, base, adapter, model, settings, found.version, runtime, found.full, found.unversioned)
+    identity = (found.version, runtime, found.full, found.unversioned)
+    return Reader(wanted.label, base, adapter, model, settings, *identity, name=wanted.name, options=wanted.options)

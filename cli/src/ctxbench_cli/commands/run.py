@@ -60,6 +60,8 @@ def build_config(path: str | None, flags: dict[str, Any], sets: tuple[str, ...])
             target[key] = [None if value in ("none", "base") else value for value in values]
         elif key == "buckets":
             target[key] = _buckets(values)
+        elif key == "devices":
+            target[key] = [device.strip() for device in values.split(",")]
         elif key == "prompt":
             target[key] = values.replace("\\n", "\n")
         else:
@@ -121,6 +123,7 @@ def _only_installed(data: dict[str, Any], flags: dict[str, Any]) -> None:
 @click.option("--store", type=click.Path(), help="DuckDB file for the results.")
 @click.option("--executor", type=str, help="Where CPU work runs, with options like a codec's: local, ray ...")
 @click.option("--workers", type=click.IntRange(0), help="Worker processes; 0 works in this process.")
+@click.option("--devices", metavar="DEVICE,...", help="Devices with a replica of each model: 0,1 for two GPUs, or cpu,cpu.")
 @click.option("--batch-size", type=click.IntRange(1), help="Prompts that a model reads at once.")
 @click.option("--batch-invariant", is_flag=True, help="Models answer each prompt alone: no answer depends on its batch, also in bfloat16.")
 @click.option("--images", type=click.Choice(["all", "failures", "none"]), help="Page images to keep beside the store.")

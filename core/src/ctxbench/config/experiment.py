@@ -10,7 +10,7 @@ import attrs
 
 from ctxbench.config.components import ComponentConfig, named
 from ctxbench.config.template import Template
-from ctxbench.config.values import POSITIVE, Bucket, Component, Section, ShardOf, setting
+from ctxbench.config.values import POSITIVE, Bucket, Component, Device, Section, ShardOf, setting
 from ctxbench.options import Boolean, Integer, ListOf, Optional, String
 from ctxbench.seeds import stable_hash
 
@@ -61,7 +61,10 @@ class RunConfig:
 
     executor: ComponentConfig = setting(Component("executor"), "Where the CPU work runs.", factory=lambda: named("local"))
     models_held: int = setting(Integer(1), "Models in memory at once; adapters of one base count once.", 1)
-    spool_mb: int = setting(Integer(1), "Megabytes of prepared pages kept on disk for models whose turn is later.", 2048)
+    spool_mb: int = setting(Integer(1), "Megabytes of prepared pages kept for models whose turn is later, and for the decoder.", 2048)
+    devices: tuple[str, ...] = setting(
+        ListOf(Device(), minimum=0), "Devices with a replica of each model, 0 and 1 for two GPUs; empty for a model in this process.", ()
+    )
     limits: LimitConfig = setting(Section(LimitConfig), "Time limits of the stages.", factory=LimitConfig)
     batch_size: int = setting(Integer(1), "Prompts that a model reads at once.", 8)
     channel: bool = setting(Boolean(), "Also decode every page classically, to tell channel loss from reader loss.", True)

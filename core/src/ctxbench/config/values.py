@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -51,6 +52,24 @@ class ShardOf(Value):
 
     def schema(self) -> dict[str, Any]:
         return {"type": "string", "pattern": r"^\d+/\d+$"}
+
+
+@attrs.frozen
+class Device(Value):
+    """Where a model computes: ``cpu``, ``cuda:1``; a number, written as such or as text, is that of a CUDA device."""
+
+    @property
+    def words(self) -> str:
+        return "a device such as 0, cuda:1 or cpu"
+
+    def parse(self, value: Any, path: str) -> str:
+        device = "" if isinstance(value, bool) or not isinstance(value, (int, str)) else str(value).strip()
+        if not re.fullmatch(r"[0-9]+|[a-z]+(:[0-9]+)?", device):
+            raise self.wrong(value, path)
+        return f"cuda:{int(device)}" if device.isdigit() else device
+
+    def schema(self) -> dict[str, Any]:
+        return {"anyOf": [Integer(0).schema(), {"type": "string", "pattern": "^([0-9]+|[a-z]+(:[0-9]+)?)$"}]}
 
 
 @attrs.frozen

@@ -1,4 +1,7 @@
-"""The CPU half of a trial: sample, encode, augment, channel. Runs in worker processes; an exception becomes a :class:`Failure`."""
+"""The CPU half of a trial: sample, encode, augment, channel. Runs in worker processes; an exception becomes a :class:`Failure`.
+
+The channel stage is part of a job, or a job of its own that follows (:class:`~ctxbench.engine.channel.ChannelJob`).
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,12 @@ from typing import cast
 
 import attrs
 from PIL import Image
-from rapidfuzz.distance import Levenshtein
 
 from ctxbench.config import TokenConfig
 from ctxbench.engine import checks
 from ctxbench.engine.accounting import PageCost, TextCounts, page_cost, reference_tokens
-from ctxbench.engine.decoder import Decoded, DecoderProcess
+from ctxbench.engine.channel import ChannelJob, Verdict, judged
+from ctxbench.engine.decoder import DecoderProcess
 from ctxbench.engine.failures import Failure, StageError, staged
 from ctxbench.executors import report_stage
 from ctxbench.hints import plain_text_hint
@@ -34,9 +37,10 @@ class Job:
 
     Attributes:
         number: its place in the run.
-        channel: whether its pages are decoded. ``decoder``: whether any job of the run needs a decoder process, which must be there before
-            the first page is encoded.
+        channel: whether its pages are decoded as part of it. ``decoder``: whether any job of the run needs a decoder process, which must
+            be there before the first page is encoded.
         prompt: the template of the prompt; empty for the usual one.
+        background: no model waits for it; see :meth:`ctxbench.Executor.map`.
     """
 
     number: int
@@ -50,6 +54,7 @@ class Job:
     channel: bool
     decoder: bool
     prompt: str = ""
+    background: bool = False
 
 
 @attrs.frozen
@@ -69,7 +74,7 @@ class Prepared:
     """The result of a job: a variant for each augmentation's label, or the failure that ended them all.
 
     Attributes:
-        text: the user's turn of the prompt.
+        text: the user's turn of the prompt. ``carried``: the carrier's own text.
         encoded: costs of the pages as encoded. ``counts``: reference tokens of the prompt's parts.
         room: new tokens that an answer may take, in reference tokens.
         rules: whose rules counted the pages.
@@ -78,6 +83,7 @@ class Prepared:
     number: int
     sample: Sample | None = None
     text: str = ""
+    carried: str | None = None
     encoded: tuple[PageCost, ...] = ()
     counts: TextCounts | None = None
     room: int | None = None
@@ -102,16 +108,20 @@ class Preparer:
     recipe: Recipe
     limits: Mapping[str, float] = attrs.field(factory=dict)
 
-    def __call__(self, job: Job) -> Prepared:
+    def __call__(self, job: Job | ChannelJob) -> Prepared | Verdict:
         """Do a job. Raises nothing but KeyboardInterrupt."""
         if multiprocessing.parent_process() is not None:
             sys.stdout = sys.stderr  # results alone go to stdout, whatever a plugin prints
         decoder = _decoder(self.recipe) if job.decoder else None
-        session = self.recipe.session()
+        session, limit = self.recipe.session(), self.limits.get("channel")
         with session.active():
             try:
-                return _prepare(job, session, decoder, self.limits.get("channel"))
+                if isinstance(job, ChannelJob):
+                    return Verdict(job.number, job.labels, judged(session, job.task, job.codec, job.sample, job.carrier, decoder, limit))
+                return _prepare(job, session, decoder, limit)
             except StageError as error:
+                if isinstance(job, ChannelJob):
+                    return Verdict(job.number, job.labels, failure=error.failure)
                 return Prepared(job.number, failure=error.failure)
 
 
@@ -154,7 +164,7 @@ def _prepare(job: Job, session: Session, decoder: DecoderProcess | None, limit: 
         if unchanged is None or carrier.pages:  # a carrier without pages is the same under every augmentation
             unchanged = _variant(job, session, carrier, sample, part, seed, decoder, limit)
         variants[part.label] = unchanged
-    return Prepared(job.number, sample, asked.text, encoded, counts, room, encode_seconds, variants, rules=job.tokens)
+    return Prepared(job.number, sample, asked.text, carrier.text, encoded, counts, room, encode_seconds, variants, rules=job.tokens)
 
 
 def component(session: Session, part: Part, stage: Stage) -> Component:
@@ -224,33 +234,7 @@ def _variant(
         costs, _ = staged("count", lambda: _costs(job, pages))
         channel = None
         if job.channel and job.codec.decodes:
-            decoded = _decoded(job.codec, Carrier(carrier.text, pages), decoder, limit)
-            if decoded.failure is not None:
-                raise StageError(decoded.failure)
-            channel = _channel(session, job.task, sample, decoded)
+            channel = judged(session, job.task, job.codec, sample, Carrier(carrier.text, pages), decoder, limit)
     except StageError as error:
         return Variant(failure=error.failure)
     return Variant(pages, costs, tuple(page_sha256(page) for page in pages), channel, seconds)
-
-
-def _decoded(codec: Part, carrier: Carrier, decoder: DecoderProcess | None, limit: float | None) -> Decoded:
-    if codec.verbatim:
-        return Decoded(carrier.text)
-    assert decoder is not None
-    found, _ = staged("channel", lambda: decoder.decode(codec, carrier, limit))
-    return found
-
-
-def _channel(session: Session, task: Part, sample: Sample, decoded: Decoded) -> Channel:
-    """What came through the channel, and what the task's own solver answers from it."""
-    if decoded.text is None:
-        return Channel(False, None, 1.0, decoded.gave_up, decoded.seconds)
-    text = decoded.text
-    solver = cast(Task, session.component(task))
-    answer, _ = staged("channel", lambda: checks.expect(solver.solve(text, sample.question), str, "what solve() returns"))
-    return Channel(text == sample.context, text, error_rate(text, sample.context), None, decoded.seconds, answer)
-
-
-def error_rate(text: str, context: str) -> float:
-    """Levenshtein distance over the context's characters."""
-    return 0.0 if text == context else Levenshtein.distance(context, text) / max(1, len(context))

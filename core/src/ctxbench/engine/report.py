@@ -15,7 +15,7 @@ class RunReport:
         rescored: stored trials that gained scores. ``filled``: stored trials that gained the channel's verdict.
         spent_usd: what this run paid for readings, in US dollars; ``None`` if no model of it has a price.
         idle_share: the share of the time from the first prompt that was read to the last answer in which no model worked; ``None`` if none
-            read, or only such that take no time.
+            read, or only such that take no time. With replicas of a model it is the mean over them.
         notes: what a user should know of it, one line each.
         cells: ids of the cells of the plan, as in the column ``cell``.
         config_hash: of the part of the config that decides results, without secrets.

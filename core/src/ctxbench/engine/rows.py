@@ -48,7 +48,7 @@ class RowMaker:
         known = self.sample_columns(trial, sample) if sample else {}
         if variant is not None and variant.failure is None:
             channel = self.channel_columns(trial, prepared, variant.channel)
-            known |= {"pages": _pages(prepared.encoded, variant, None), "n_pages": len(variant.pages), **channel}
+            known |= {"pages": _pages(prepared.encoded, variant, None), "n_pages": len(variant.costs), **channel}
         message = self.experiment.secrets.redact(failure.message)
         error: dict[str, Any] = {"error_stage": failure.stage, "error_type": failure.type, "error_message": message}
         return TrialResult(**self._trial_columns(trial, sample), status="error", **error, **known)
@@ -99,7 +99,7 @@ class RowMaker:
             completion_tokens=reading.usage.completion if reading.usage else None,
             **attrs.asdict(cost, recurse=False),
             cost_usd=reading.cost_usd,
-            n_pages=len(variant.pages),
+            n_pages=len(variant.costs),
             **self.channel_columns(trial, prepared, variant.channel),
             encode_seconds=prepared.encode_seconds,
             augment_seconds=variant.augment_seconds,

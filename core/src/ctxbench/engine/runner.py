@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 
@@ -11,22 +10,22 @@ import attrs
 from PIL import Image
 
 from ctxbench.config import ExperimentConfig
-from ctxbench.engine.answers import Answered, ReadingRoom, Ready
+from ctxbench.engine.answers import ReadingRoom
 from ctxbench.engine.environment import changes, environment
-from ctxbench.engine.failures import Failure
-from ctxbench.engine.pending import Work, pending, survey, wants_channel
-from ctxbench.engine.prepare import Job, Prepared, Preparer
+from ctxbench.engine.joining import Book
+from ctxbench.engine.pending import survey
+from ctxbench.engine.places import Places
+from ctxbench.engine.preparation import Preparation, Told
 from ctxbench.engine.progress import Progress, Silent
 from ctxbench.engine.provenance import run_record
 from ctxbench.engine.purse import Purse
+from ctxbench.engine.questions import Answered, Ready
 from ctxbench.engine.report import RunReport
-from ctxbench.engine.rescore import rescore
+from ctxbench.engine.rescore import Rescored
 from ctxbench.engine.rows import RowMaker
 from ctxbench.engine.writer import Writer
 from ctxbench.errors import BudgetReached, CtxbenchError
-from ctxbench.executors import after_interrupt, run_jobs
-from ctxbench.interfaces import Lost
-from ctxbench.plan import Experiment, Group, Trial
+from ctxbench.plan import Experiment
 from ctxbench.plugin import ComponentRecord, plugin_output_to_stderr
 from ctxbench.registry import Registry
 from ctxbench.resolving import resolve
@@ -34,11 +33,8 @@ from ctxbench.results import TrialResult
 from ctxbench.session import Session
 from ctxbench.store import Store
 
-LATE = 64
-"""Jobs that wait for a slow one before it loses its place: batches follow the plan, but not at the price of memory."""
-
-MOST_AHEAD = 256
-"""Prompts of a model's batch for which jobs are prepared ahead, twice as many; a larger one (a server's Batch API) waits for the rest."""
+Row = tuple[TrialResult, tuple[Image.Image, ...]]
+"""A row, and the pages that its model got."""
 
 
 def run(
@@ -96,7 +92,6 @@ class _Run:
     store: Store
     progress: Progress
     report: RunReport
-    _interrupt: KeyboardInterrupt | None = attrs.field(default=None, init=False)
 
     @property
     def _purse(self) -> Purse:
@@ -119,155 +114,107 @@ class _Run:
                 store.start_run(record)
                 settings = experiment.config.run
                 manager = experiment.session.registry.manager
-                self._execute(Writer(store, record.run_id, manager, self.progress, report, settings.retry_errors, settings.fail_fast))
+                writer = Writer(store, record.run_id, manager, self.progress, report, settings.retry_errors, settings.fail_fast)
+                self._execute(writer, fills=found.channels > 0)
             else:
-                for _ in self._rows():  # nothing to read; stored trials may still lack scores or the channel's verdict
-                    pass
+                self._complete(fills=found.channels > 0)
         finally:
             self.progress.stop()
 
-    def _execute(self, writer: Writer) -> None:
+    def _complete(self, *, fills: bool) -> None:
+        """There is nothing to read, but stored trials may lack scores or the channel's verdict."""
+        rows = _Rows(self.experiment, self.store, self.report, self._purse, fills=fills)
         try:
-            for row, pages in self._rows():
-                writer.add(row, pages)
-            if self._interrupt is not None:
-                raise self._interrupt
+            for _ in rows.rows():
+                pass
+            if rows.interrupted is not None:
+                raise rows.interrupted
+        finally:
+            rows.close()
+
+    def _execute(self, writer: Writer, fills: bool) -> None:
+        rows = _Rows(self.experiment, self.store, self.report, self._purse, fills=fills)
+        try:
+            with contextlib.closing(rows.rows()) as finished:
+                for row, pages in finished:
+                    writer.add(row, pages)
+            if rows.interrupted is not None:
+                raise rows.interrupted
             writer.close("finished")
         except BaseException as error:
             # Keep what had finished; a store that cannot be written (a full disk) must not hide the first error.
             with contextlib.suppress(CtxbenchError):
+                for row, pages in rows.leftover():
+                    writer.keep(row, pages)
                 writer.close("interrupted" if isinstance(error, (KeyboardInterrupt, BudgetReached)) else "failed")
             raise
+        finally:
+            rows.close()
 
-    def _rows(self) -> Generator[tuple[TrialResult, tuple[Image.Image, ...]], None, None]:
-        maker = RowMaker.of(self.experiment)
-        room = ReadingRoom(self.experiment.config, self.experiment.readers, lambda: self._interrupt is not None, self._purse)
-        with contextlib.closing(self._ready(maker)) as ready:
-            for answer in room.answers(ready):
-                self.report.idle_share = room.clock.idle_share
-                yield _row(maker, answer)
 
-    def _ready(self, maker: RowMaker) -> Generator[Ready, None, None]:
-        """Jobs that models are to read. Those that only complete stored trials end here."""
-        with contextlib.closing(self._prepared()) as prepared:
-            for kind, item in prepared:
-                if kind == "trial":
-                    yield item
-                else:
-                    self._fill(maker, item)
+class _Rows:
+    """The rows of a run, as they become complete: read, and judged by the classical decoder."""
 
-    def _fill(self, maker: RowMaker, item: Ready) -> None:
-        """Add the channel columns to stored trials of an earlier run that was made with ``run.channel: false``."""
+    def __init__(self, experiment: Experiment, store: Store, report: RunReport, purse: Purse, *, fills: bool) -> None:
+        self._store, self._report = store, report
+        self._maker = RowMaker.of(experiment)
+        self._book = Book.of(experiment)
+        told = Told(self._rescored, self._fill, self._note)
+        self._preparation = Preparation(experiment, store, self._book, told, fills=fills)
+        places = Places(experiment)
+        self._room = ReadingRoom(experiment.config, experiment.readers, self._preparation, self._book, purse, places)
+
+    @property
+    def interrupted(self) -> KeyboardInterrupt | None:
+        """The interrupt that ended the run, if one did."""
+        return self._preparation.interrupted
+
+    def rows(self) -> Generator[Row, None, None]:
+        """Each row with its pages."""
+        for answer in self._room.answers():
+            self._report.idle_share = self._room.clock.idle_share
+            for complete in self._book.tell(answer) if answer is not None else ():
+                yield _row(self._maker, complete)
+            for complete in self._book.completed():
+                yield _row(self._maker, complete)
+        for complete in self._book.completed():
+            yield _row(self._maker, complete)
+        if self.interrupted is not None:
+            yield from self.leftover()
+
+    def leftover(self) -> Iterator[Row]:
+        """Rows of answers whose verdict does not come any more: a later run fills it in."""
+        for answer in self._book.leftover():
+            yield _row(self._maker, answer)
+
+    def close(self) -> None:
+        """Give up what runs, and the pages that wait."""
+        self._preparation.close()
+        self._book.close()
+
+    def _rescored(self, found: Rescored) -> None:
+        self._report.rescored += found.trials
+        for note in found.notes:
+            self._note(note)
+
+    def _fill(self, item: Ready) -> None:
+        """Add the channel columns to stored trials that were answered without."""
         columns = {}
         for trial in item.trials:
             variant = item.variant(trial)
             if variant.failure is None and variant.channel is not None:
-                columns[trial.trial_id] = maker.channel_columns(trial, item.prepared, variant.channel)
+                columns[trial.trial_id] = self._maker.channel_columns(trial, item.prepared, variant.channel)
             elif variant.failure is not None:
                 self._note(f"channel of stored trials: {variant.failure.type}: {variant.failure.message}")
-        self.store.fill_channels(columns)
-        self.report.filled += len(columns)
+        self._store.fill_channels(columns)
+        self._report.filled += len(columns)
 
     def _note(self, note: str) -> None:
-        if note not in self.report.notes:
-            self.report.notes.append(note)
-
-    def _prepared(self) -> Generator[tuple[Work, Ready], None, None]:
-        """Prepared jobs in the order of the plan, so that batches do not depend on which worker was faster."""
-        waiting: dict[int, tuple[Work, tuple[Trial, ...]]] = {}
-        early: dict[int, Prepared] = {}
-        following = 0
-
-        def ready(number: int) -> tuple[Work, Ready]:
-            kind, trials = waiting.pop(number)
-            return kind, Ready(trials, early.pop(number))
-
-        for outcome in self._outcomes(self._jobs(waiting)):
-            prepared = _as_prepared(outcome)
-            if prepared.number not in waiting or prepared.number in early:
-                self._note(f"executor {self.experiment.config.run.executor.name!r} gave a job more than once; the first result counts")
-                continue
-            early[prepared.number] = prepared
-            while early and ((number := min(early)) <= following or len(early) > LATE):
-                following = max(following, number + 1)
-                yield ready(number)
-        for number in sorted(early):
-            yield ready(number)
-        if self._interrupt is None:
-            name = self.experiment.config.run.executor.name
-            lost = Failure("executor", "JobLost", f"executor {name!r} never gave this job back")
-            for number, (kind, trials) in waiting.items():
-                yield kind, Ready(trials, Prepared(number, failure=lost))
-
-    def _outcomes(self, jobs: Iterator[Job]) -> Iterator[object]:
-        """The executor's results; after an interrupt, those that were ready."""
-        experiment = self.experiment
-        settings = experiment.config.run
-        executor = experiment.session.registry.executor(settings.executor.name, **settings.executor.options)
-        limits: dict[str, float] = {stage: seconds for stage, seconds in attrs.asdict(settings.limits).items() if seconds}
-        here: dict[str, float] = {stage: limits.pop(stage) for stage in ("channel", "read", "score") if stage in limits}
-        preparer = Preparer(experiment.session.recipe(), here)
-        batch = max(settings.batch_size, *(reader.model.at_once for reader in experiment.readers))
-        window = max(16, 4 * (os.cpu_count() or 1), 2 * min(batch, MOST_AHEAD), 2 * executor.at_once)
-        results = run_jobs(executor, preparer, jobs, window=window, limits=limits)
-        try:
-            yield from results
-        except KeyboardInterrupt as interrupt:
-            self._interrupt = interrupt
-            yield from after_interrupt(results, interrupt)
-        finally:
-            close = getattr(results, "close", None)
-            if close is not None:
-                close()
-            executor.close()
-
-    def _jobs(self, waiting: dict[int, tuple[Work, tuple[Trial, ...]]]) -> Iterator[Job]:
-        """One job for each sample in each codec that has something to do, made as the executor asks for them.
-
-        Scores that stored trials lack are computed on the way.
-        """
-        number = 0
-        for chunk in pending(self.experiment, self.store):
-            rescored = rescore(self.experiment, self.store, chunk.stored)
-            self.report.rescored += rescored.trials
-            for note in rescored.notes:
-                self._note(note)
-            for kind, groups in chunk.work():
-                for group, trials in groups:
-                    waiting[number] = (kind, trials)
-                    yield make_job(self.experiment, group, trials, number)
-                    number += 1
+        if note not in self._report.notes:
+            self._report.notes.append(note)
 
 
-def make_job(experiment: Experiment, group: Group, trials: Iterable[Trial], number: int) -> Job:
-    """The CPU work of some trials of a group."""
-    config, trials = experiment.config, list(trials)
-    wanted = {trial.cell.augmentation.label: (trial.cell.augmentation, trial.augmentation_seed) for trial in trials}
-    return Job(
-        number=number,
-        task=group.task,
-        bucket=group.bucket,
-        sample_seed=group.sample_seed,
-        codec=group.codec,
-        augmentations=tuple(wanted.values()),
-        tokens=trials[0].cell.reader.tokens,
-        system=config.system,
-        prompt=config.prompt,
-        channel=wants_channel(experiment),
-        decoder=wants_channel(experiment) and any(codec.decodes and not codec.verbatim for codec in experiment.codecs),
-    )
-
-
-def _as_prepared(outcome: object) -> Prepared:
-    if isinstance(outcome, Lost):
-        stage = outcome.stage if outcome.stage else "executor"
-        return Prepared(outcome.job.number, failure=Failure(stage, outcome.type, outcome.message))  # type: ignore[arg-type]
-    if isinstance(outcome, Prepared):
-        return outcome
-    raise CtxbenchError(f"the executor gave {type(outcome).__name__} in place of a job's result; what had finished is stored")
-
-
-def _row(maker: RowMaker, answer: Answered) -> tuple[TrialResult, tuple[Image.Image, ...]]:
+def _row(maker: RowMaker, answer: Answered) -> Row:
     question = answer.question
     if answer.reading is None:
         assert answer.failure is not None

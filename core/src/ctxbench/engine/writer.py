@@ -42,12 +42,20 @@ class Writer:
             StoreError: it could not be written.
             CtxbenchError: it is an error, and the run is to stop at the first.
         """
-        self._rows.append(self.store.keep_images(row, pages))
+        self.keep(row, pages)
         stop = self.fail_fast and row.status == "error"
         if stop or len(self._rows) >= FLUSH_ROWS or time.monotonic() - self._flushed > FLUSH_SECONDS:
             self.flush()
         if stop:
             raise CtxbenchError(f"stopped at the first failure (--fail-fast): {row.error_stage}: {row.error_type}: {row.error_message}")
+
+    def keep(self, row: TrialResult, pages: Sequence[Image.Image] = ()) -> None:
+        """Queue a row for the next :meth:`flush`, whatever it says.
+
+        Raises:
+            StoreError: a page could not be written.
+        """
+        self._rows.append(self.store.keep_images(row, pages))
 
     def flush(self) -> None:
         """Store the rows that are queued."""

@@ -18,12 +18,17 @@ def run_jobs(
     *,
     window: int,
     limits: Mapping[str, float] | None = None,
+    wait: float | None = None,
 ) -> Iterator[Any]:
-    """``executor.map(...)``, with the time limits (seconds for each stage) if the executor takes any; see :meth:`ctxbench.Executor.map`."""
-    if limits and takes_limits(executor):
-        with_limits: Callable[..., Iterator[Any]] = executor.map
-        return with_limits(function, jobs, window=window, limits=limits)
-    return executor.map(function, jobs, window=window)
+    """``executor.map(...)``, with the time limits (seconds for each stage) if the executor takes any; see :meth:`ctxbench.Executor.map`.
+
+    ``wait`` goes only to an executor that :attr:`~ctxbench.Executor.pauses`.
+    """
+    more: dict[str, Any] = {"limits": limits} if limits and takes_limits(executor) else {}
+    if wait is not None and executor.pauses:
+        more["wait"] = wait
+    run: Callable[..., Iterator[Any]] = executor.map
+    return run(function, jobs, window=window, **more)
 
 
 def takes_limits(executor: Executor) -> bool:

@@ -24,6 +24,11 @@ class LocalExecutor(Executor):
 
     workers: int | None = option(Optional(Integer(0)), None)
 
+    @property
+    def pauses(self) -> bool:
+        """Worker processes go on while this process looks after something else; without them there is nothing to go on."""
+        return self.workers != 0
+
     def map(
         self,
         function: Callable[[Any], Any],
@@ -31,6 +36,7 @@ class LocalExecutor(Executor):
         *,
         window: int,
         limits: Mapping[str, float] | None = None,
+        wait: float | None = None,
     ) -> Iterator[Any]:
         """See :meth:`ctxbench.Executor.map`.
 
@@ -45,4 +51,4 @@ class LocalExecutor(Executor):
         if workers == 0:
             yield from run_here(function, jobs, active)
         else:
-            yield from run_in_pool(function, jobs, workers, window, active)
+            yield from run_in_pool(function, jobs, workers, window, active, wait)

@@ -64,6 +64,7 @@ class Pool:
         self._lock = threading.Lock()  # guards what follows, up to the outcomes
         self._workers: list[Worker] = []
         self._waiting: deque[Task] = deque()
+        self._background: deque[Task] = deque()
         self._suspects: deque[Task] = deque()  # a worker died over them: they run with nothing beside them
         self._seconds: float | None = None
         self._barren = 0
@@ -83,16 +84,28 @@ class Pool:
     def submit(self, job: Any) -> None:
         """Take a job."""
         try:
-            task = Task(job, pickle.dumps(job, pickle.HIGHEST_PROTOCOL))
+            task = Task(job, pickle.dumps(job, pickle.HIGHEST_PROTOCOL), bool(getattr(job, "background", False)))
         except Exception as error:
             self._outcomes.append((Task(job, b""), Lost(job, "", type(error).__name__, message_of(error))))
             self._news.put(None)
             return
         with interrupts_wait():
             with self._lock:
-                self._waiting.append(task)
+                (self._background if task.background else self._waiting).append(task)
                 self._deal()
             self._start_workers()
+
+    def ready(self, seconds: float | None) -> bool:
+        """Wait until :meth:`take` would return at once, for so many seconds at most; with ``None`` do not wait, and say yes."""
+        deadline = None if seconds is None else time.monotonic() + seconds
+        while deadline is not None and not self._outcomes and self._failure is None:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
+            self._start_workers()
+            with contextlib.suppress(queue.Empty):
+                self._news.get(timeout=min(left, LOOK_SECONDS))
+        return True
 
     def take(self) -> Any:
         """Wait for the next outcome: what the function returned, or :class:`Lost`.
@@ -153,7 +166,8 @@ class Pool:
         """Start the processes that are missing. In the caller's thread, which knows whether anybody else reads the environment now."""
         while not self._stopping:
             with self._lock:
-                wanted = min(self._size, len(self._waiting) + len(self._suspects) + sum(bool(worker.tasks) for worker in self._workers))
+                queued = len(self._waiting) + len(self._background) + len(self._suspects)
+                wanted = min(self._size, queued + sum(bool(worker.tasks) for worker in self._workers))
                 if len(self._workers) >= wanted or self._failure is not None:
                     return
                 taken = {worker.index for worker in self._workers}
@@ -170,7 +184,7 @@ class Pool:
     # In either thread, with the lock held
 
     def _deal(self) -> None:
-        """Send waiting jobs to free workers. A job over which a worker died runs alone."""
+        """Send waiting jobs to free workers. A job over which a worker died runs alone; a job of the background leaves a worker free."""
         if self._stopping:
             return
         ready = [worker for worker in self._workers if worker.ready]
@@ -183,12 +197,20 @@ class Pool:
         for worker in ready:
             if not worker.tasks and self._waiting:
                 self._send(worker, self._waiting.popleft())
+            elif not worker.tasks and self._background and self._in_background() < max(1, self._size - 1):
+                self._send(worker, self._background.popleft())
         if self._seconds is None or self._seconds > AHEAD_SECONDS:
             return
         coming = len(self._workers) - len(ready)  # they will want something as well
         for worker in ready:
-            if len(worker.tasks) == 1 and len(self._waiting) > coming and len(self._waiting[0].data) <= AHEAD_BYTES:
+            if len(worker.tasks) != 1 or worker.tasks[0].background:
+                continue
+            if len(self._waiting) > coming and len(self._waiting[0].data) <= AHEAD_BYTES:
                 self._send(worker, self._waiting.popleft())
+
+    def _in_background(self) -> int:
+        """Workers that run a job of the background."""
+        return sum(bool(worker.tasks) and worker.tasks[0].background for worker in self._workers)
 
     def _send(self, worker: Worker, task: Task) -> None:
         if not worker.tasks:
@@ -245,7 +267,8 @@ class Pool:
             worker.answered += 1
             self._barren = 0
             took = now - worker.free_since
-            self._seconds = took if self._seconds is None else self._seconds + SMOOTHING * (took - self._seconds)
+            if not task.background:
+                self._seconds = took if self._seconds is None else self._seconds + SMOOTHING * (took - self._seconds)
             worker.free_since = now
             self._deal()
         self._tell(task, data)
@@ -267,7 +290,7 @@ class Pool:
             tasks = list(worker.tasks)
             culprit = tasks.pop(0) if tasks and doing is not None else None
             for task in reversed(tasks):
-                (self._suspects if task.deaths else self._waiting).appendleft(task)
+                (self._suspects if task.deaths else self._background if task.background else self._waiting).appendleft(task)
             if culprit is None:
                 self._barren += 1
             elif lost is None:

@@ -9,9 +9,14 @@ from ctxbench.executors.pool import END_SECONDS, Pool
 
 
 def run_in_pool(
-    function: Callable[[Any], Any], jobs: Iterable[Any], workers: int, window: int, limits: Mapping[str, float]
+    function: Callable[[Any], Any],
+    jobs: Iterable[Any],
+    workers: int,
+    window: int,
+    limits: Mapping[str, float],
+    wait: float | None = None,
 ) -> Iterator[Any]:
-    """Yield the result of each job, in the order in which they finish; see :meth:`ctxbench.Executor.map`.
+    """Yield the result of each job, in the order in which they finish; see :meth:`ctxbench.Executor.map`, also for ``wait``.
 
     Raises:
         CtxbenchError: worker processes cannot be started.
@@ -29,10 +34,15 @@ def run_in_pool(
                 except StopIteration:
                     exhausted = True
                 else:
+                    if job is None:
+                        break
                     pool.submit(job)
                     unfinished += 1
-            if not unfinished:
+            if not unfinished and exhausted:
                 break
+            if not unfinished or not pool.ready(wait):
+                yield None
+                continue
             outcome = pool.take()
             unfinished -= 1
             yield outcome

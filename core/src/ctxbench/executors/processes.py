@@ -27,7 +27,7 @@ from ctxbench.interrupts import SIGNALS, interrupts_wait
 CONTEXT = multiprocessing.get_context("spawn")
 """Not fork: the parent may hold a GPU, DuckDB's threads and locks."""
 
-_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
 @attrs.define(eq=False)
@@ -36,11 +36,13 @@ class Task:
 
     Attributes:
         data: the job, pickled.
+        background: it runs when no other job waits, and not in all workers at once.
         deaths: worker processes that ended while they ran it.
     """
 
     job: Any
     data: bytes
+    background: bool = False
     deaths: int = 0
 
 
@@ -103,28 +105,38 @@ def start_worker(function: bytes, memory: Any, index: int) -> Worker:
     """
     slot = StageSlot(memory, index)
     slot.clear()
-    ours, theirs = CONTEXT.Pipe()
-    stays = threading.current_thread() is threading.main_thread()
-    process = CONTEXT.Process(target=work, args=(theirs, memory, index, os.getpid(), stays), name=f"ctxbench-worker-{index}")
-    try:
-        with interrupts_wait(), _signals_blocked(), _one_thread():
-            process.start()
-    except BaseException:
-        ours.close()
-        raise
-    finally:
-        theirs.close()
+    process, ours = start_process(work, (memory, index), f"ctxbench-worker-{index}")
     worker = Worker(index, process, ours, slot)
     with contextlib.suppress(OSError):  # it ended already, which will be found out where every end is
         ours.send_bytes(function)
     return worker
 
 
+def start_process(target: Callable[..., None], args: tuple[Any, ...], name: str, threads: int = 1) -> tuple[SpawnProcess, Connection]:
+    """Start a process that runs ``target(connection, *args, parent, thread_stays)``; returns it with the other end of the connection.
+
+    Raises:
+        OSError: the system cannot start one, or it ended in its first moments.
+    """
+    ours, theirs = CONTEXT.Pipe()
+    stays = threading.current_thread() is threading.main_thread()
+    process = CONTEXT.Process(target=target, args=(theirs, *args, os.getpid(), stays), name=name)
+    try:
+        with interrupts_wait(), _signals_blocked(), _threads(threads):
+            process.start()
+    except BaseException:
+        ours.close()
+        raise
+    finally:
+        theirs.close()
+    return process, ours
+
+
 @contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """Processes started here compute with one thread each, since they fill the cores already; this process keeps its own setting."""
-    added = [name for name in _ONE_THREAD if name not in os.environ]
-    os.environ.update(dict.fromkeys(added, "1"))
+def _threads(count: int) -> Iterator[None]:
+    """Processes started here compute with so many threads, since together they fill the cores; this process keeps its own setting."""
+    added = [name for name in _THREADS if name not in os.environ]
+    os.environ.update(dict.fromkeys(added, str(count)))
     try:
         yield
     finally:

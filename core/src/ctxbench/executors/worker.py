@@ -34,7 +34,7 @@ def work(connection: Connection, memory: Any, index: int, parent: int, thread_st
         thread_stays: the thread that started this process stays as long as the pool.
     """
     end_with_parent(parent, thread_stays)
-    _leave_signals_to_parent()
+    leave_signals_to_parent()
     slot = StageSlot(memory, index)
     try:
         function = _function(connection)
@@ -71,7 +71,7 @@ def _answer(function: Callable[[Any], Any], data: bytes, slot: StageSlot) -> byt
     return answer
 
 
-def _leave_signals_to_parent() -> None:
+def leave_signals_to_parent() -> None:
     """The parent decides what an interrupt means.
 
     They were blocked when this process was started. Programs that a component starts ignore Ctrl-C as well, but not SIGTERM.

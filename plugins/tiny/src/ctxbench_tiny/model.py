@@ -124,6 +124,10 @@ class TinyModel(Model):
         """End what is being answered, at the next token."""
         self._inner.give_up()
 
+    def placed(self, device: str) -> Mapping[str, Any] | None:
+        """The option ``device``."""
+        return self._inner.placed(device)
+
     def count(self, prompt: Prompt) -> TokenUsage | None:
         """Token usage by the model's own processor."""
         return self._inner.count(prompt)

@@ -178,6 +178,19 @@ class HFModel(Model):
                 return
         self._held["ahead"].announce(prompts)
 
+    def placed(self, device: str) -> dict[str, Any] | None:
+        """The option ``device``; ``None`` for a model that ``device_map`` spreads over devices.
+
+        Raises:
+            ConfigError: this machine has no such GPU.
+        """
+        from ctxbench_transformers.resolved import check_available
+
+        if self.device_map is not None:
+            return None
+        check_available(device)
+        return {"device": device}
+
     def _encode(self, prompt: Prompt) -> Encoded:
         ahead = self._held.get("ahead")
         encoded: Encoded = ahead.take(prompt) if ahead is not None else self._encoder().encode_prompt(prompt)

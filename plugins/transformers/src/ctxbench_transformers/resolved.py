@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from ctxbench import ModelError
+from ctxbench import ConfigError, ModelError
 from ctxbench_transformers.weights import Placement
 
 _SAFETENSORS = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
@@ -31,6 +31,19 @@ def resolved(folder: Path, placement: Placement, *, trust_remote_code: bool = Fa
 def default_device() -> str:
     """``cuda`` if there is a GPU, else ``cpu``."""
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def check_available(device: str) -> None:
+    """Refuse a GPU that this machine has not.
+
+    Raises:
+        ConfigError: it is a CUDA device, and there is none of this number.
+    """
+    kind, _, index = device.partition(":")
+    count = torch.cuda.device_count() if kind == "cuda" else None
+    if count is not None and int(index or 0) >= count:
+        has = f"has {count} CUDA device{'' if count == 1 else 's'}" if count else "has no CUDA device that torch can use"
+        raise ConfigError(f"there is no {device}: this machine {has}")
 
 
 def _device(placement: Placement) -> str:
