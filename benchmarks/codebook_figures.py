@@ -10,6 +10,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 import ctxbench
 from benchmarks import codebook_channel as channel
+from benchmarks.codebook import CODES, full, text_of
+from benchmarks.codebook_photographs import ALL, Shot, reason, taken
 from ctxbench_codebook import grid, hard_reader
 from ctxbench_codebook.classify import palette
 from ctxbench_codebook.codec import Codebook
@@ -18,6 +20,14 @@ from ctxbench_codebook.layout import BAND_CELL, EDGE, QUIET, Layout, pilots
 TEXT = "A page of the codebook, small enough to see its cells. " * 2
 ZOOM = 5
 INK = (20, 20, 20)
+SHOTS: tuple[tuple[str, str, Shot], ...] = (
+    ("camera", "perspective 0.2", Shot(perspective=0.2)),
+    ("camera", "lens 0.1", Shot(lens=0.1)),
+    ("camera", "finger 0.15", Shot(finger=0.15)),
+    ("camera", "moire 0.2, vignette 0.7", Shot(moire=0.2, vignette=0.7)),
+    ("camera", "0.5 px a px", Shot(scale=0.5)),
+    ("robust", "a little of everything", ALL),
+)
 
 
 def anatomy() -> Image.Image:
@@ -73,6 +83,29 @@ def stages() -> Image.Image:
     return sheet([(name, cells.reshape(*shape, 3)[cut]) for name, cells in panels])
 
 
+def photographs() -> Image.Image:
+    """Pages as a phone takes them: what is read, and what is not. Below each a part of it, four times as large."""
+    width, font = 300, ImageFont.load_default(14)
+    out = Image.new("RGB", (3 * (width + 12), 2 * (width + 150)), "white")
+    pen = ImageDraw.Draw(out)
+    for place, (code, name, shot) in enumerate(SHOTS):
+        for number in range(8):  # of what is read sometimes, one that is not
+            (page,) = CODES[code].encode(text_of(full(CODES[code]), "figure", number)).pages
+            picture = taken(page, shot, np.random.default_rng(number))
+            failed = reason(code, picture)
+            if failed or shot is not ALL:
+                break
+        x, y = place % 3 * (width + 12) + 4, place // 3 * (width + 150)
+        pen.text((x, y + 4), f"{code}, {name}: {failed or 'read'}", fill=INK if not failed else (190, 30, 0), font=font)
+        small = picture.copy()
+        small.thumbnail((width, width), Image.Resampling.LANCZOS)
+        out.paste(small, (x, y + 26))
+        left, top = picture.width * 5 // 12, picture.height * 5 // 12
+        part = picture.crop((left, top, left + width // 4, top + 24))
+        out.paste(part.resize((width, 96), Image.Resampling.NEAREST), (x, y + 30 + small.height))
+    return out
+
+
 def sheet(panels: list[tuple[str, np.ndarray]]) -> Image.Image:
     """Panels in rows of three, each with its name above."""
     zoom, font = 6, ImageFont.load_default(14)
@@ -98,6 +131,9 @@ def main() -> None:
         path = folder / f"codebook-{name}.png"
         figure.quantize(64, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(path, optimize=True)
         print(f"{path.name}: {figure.width} x {figure.height} px, {path.stat().st_size:,} bytes")
+    path = folder / "codebook-photographs.jpg"
+    photographs().save(path, quality=80, optimize=True)
+    print(f"{path.name}: {path.stat().st_size:,} bytes")
 
 
 if __name__ == "__main__":
