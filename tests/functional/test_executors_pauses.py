@@ -62,12 +62,20 @@ def test_an_executor_that_does_not_pause_is_not_asked_to():
 
 @pytest.mark.parametrize("workers", [2, 3])
 def test_jobs_of_the_background_leave_a_worker_free(tmp_path: Path, workers: int):
-    """They come first and end only when five others have: were all workers theirs, or did a job wait behind one, these would not."""
-    jobs = [Behind("wait", number, str(tmp_path)) for number in range(3)] + [
-        Do(number=number, folder=str(tmp_path)) for number in range(3, 8)
-    ]
-    results = LocalExecutor(workers).map(run, jobs, window=8, wait=0.05)
-    assert sorted(result for result in results if result is not None) == [number**2 for number in range(8)]
+    """They end only when five others have, which come later: were all workers theirs, or did a job wait behind one, these would not.
+
+    Before that are jobs so short that their like are sent ahead to a worker that is busy.
+    """
+
+    def jobs():
+        yield from (Do(number=number, folder=str(tmp_path)) for number in range(6))
+        yield from (Behind("wait", number, str(tmp_path)) for number in range(6, 9))
+        while not any(line in ("begin 6", "begin 7", "begin 8") for line in traces(tmp_path)):
+            yield None
+        yield from (Do(number=number, folder=str(tmp_path)) for number in range(10, 15))
+
+    results = LocalExecutor(workers).map(run, jobs(), window=14, wait=0.02)
+    assert sorted(result for result in results if result is not None) == [number**2 for number in (*range(9), *range(10, 15))]
 
 
 def test_a_worker_without_company_does_them_last(tmp_path: Path):
