@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pickle
 import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +20,20 @@ import pytest
 from PIL import Image
 
 import ctxbench
-from ctxbench import Augmenter, AugmenterRecord, CtxbenchError, Lost
+from ctxbench import Augmenter, AugmenterRecord, CtxbenchError, Lost, Model, ModelRecord, Prompt, Reading
 from ctxbench.config import make_config
 from ctxbench.engine import RunReport
 from ctxbench.executors import after_interrupt
+from ctxbench.replicas import Batch, ModelSpec, ReplicaDied
+from ctxbench.session import Session
 from ctxbench.store import Store
 from ctxbench.testing import ExecutorContract
 from ctxbench.testing.executor_rules import ExecutorGiven
 from ctxbench_ray import executor as module
-from ctxbench_ray import fleet
+from ctxbench_ray import fleet, readers
 from ctxbench_ray.cluster import Cluster, join
 from ctxbench_ray.executor import RayExecutor
+from ctxbench_ray.place import Unusable, surroundings
 from tests.functional.test_executors_ends import until
 from tests.functional.worker_functions import Do, run, traces
 
@@ -258,3 +262,95 @@ def test_a_run_gives_the_very_rows_that_it_gives_on_one_machine(tmp_path):
         assert here == there
     for store in stores:
         store.close()
+
+
+@attrs.frozen
+class Echo(Model):
+    """Answers with the last word of a prompt. Where a file ``armed`` lies in the folder, the process ends, the first time or ``again``."""
+
+    folder: str = ""
+    again: bool = False
+    neutral_options = frozenset({"folder", "again"})
+
+    @property
+    def runtime(self) -> dict[str, Any]:
+        """Where it computes."""
+        return {"device": "cpu"}
+
+    def read(self, prompts: Sequence[Prompt]) -> list[Reading]:
+        """The last words."""
+        path = Path(self.folder, "armed")
+        if path.exists():
+            if not self.again:
+                path.unlink()
+            os.kill(os.getpid(), signal.SIGKILL)
+        with Path(self.folder, "readers").open("a") as file:
+            file.write(f"{os.getpid()}\n")
+        return [Reading(prompt.text.split()[-1]) for prompt in prompts]
+
+
+def test_models_are_read_by_actors_with_the_same_rows(tmp_path):
+    """The batch whose actor is killed is read again by the next one; no row is lost, doubled or an error."""
+    config = {"samples": 6, "buckets": [64], "tasks": ["needle"], "codecs": ["text", "codebook"], "augmentations": ["light"]}
+    stores, pids = [], []
+    for number, executor in enumerate(({"name": "local", "workers": 0}, {"name": "ray", "workers": 1, "readers": 1, "gpus": 0})):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        if number:
+            (folder / "armed").touch()
+        run = {"executor": executor, "batch_size": 4}
+        models = [{"name": "echo", "folder": str(folder)}]
+        whole = make_config({**config, "models": models, "run": run, "store": str(folder / "a.duckdb")})
+        report = RunReport()
+        stores.append(ctxbench.run(whole, components=[ModelRecord("echo", "Echoes.", Echo)], report=report))
+        assert (report.finished, report.errors) == (12, 0)
+        pids.append({int(line) for line in (folder / "readers").read_text().split()})
+    assert pids[0] == {os.getpid()}
+    assert len(pids[1]) == 1
+    assert pids[1] != pids[0]
+    assert not (tmp_path / "1" / "armed").exists()
+    for table in ("trials", "scores"):
+        assert rows(stores[0], table) == rows(stores[1], table)
+    for store in stores:
+        store.close()
+
+
+def echo(folder: Path, **options: Any) -> dict[str, ModelSpec]:
+    """What an executor is given to place the model elsewhere."""
+    recipe = Session.of(components=[ModelRecord("echo", "Echoes.", Echo)]).recipe()
+    return {"m": ModelSpec(recipe, "echo", None, {"folder": str(folder), **options})}
+
+
+def test_an_actor_that_dies_for_good_is_told(cluster: Cluster, tmp_path, monkeypatch):
+    """The engine makes rows of it and starts another."""
+    monkeypatch.setattr(readers, "RESTARTS", 0)
+    (tmp_path / "armed").touch()
+    (start,) = RayExecutor(readers=1, gpus=0).replicas(echo(tmp_path, again=True)) or ()
+    replica = start()
+    batch = Batch("m", (Prompt((), "what"),))
+    with pytest.raises(ReplicaDied, match="the model's actor ended: "):
+        replica.submit(batch).result(600)
+    assert not replica.alive
+    with pytest.raises(ReplicaDied):
+        replica.submit(batch).result(0)
+    replica.close()
+
+
+def test_a_model_that_would_compute_otherwise_is_refused(tmp_path):
+    """On a machine with a GPU, a model planned for a CPU would give rows of another trial than their ids say."""
+    given = pickle.dumps(Batch("m", (Prompt((), "what"),)))
+    right = readers.Reader(surroundings({}), pickle.dumps(echo(tmp_path)), {"m": {"device": "cpu"}})
+    wrong = readers.Reader(surroundings({}), pickle.dumps(echo(tmp_path)), {"m": {"device": "cuda", "dtype": "bfloat16"}})
+    assert pickle.loads(right.read(given)).found == {0: Reading("what")}
+    for _ in range(2):
+        answer = wrong.read(given)
+        assert isinstance(answer, Unusable)
+        assert "planned with device cuda, dtype bfloat16 and would have device cpu, dtype None" in answer.message
+    assert (tmp_path / "readers").read_text().count("\n") == 1
+
+
+def test_without_gpus_models_are_read_here(cluster: Cluster, tmp_path):
+    """Nobody said otherwise, and the cluster has none."""
+    assert RayExecutor().replicas(echo(tmp_path)) is None
+    assert RayExecutor(readers=0).replicas(echo(tmp_path)) is None
+    assert len(RayExecutor(readers=3).replicas(echo(tmp_path)) or ()) == 3

@@ -72,6 +72,8 @@ class Cluster:
         if self.borrowed:
             return
         with interrupts_wait(), _handlers_kept():
+            if self.folder is not None:
+                _end_at_once()
             self.ray.shutdown(wait_for_processes=self.folder is not None)
             if self.folder is not None:
                 shutil.rmtree(self.folder, ignore_errors=True)
@@ -181,6 +183,19 @@ def _start_once(ray: Any, folder: Path, cpus: int | None, object_store_mb: int) 
     if host != LOCALHOST:
         raise CtxbenchError(f"Ray listens on {host} and not on this machine alone; start a cluster yourself and give its address")
     return Cluster(ray, folder)
+
+
+def _end_at_once() -> None:
+    """Have the processes of a Ray that was started here killed and not asked to end, for which they take two seconds and more.
+
+    Whoever presses Ctrl-C does not want to wait, and nothing of this Ray is needed after it.
+    """
+    from ray._private import worker
+
+    node: Any = worker._global_node
+    if node is not None:
+        kill = node.kill_all_processes
+        node.kill_all_processes = lambda **_: kill(check_alive=False, allow_graceful=False, wait=True)
 
 
 def _kill_below(folder: Path) -> None:

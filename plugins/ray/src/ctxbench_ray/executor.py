@@ -7,8 +7,9 @@ import math
 import os
 import re
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -17,6 +18,9 @@ from ctxbench.options import Boolean, Integer, Number, Optional, String, option
 from ctxbench_ray.cluster import Cluster, Lease
 from ctxbench_ray.fleet import Fleet
 from ctxbench_ray.place import Surroundings, surroundings, version_of
+
+if TYPE_CHECKING:
+    from ctxbench.replicas import ModelSpec, Replica
 
 
 @attrs.frozen
@@ -29,6 +33,8 @@ class RayExecutor(Executor):
         cpus: CPUs that Ray sets aside for each worker.
         object_store_mb: megabytes of shared memory that a Ray of its own may take. A cluster's was decided when it was started.
         same_versions: refuse machines that have other versions of ctxbench, its plugins or the libraries that they require.
+        readers: actors that read models; ``null`` for as many as the cluster has GPUs for, 0 to read on this machine.
+        gpus: GPUs that Ray sets aside for each reader.
     """
 
     address: str | None = option(Optional(String()), None)
@@ -36,6 +42,8 @@ class RayExecutor(Executor):
     cpus: float = option(Number(0, 1024), 1)
     object_store_mb: int = option(Integer(80), 512)
     same_versions: bool = option(Boolean(), True)
+    readers: int | None = option(Optional(Integer(0)), None)
+    gpus: float = option(Number(0, 64), 1)
     _held: list[Lease] = attrs.field(factory=list, init=False, repr=False, eq=False)
 
     @property
@@ -98,6 +106,17 @@ class RayExecutor(Executor):
         """Disconnect from the cluster, or end the Ray that was started."""
         while self._held:
             self._held.pop().leave()
+
+    def replicas(self, specs: Mapping[str, ModelSpec]) -> Sequence[Callable[[], Replica]] | None:
+        """See :meth:`ctxbench.Executor.replicas`: an actor for each place, with GPUs of its own."""
+        cluster = self._cluster()
+        fitting = int(cluster.gpus // self.gpus) if self.gpus else 0
+        count = fitting if self.readers is None else self.readers
+        if not count:
+            return None
+        from ctxbench_ray.readers import RayReplica
+
+        return [partial(RayReplica, self, cluster.ray, specs, self._surroundings(), self.gpus)] * count
 
     @property
     def _address(self) -> str | None:
