@@ -1,9 +1,10 @@
 """ctxbench measures what it costs and what it breaks to put a long text context into images for a vision-language model.
 
 Public, and described in docs/api.md, are this package and its modules ``config``, ``contamination``, ``engine``, ``executors``, ``files``,
-``images``, ``interfaces``, ``interrupts``, ``options``, ``outcome``, ``pipeline``, ``plugin``, ``prompts``, ``records``, ``replicas``,
-``results``, ``session``, ``shards``, ``statistics``, ``store``, ``store.card``, ``store.every_eval_ever``, ``store.export``,
-``store.formats``, ``store.merge``, ``store.snapshot``, ``store.trackers``, ``store.verify``, ``testing``, ``testing.checking``, ``texts``
+``images``, ``interfaces``, ``interrupts``, ``options``, ``outcome``, ``pipeline``, ``plugin``, ``prompts``, ``records``, ``remote``,
+``replicas``, ``results``, ``session``, ``shards``, ``statistics``, ``store``, ``store.card``, ``store.every_eval_ever``,
+``store.export``, ``store.formats``, ``store.merge``, ``store.remote``, ``store.snapshot``, ``store.trackers``, ``store.verify``,
+``testing``, ``testing.checking``, ``texts``
 and ``tokens``: the names in their ``__all__``. Every other module is private, whatever its name, and may change in any release.
 """
 
