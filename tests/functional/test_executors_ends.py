@@ -9,8 +9,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,6 +29,18 @@ def until(condition: Callable[[], bool], seconds: float = 120) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def take_all(results: Iterator[Any], found: list[Any], after_each: Callable[[], None] | None) -> None:
+    """Append every result, and after an interrupt those that were ready; the interrupt is raised then."""
+    try:
+        for result in results:
+            found.append(result)
+            if after_each is not None:
+                after_each()
+    except KeyboardInterrupt as error:
+        found.extend(after_interrupt(results, error))
+        raise
 
 
 def children() -> set[int]:
@@ -95,18 +108,8 @@ def test_an_interrupt_keeps_what_has_finished(tmp_path, where):
     if where == "wait":
         threading.Thread(target=interrupt).start()
 
-    def use_all() -> None:
-        try:
-            for result in results:
-                found.append(result)
-                if where == "caller":
-                    interrupt()
-        except KeyboardInterrupt as error:
-            found.extend(after_interrupt(results, error))
-            raise
-
     with pytest.raises(KeyboardInterrupt):
-        use_all()
+        take_all(results, found, interrupt if where == "caller" else None)
     assert found == [4, 9, 16]
     assert children() == set()
     assert "begin 6" not in traces(tmp_path)

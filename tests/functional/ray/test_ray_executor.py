@@ -6,6 +6,7 @@ import contextlib
 import os
 import pickle
 import signal
+import sys
 import threading
 import time
 from collections import Counter
@@ -23,7 +24,6 @@ import ctxbench
 from ctxbench import Augmenter, AugmenterRecord, CtxbenchError, Lost, Model, ModelRecord, Prompt, Reading
 from ctxbench.config import make_config
 from ctxbench.engine import RunReport
-from ctxbench.executors import after_interrupt
 from ctxbench.replicas import Batch, ModelSpec, ReplicaDied
 from ctxbench.session import Session
 from ctxbench.store import Store
@@ -34,7 +34,7 @@ from ctxbench_ray import fleet, readers
 from ctxbench_ray.cluster import Cluster, join
 from ctxbench_ray.executor import RayExecutor
 from ctxbench_ray.place import Unusable, surroundings
-from tests.functional.test_executors_ends import until
+from tests.functional.test_executors_ends import take_all, until
 from tests.functional.worker_functions import Do, run, traces
 
 pytestmark = [pytest.mark.usefixtures("cluster"), pytest.mark.filterwarnings("ignore:::ray")]
@@ -143,18 +143,8 @@ def test_an_interrupt_keeps_what_has_finished(tmp_path, where):
     if where == "wait":
         threading.Thread(target=interrupt).start()
 
-    def use_all() -> None:
-        try:
-            for result in results:
-                found.append(result)
-                if where == "caller":
-                    interrupt()
-        except KeyboardInterrupt as error:
-            found.extend(after_interrupt(results, error))
-            raise
-
     with pytest.raises(KeyboardInterrupt):
-        use_all()
+        take_all(results, found, interrupt if where == "caller" else None)
     assert found == [4, 9, 16]
     until(lambda: not places())
     assert "begin 6" not in traces(tmp_path)
@@ -354,3 +344,10 @@ def test_without_gpus_models_are_read_here(cluster: Cluster, tmp_path):
     assert RayExecutor().replicas(echo(tmp_path)) is None
     assert RayExecutor(readers=0).replicas(echo(tmp_path)) is None
     assert len(RayExecutor(readers=3).replicas(echo(tmp_path)) or ()) == 3
+
+
+def test_without_ray_one_line_says_how_to_get_it(monkeypatch):
+    """Ray is an extra: a run that names the executor without it must not end in a traceback."""
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(CtxbenchError, match=r"needs Ray, which is not installed: pip install 'ctxbench-ray\[ray\]'"):
+        join(None, 1, 80)

@@ -22,6 +22,7 @@ class Places:
     """Makes the replicas of those models of an experiment that read elsewhere."""
 
     experiment: Experiment
+    executor: Executor
 
     def team(self, readers: Sequence[Reader], clock: Clock) -> Team | None:
         """Replicas of models that are in memory together; ``None`` if this process reads."""
@@ -31,11 +32,8 @@ class Places:
             return None
         if settings.devices:
             return self._on_devices(moved, settings.devices, clock)
-        executor = self.experiment.session.registry.executor(settings.executor.name, **settings.executor.options)
-        if type(executor).replicas is Executor.replicas:
-            return None
         specs = {reader.identity: self._spec(reader) for reader in moved}
-        starts = executor.replicas(specs)
+        starts = self.executor.replicas(specs)
         return None if starts is None else Team(specs, starts, clock)
 
     def _on_devices(self, readers: Sequence[Reader], devices: Sequence[str], clock: Clock) -> Team | None:

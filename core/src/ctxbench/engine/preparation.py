@@ -52,11 +52,10 @@ class Preparation:
         interrupted: the interrupt that ended it, if one did.
     """
 
-    def __init__(self, experiment: Experiment, store: Store, book: Book, told: Told, *, fills: bool) -> None:
+    def __init__(self, experiment: Experiment, store: Store, executor: Executor, book: Book, told: Told, *, fills: bool) -> None:
         self.interrupted: KeyboardInterrupt | None = None
         self._experiment, self._store, self._book, self._told = experiment, store, book, told
         settings = experiment.config.run
-        self._executor = executor = experiment.session.registry.executor(settings.executor.name, **settings.executor.options)
         # Decoding apart is for models that take time. One that takes time and stands for the channel would wait for it all the same.
         waiting = [reader.model for reader in experiment.readers if not reader.model.instant]
         self._apart = executor.pauses and bool(waiting) and not any(model.needs_channel for model in waiting)
@@ -129,12 +128,11 @@ class Preparation:
                 self._file(outcome)
 
     def close(self) -> None:
-        """Give up what runs, and what the executor holds."""
+        """Give up what runs."""
         self._ended = True
         close = getattr(self._results, "close", None)
         if close is not None:
             close()
-        self._executor.close()
 
     # What the executor asks
 

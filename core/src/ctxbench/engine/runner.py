@@ -160,8 +160,10 @@ class _Rows:
         self._maker = RowMaker.of(experiment)
         self._book = Book.of(experiment)
         told = Told(self._rescored, self._fill, self._note)
-        self._preparation = Preparation(experiment, store, self._book, told, fills=fills)
-        places = Places(experiment)
+        named = experiment.config.run.executor
+        self._executor = experiment.session.registry.executor(named.name, **named.options)
+        self._preparation = Preparation(experiment, store, self._executor, self._book, told, fills=fills)
+        places = Places(experiment, self._executor)
         self._room = ReadingRoom(experiment.config, experiment.readers, self._preparation, self._book, purse, places)
 
     @property
@@ -188,9 +190,10 @@ class _Rows:
             yield _row(self._maker, answer)
 
     def close(self) -> None:
-        """Give up what runs, and the pages that wait."""
+        """Give up what runs, the pages that wait, and what the executor holds."""
         self._preparation.close()
         self._book.close()
+        self._executor.close()
 
     def _rescored(self, found: Rescored) -> None:
         self._report.rescored += found.trials

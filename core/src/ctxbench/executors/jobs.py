@@ -56,3 +56,43 @@ def after_interrupt(results: Iterator[T], interrupt: KeyboardInterrupt) -> Itera
     except KeyboardInterrupt as again:
         if again is not interrupt:
             raise
+
+
+def in_window(
+    jobs: Iterable[Any],
+    submit: Callable[[Any], object],
+    take: Callable[[], Any],
+    window: int,
+    ready: Callable[[], bool] = lambda: True,
+) -> Iterator[Any]:
+    """The loop of an executor that runs jobs elsewhere: hands them out, and yields what comes of them.
+
+    Args:
+        jobs: where an executor :attr:`~ctxbench.Executor.pauses`, with ``None`` among them for "none just now".
+        submit: takes a job.
+        take: waits for the next outcome.
+        window: jobs that are handed out and have no outcome yet, at most.
+        ready: whether ``take`` would give something soon; ``None`` is yielded where it says no.
+    """
+    source = iter(jobs)
+    exhausted = False
+    unfinished = 0
+    while True:
+        while not exhausted and unfinished < window:
+            try:
+                job = next(source)
+            except StopIteration:
+                exhausted = True
+            else:
+                if job is None:
+                    break
+                submit(job)
+                unfinished += 1
+        if not unfinished and exhausted:
+            return
+        if not unfinished or not ready():
+            yield None
+            continue
+        outcome = take()
+        unfinished -= 1
+        yield outcome

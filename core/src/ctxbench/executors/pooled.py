@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
+from ctxbench.executors.jobs import in_window
 from ctxbench.executors.pool import END_SECONDS, Pool
 
 
@@ -23,29 +25,8 @@ def run_in_pool(
     """
     window = max(window, 1)
     pool = Pool(function, min(workers, window), limits)
-    source = iter(jobs)
-    exhausted = False
-    unfinished = 0
     try:
-        while True:
-            while not exhausted and unfinished < window:
-                try:
-                    job = next(source)
-                except StopIteration:
-                    exhausted = True
-                else:
-                    if job is None:
-                        break
-                    pool.submit(job)
-                    unfinished += 1
-            if not unfinished and exhausted:
-                break
-            if not unfinished or not pool.ready(wait):
-                yield None
-                continue
-            outcome = pool.take()
-            unfinished -= 1
-            yield outcome
+        yield from in_window(jobs, pool.submit, pool.take, window, partial(pool.ready, wait))
         pool.close(END_SECONDS)
     except KeyboardInterrupt:
         pool.stop()

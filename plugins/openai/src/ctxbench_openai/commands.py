@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ctxbench import CtxbenchError, ModelError
-from ctxbench_openai.batch_records import Record, Records, default_folder
+
+if TYPE_CHECKING:
+    from ctxbench_openai.batch_records import Record, Records
 
 
 def add_commands(cli: click.Group) -> None:
@@ -24,6 +25,8 @@ def add_commands(cli: click.Group) -> None:
 @click.option("--folder", type=click.Path(path_type=Path), help="Where the records are: the option batch_folder of the model.")
 def batches(cancel: str | None, forget: str | None, folder: Path | None) -> None:
     """List the batches of models behind servers that are open, or have answers that no run has stored."""
+    from ctxbench_openai.batch_records import Records, default_folder
+
     records = Records(folder if folder is not None else default_folder())
     found = records.all()
     if forget is not None:
@@ -53,6 +56,8 @@ def _named(found: list[Record], name: str, records: Records) -> Record:
 
 def _asked(record: Record, *, cancel: bool) -> str:
     """What the server says of a batch, in a few words."""
+    import asyncio
+
     try:
         state = asyncio.run(_ask(record, cancel))
     except ModelError as error:

@@ -107,7 +107,10 @@ def join(address: str | None, cpus: int | None, object_store_mb: int) -> Cluster
     Raises:
         CtxbenchError: that is not possible.
     """
-    import ray
+    try:
+        import ray
+    except ImportError:
+        raise CtxbenchError("the executor ray needs Ray, which is not installed: pip install 'ctxbench-ray[ray]'") from None
 
     if ray.is_initialized():
         return _checked(Cluster(ray, borrowed=True), address)

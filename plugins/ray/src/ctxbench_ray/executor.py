@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from ctxbench import Executor, load_plugins
+from ctxbench.executors import in_window
 from ctxbench.options import Boolean, Integer, Number, Optional, String, option
 from ctxbench_ray.cluster import Cluster, Lease
 from ctxbench_ray.fleet import Fleet
@@ -78,24 +79,8 @@ class RayExecutor(Executor):
         size = max(1, min(window, self.at_once))
         active = {stage: seconds for stage, seconds in (limits or {}).items() if seconds}
         fleet = Fleet(cluster.ray, cloudpickle.dumps(function), size, self.cpus, active, self._surroundings())
-        source = iter(jobs)
-        exhausted = False
-        unfinished = 0
         try:
-            while True:
-                while not exhausted and unfinished < window:
-                    try:
-                        job = next(source)
-                    except StopIteration:
-                        exhausted = True
-                    else:
-                        fleet.submit(job)
-                        unfinished += 1
-                if not unfinished:
-                    break
-                outcome = fleet.next()
-                unfinished -= 1
-                yield outcome
+            yield from in_window(jobs, fleet.submit, fleet.next, window)
         except KeyboardInterrupt:
             yield from fleet.rest()
             raise
