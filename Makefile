@@ -15,7 +15,7 @@ PACKAGES_STAMP := $(VENV)/.packages-installed
 TOOLS_STAMP := $(VENV)/.tools-installed
 
 # One file stays in one process, which shares its fixtures; the files of slow tests come first, so that none is left for the end.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 # Modules are compiled when they are first imported: most of torch never is. It must be possible to keep what was compiled, or every process
 # compiles hundreds of modules again.

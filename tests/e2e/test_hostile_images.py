@@ -17,13 +17,9 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="peak memory is 
 QUICK = (
     ("line-1000000x60.png", "codebook"),
     ("line-100000000x1.png", "codebook_external"),
-    ("white.png", "codebook:preset=aligned"),
     ("pages.png", "codebook"),
-    ("broken-pages-16mp.png", "codebook"),
-    ("broken-2px-16.png", "codebook"),
     ("broken-soft-2px-16.png", "codebook"),
     ("broken-soft-pages.png", "codebook"),
-    ("broken-soft-shared.png", "codebook"),
     ("noise.png", "codebook_external"),
     ("finders.png", "codebook_external"),
     ("text-bomb.png", "codebook"),
@@ -49,7 +45,7 @@ def check(tmp_path, name: str, codec: str) -> None:
 
 @pytest.mark.parametrize(("name", "codec"), QUICK)
 def test_the_worst(tmp_path, name, codec):
-    """One of each: a long line, an even picture, many pages, a large broken page, noise, finders, a bomb, a progressive JPEG."""
+    """One of each: a long line, many pages, a broken page of either reader, noise, finders, a bomb, a progressive JPEG."""
     check(tmp_path, name, codec)
 
 

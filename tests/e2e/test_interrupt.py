@@ -88,7 +88,9 @@ MOMENTS = {
 """When to stop the run, once the program has taken over the signals: a condition, and seconds after that."""
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long), signal.SIGKILL], ids=lambda number: number.name
+)
 def test_no_moment_is_wrong(faulty, number):
     """No traceback, by the program or by a worker that has just started, the exit code that shells expect, and nothing left running."""
     for name, (condition, seconds) in MOMENTS.items():

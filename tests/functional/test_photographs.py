@@ -43,15 +43,17 @@ def photograph(page: Image.Image, size: tuple[int, int], share: float, seed: int
     return Image.open(file).convert("RGB")
 
 
-@pytest.mark.parametrize("share", [0.9, 0.4])
-@pytest.mark.parametrize("name", CODECS)
+@pytest.mark.parametrize(
+    ("name", "share"),
+    [pytest.param("color4", 0.9, marks=pytest.mark.long), ("color4", 0.4), ("robust", 0.9), ("robust", 0.4), ("qr", 0.9), ("qr", 0.4)],
+)
 def test_12_megapixels(name, share):
     """A page that fills the picture has many pixels a cell; it is read in a reduced picture."""
     (page,) = CODECS[name].encode(TEXT).pages
     assert CODECS[name].decode(Carrier(pages=[photograph(page, (4032, 3024), share)])) == TEXT
 
 
-@pytest.mark.parametrize(("name", "share"), [("robust", 0.9), ("robust", 0.16), ("qr", 0.6)])
+@pytest.mark.parametrize(("name", "share"), [pytest.param("robust", 0.9, marks=pytest.mark.long), ("robust", 0.16), ("qr", 0.6)])
 def test_48_megapixels(name, share):
     """A page that is small in it loses too much when the picture is reduced; it is cut out."""
     (page,) = CODECS[name].encode(TEXT).pages
@@ -117,7 +119,7 @@ def read_of(codec: Codec, pages: int, damage: Callable[[Image.Image, np.random.G
 
 def test_robust_pages_under_an_unknown_augmenter():
     """All of them: what was learnt from one augmenter must hold for another."""
-    assert read_of(CODECS["robust"], 10, unknown) == 10
+    assert read_of(CODECS["robust"], 5, unknown) == 5
 
 
 @pytest.mark.long
@@ -131,11 +133,11 @@ def test_many_robust_pages_under_an_unknown_augmenter():
 
 @pytest.mark.parametrize("codec", codebook_fuzz.CODECS)
 def test_hostile_pictures(codec):
-    """304 of the inputs of the benchmark: an exact text or an error, never a wrong text or another exception (``run`` raises)."""
-    decoded, refused, _ = codebook_fuzz.run(304, 3, codec)
-    assert decoded.total() + refused.total() == 304
-    assert decoded.total() >= 20
-    assert refused["noise"] == 38
+    """104 of the inputs of the benchmark: an exact text or an error, never a wrong text or another exception (``run`` raises)."""
+    decoded, refused, _ = codebook_fuzz.run(104, 3, codec)
+    assert decoded.total() + refused.total() == 104
+    assert decoded.total() >= 6
+    assert refused["noise"] == 13
 
 
 @pytest.mark.long

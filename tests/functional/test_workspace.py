@@ -59,6 +59,13 @@ def test_help_imports_nothing_heavy():
     assert not loaded_after(code) & set(HEAVY)
 
 
+def test_a_mistyped_name_is_refused_before_a_model_is_looked_at(tmp_path):
+    """To know what a model's options come to takes seconds."""
+    typed = ["run", "-m", "tiny", "-c", "codebok", "--store", str(tmp_path / "a.duckdb")]
+    code = f"from ctxbench_cli.main import main\nsys.argv = ['ctxbench', *{typed!r}]\ntry: main()\nexcept SystemExit: pass"
+    assert not loaded_after(code) & {"torch", "transformers"}
+
+
 def test_a_run_without_ray_does_not_import_it(tmp_path):
     """It takes more than a second, and listens for signals."""
     store = tmp_path / "a.duckdb"

@@ -145,7 +145,7 @@ def test_long_runs_of_marks_equal_the_reference(reference):
 
 STRESS = """
 from ctxbench_qwen_tokens import encode
-n = 2_000_000
+n = 600_000
 texts = {"spaces": " " * n, "spaces then a word": " " * n + "x", "line breaks": "\\n" * n,
          "blank lines": (" " * 70_000 + "\\n") * 28,
          "one letter": "a" * n, "digits": "0" * n, "chinese": "中" * (n // 3), "punctuation": "=" * n, "no-break": "\\xa0" * (n // 2),
@@ -155,14 +155,14 @@ for name, text in texts.items():
 """
 
 
-def test_megabytes_of_one_thing_do_not_hang():
-    """Quadratic merging or normalisation would take hours here, and backtracking without bounds aborts the process."""
+def test_half_a_megabyte_of_one_thing_does_not_hang():
+    """Quadratic merging or normalisation would take an hour here, and backtracking without bounds aborts the process."""
     done = subprocess.run([sys.executable, "-c", STRESS], capture_output=True, text=True, timeout=3600)
     assert done.returncode == 0, done.stderr[-1000:]
     counts = dict(line.rsplit(" ", 1) for line in done.stdout.splitlines())
     assert len(counts) == 10
-    assert int(counts["digits"]) == 2_000_000
-    assert int(counts["one letter"]) == 250_000
+    assert int(counts["digits"]) == 600_000
+    assert int(counts["one letter"]) == 75_000
 
 
 def test_a_lone_surrogate_is_refused():
