@@ -35,7 +35,7 @@ from ctxbench_transformers.training.config import TrainConfig
 from ctxbench_transformers.training.distributed import World
 from ctxbench_transformers.training.examples import collate_labelled, label
 from ctxbench_transformers.training.loss import answer_loss
-from ctxbench_transformers.training.optimizer import make_optimizer
+from ctxbench_transformers.training.optimizer import make_optimizers
 from ctxbench_transformers.training.trainable import load_trainable, trained_parameters
 from ctxbench_transformers.weights import Placement, load_weights, quiet
 
@@ -104,7 +104,7 @@ def measure_training(
     model = load_trainable(config, folder, device)
     encoder = Encoder(load_processor(folder))
     parameters = trained_parameters(model)
-    optimizer = make_optimizer(config, parameters)
+    (optimizer,) = make_optimizers(config, parameters)
     batches = [collate_labelled([label(encoder, example(i, side, answer))], 0) for i in range(config.accumulation)]
     tokens = sum(int(batch["attention_mask"].sum()) for batch in batches)
     seconds = []

@@ -170,7 +170,7 @@ def test_8_bit_moments_train_and_resume_bit_for_bit(training: MakeTraining) -> N
     assert last[0] == pytest.approx(last[1], rel=0.05)
     trainer = make_trainer(prepare(whole, World(), CPU), ckpt.State(), CPU)
     trainer.load(ckpt.Checkpoints(Path(whole.output) / "checkpoints").latest())
-    held = sum(v.nbytes for state in trainer.optimizer.state.values() for key, v in state.items() if key[:5] in ("state", "absma"))
+    held = sum(v.nbytes for state in trainer.optimizers[0].state.values() for key, v in state.items() if key[:5] in ("state", "absma"))
     trained = sum(p.nbytes for p in trainer.parameters.values())
     assert estimate(whole).training_bytes == 2 * trained + held
     assert estimate(exact).training_bytes == 4 * trained

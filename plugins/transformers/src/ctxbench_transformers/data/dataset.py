@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import io
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -155,13 +156,23 @@ class _ParquetRows(Sequence[Any]):
     """Rows by number; the row groups read last are kept decoded."""
 
     def __init__(self, path: Path) -> None:
-        self.file = pq.ParquetFile(path)
-        groups = [self.file.metadata.row_group(i).num_rows for i in range(self.file.metadata.num_row_groups)]
+        self.path = path
+        self.files: dict[int, pq.ParquetFile] = {}
+        metadata = self.file.metadata
+        groups = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
         self.places = [(group, row) for group, rows in enumerate(groups) for row in range(rows)]
         self.group = functools.lru_cache(maxsize=8)(self._read_group)
 
+    @property
+    def file(self) -> pq.ParquetFile:
+        """Opened once in each process: a file that a forked process shares would be read at the other's place."""
+        process = os.getpid()
+        if process not in self.files:
+            self.files[process] = pq.ParquetFile(self.path)
+        return self.files[process]
+
     def _read_group(self, group: int) -> pa.Table:
-        return self.file.read_row_group(group)
+        return self.file.read_row_group(group, use_threads=False)  # the threads of a forked process are not there
 
     def column(self, name: str) -> list[Any]:
         """One column of all rows; the images stay on the disk."""

@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from ctxbench import CtxbenchError, UsageError
 from ctxbench_transformers.files import sync, write_json
+from ctxbench_transformers.training.optimizer import Optimizers
 
 _NAME = re.compile(r"step-(\d{8})\Z")
 _PARTIAL = ".partial-"
@@ -33,6 +34,7 @@ class State:
         changes: settings that were changed when the run went on: the step, the key, the old and the new value.
         validation: the last evaluation, by codec and task; ``best_validation`` is that of step ``best_step``.
         trackers: ids of the run with the trackers that have such.
+        scaler: the scale of the loss, in float16, and since when it has held.
     """
 
     step: int = 0
@@ -46,6 +48,7 @@ class State:
     validation: dict[str, Any] | None = None
     best_validation: dict[str, Any] | None = None
     trackers: dict[str, str] = attrs.field(factory=dict)
+    scaler: dict[str, Any] | None = None
 
 
 @attrs.frozen
@@ -54,7 +57,7 @@ class Checkpoints:
 
     folder: Path
 
-    def save(self, state: State, parameters: dict[str, torch.nn.Parameter], optimizer: torch.optim.Optimizer) -> Path:
+    def save(self, state: State, parameters: dict[str, torch.nn.Parameter], optimizers: Optimizers) -> Path:
         """Write a checkpoint under another name, wait until it is on the disk, then rename it."""
         final = self.folder / f"step-{state.step:08d}"
         if final.exists():  # a resumed run saves the same step again: same content
@@ -63,7 +66,7 @@ class Checkpoints:
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
         _save(part / "weights.safetensors", {name: value.detach().contiguous() for name, value in parameters.items()})
-        _save(part / "optimizer.safetensors", _optimizer_tensors(parameters, optimizer))
+        _save(part / "optimizer.safetensors", _optimizer_tensors(parameters, optimizers))
         write_json(part / "state.json", attrs.asdict(state))
         for path in (*part.iterdir(), part):
             sync(path)
@@ -132,22 +135,25 @@ def load_weights_into(checkpoint: Path, parameters: dict[str, torch.nn.Parameter
             parameter.copy_(saved[name])
 
 
-def load_optimizer_into(checkpoint: Path, parameters: dict[str, torch.nn.Parameter], optimizer: torch.optim.Optimizer) -> None:
-    """Give the optimizer the moments that a checkpoint holds."""
+def load_optimizers_into(checkpoint: Path, parameters: dict[str, torch.nn.Parameter], optimizers: Optimizers) -> None:
+    """Give each optimizer the moments of its parameters that a checkpoint holds."""
+    owner = {parameter: optimizer for optimizer in optimizers for group in optimizer.param_groups for parameter in group["params"]}
     for key, value in load_file(checkpoint / "optimizer.safetensors").items():
         field, _, name = key.partition("/")
         parameter = parameters[name]
+        state = owner[parameter].state[parameter]
         # AdamW keeps its step counts on the CPU, or as plain numbers (in 8 bit), and its moments beside the parameters.
         if field == "step":
-            optimizer.state[parameter][field] = value if value.is_floating_point() else int(value)
+            state[field] = value if value.is_floating_point() else int(value)
         else:
-            optimizer.state[parameter][field] = value.to(parameter.device)
+            state[field] = value.to(parameter.device)
 
 
-def _optimizer_tensors(parameters: dict[str, torch.nn.Parameter], optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+def _optimizer_tensors(parameters: dict[str, torch.nn.Parameter], optimizers: Optimizers) -> dict[str, torch.Tensor]:
     found = {}
+    states = {parameter: state for optimizer in optimizers for parameter, state in optimizer.state.items()}
     for name, parameter in parameters.items():
-        for field, value in optimizer.state.get(parameter, {}).items():
+        for field, value in states.get(parameter, {}).items():
             # The tables of 8-bit moments are shared by all parameters, and files hold no shared tensors.
             tensor = torch.as_tensor(value).detach()
             found[f"{field}/{name}"] = tensor.clone() if field.startswith("qmap") else tensor.contiguous()

@@ -12,8 +12,18 @@ from ctxbench.options import Boolean, Integer, ListOf, Optional, String
 from ctxbench_transformers.settings import ChatTemplate, Number, plain
 
 _DTYPES = ("float32", "bfloat16", "float16")
-_NO_EFFECT = ("name", "output", "output_dtype", "report_to", "save_every", "keep", "evaluate_batch_size", "device")
-_ADDED = ("chat_template", "group_by_length", "optimizer", "modules_to_save", "use_dora", "use_rslora")
+_NO_EFFECT = (
+    "name",
+    "output",
+    "output_dtype",
+    "report_to",
+    "save_every",
+    "keep",
+    "evaluate_batch_size",
+    "dataloader_num_workers",
+    "device",
+)
+_ADDED = ("chat_template", "group_by_length", "optimizer", "muon_lr", "modules_to_save", "use_dora", "use_rslora")
 _BY_FINGERPRINT = ("model", "revision", "data")
 
 
@@ -82,9 +92,13 @@ class TrainConfig:
         Boolean(), "Examples of like length together in a forward pass: less padding; batches of short and of long ones take turns.", False
     )
     optimizer: str = setting(
-        String(("adamw", "adamw8bit")), "adamw, or adamw8bit: its moments in 8 bit through bitsandbytes (Dettmers et al. 2022).", "adamw"
+        String(("adamw", "adamw8bit", "muon")),
+        "adamw; adamw8bit: its moments in 8 bit through bitsandbytes (Dettmers et al. 2022); muon: Muon (Jordan et al. 2024) for the "
+        "matrices of layers, AdamW for all else.",
+        "adamw",
     )
     lr: float = setting(Number(0), "Peak learning rate.", 2e-4)
+    muon_lr: float | None = setting(Optional(Number(0)), "With muon, the peak learning rate of the matrices; null: that of all else.", None)
     schedule: str = setting(String(("cosine", "linear", "constant")), "How the learning rate falls after the warm-up.", "cosine")
     warmup: float = setting(Number(0, 1), "Share of the steps over which the learning rate rises.", 0.03)
     min_lr: float = setting(Number(0, 1), "Where the schedule ends, as a share of the peak.", 0.0)
@@ -92,7 +106,11 @@ class TrainConfig:
     beta1: float = setting(Number(0, 0.999999), "AdamW's decay of the mean of the gradients.", 0.9)
     beta2: float = setting(Number(0, 0.999999), "AdamW's decay of the mean of their squares.", 0.999)
     clip: float = setting(Number(0), "Largest norm of the gradient; 0 never clips.", 1.0)
-    precision: str = setting(String(("bf16", "fp32")), "bf16: frozen weights and products in bfloat16, trained weights in float32.", "bf16")
+    precision: str = setting(
+        String(("bf16", "fp16", "fp32")),
+        "bf16: frozen weights and products in bfloat16, trained weights in float32; fp16: the same in float16, with loss scaling.",
+        "bf16",
+    )
     gradient_checkpointing: bool = setting(Boolean(), "Recompute activations: less memory, a third more time.", False)
     evaluate_every: int = setting(Integer(0), "Steps between evaluations on validation records; 0 never evaluates.", 0)
     evaluate_samples: int = setting(Integer(1), "Validation records in an evaluation.", 64)
@@ -102,6 +120,11 @@ class TrainConfig:
     keep: int = setting(Integer(1), "Checkpoints to keep, the latest ones.", 2)
     report_to: tuple[str, ...] = setting(
         ListOf(String(("tensorboard", "wandb")), minimum=0), "Where to report, beside log.jsonl.", factory=tuple
+    )
+    dataloader_num_workers: int | None = setting(
+        Optional(Integer(0)),
+        "Processes that read and encode pages ahead of the steps; null: 2 with the model on a GPU, else 0.",
+        None,
     )
     device: str = setting(String(), "auto, cpu, cuda, cuda:1, ...", "auto")
     attn_implementation: str | None = setting(Optional(String()), "eager, sdpa, flash_attention_2; null lets transformers choose.", None)

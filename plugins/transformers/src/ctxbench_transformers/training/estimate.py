@@ -17,7 +17,7 @@ from ctxbench import ModelError
 from ctxbench_transformers import sources
 from ctxbench_transformers.data import Dataset
 from ctxbench_transformers.training.config import TrainConfig
-from ctxbench_transformers.training.optimizer import moments_bytes
+from ctxbench_transformers.training.optimizer import moments_bytes, takes_muon
 from ctxbench_transformers.training.schedule import Schedule
 from ctxbench_transformers.training.trainable import targets, trained_whole
 from ctxbench_transformers.weights import quiet
@@ -105,13 +105,13 @@ def estimate(config: TrainConfig, processes: int = 1) -> Estimate:
     layers = dict(model.named_modules())
     total = sum(p.numel() for p in model.parameters())
     added = _added(config, model, layers) if config.method != "full" else []
-    trained = [p.numel() for p in model.parameters()] if config.method == "full" else added
-    own = 4 * sum(added)  # an adapter's weights, in float32; those of full fine-tuning are counted as weights
+    trained = [(p.numel(), takes_muon(name, p.ndim)) for name, p in model.named_parameters()] if config.method == "full" else added
+    own = 4 * sum(size for size, _ in added)  # an adapter's weights, in float32; those of full fine-tuning are counted as weights
     return Estimate(
-        parameters=total + sum(added),
-        trainable=sum(trained),
+        parameters=total + sum(size for size, _ in added),
+        trainable=sum(size for size, _ in trained),
         weights_bytes=weights_bytes(config, model, total),
-        training_bytes=own + sum(4 * size + moments_bytes(config, size) for size in trained),  # with a float32 gradient
+        training_bytes=own + sum(4 * size + moments_bytes(config, size, muon=muon) for size, muon in trained),  # with a float32 gradient
         activation_bytes=activation_bytes(config, model, length, longest["visual"], longest["answer"]),
         steps=schedule.steps,
         examples=schedule.examples,
@@ -121,13 +121,17 @@ def estimate(config: TrainConfig, processes: int = 1) -> Estimate:
     )
 
 
-def _added(config: TrainConfig, model: Any, layers: dict[str, Any]) -> list[int]:
-    """Elements of each tensor of an adapter: two matrices a layer, DoRA's magnitudes, and copies of modules that are trained whole."""
+def _added(config: TrainConfig, model: Any, layers: dict[str, Any]) -> list[tuple[int, bool]]:
+    """Elements of each tensor of an adapter, and whether Muon would train it.
+
+    They are two matrices a layer, DoRA's magnitudes, and copies of modules that are trained whole.
+    """
     whole = trained_whole(model, config.lora.modules_to_save)
-    wanted = [layers[name] for name in targets(model, config.lora.target_modules, whole)]
-    matrices = [config.lora.r * width for layer in wanted for width in (layer.in_features, layer.out_features)]
-    magnitudes = [layer.out_features for layer in wanted] if config.lora.use_dora else []
-    return [*matrices, *magnitudes, *(p.numel() for name in whole for p in layers[name].parameters())]
+    wanted = targets(model, config.lora.target_modules, whole)
+    widths = {name: (layers[name].in_features, layers[name].out_features) for name in wanted}
+    found = [(config.lora.r * width, takes_muon(name, 2)) for name, both in widths.items() for width in both]
+    found += [(out, False) for _, out in widths.values()] if config.lora.use_dora else []
+    return found + [(p.numel(), takes_muon(f"{name}.{own}", p.ndim)) for name in whole for own, p in layers[name].named_parameters()]
 
 
 def weights_bytes(config: TrainConfig, model: Any, total: int) -> int:
@@ -144,7 +148,7 @@ def weights_bytes(config: TrainConfig, model: Any, total: int) -> int:
 
 def activation_bytes(config: TrainConfig, model: Any, length: int, visual: int, answer: int) -> int:
     """Bytes of activations of one forward and backward pass; see the module's own words for the formula and its source."""
-    wide = 1 if config.precision == "bf16" else 2
+    wide = 2 if config.precision == "fp32" else 1
     text = model.config.get_text_config()
     vision = model.config.vision_config
     hidden, layers = text.hidden_size, text.num_hidden_layers

@@ -1,7 +1,8 @@
-"""The optimizer of a run: AdamW, its moments in 32 or in 8 bit."""
+"""The optimizers of a run: AdamW, its moments in 32 or in 8 bit; or Muon for matrices and AdamW for all else."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -9,6 +10,9 @@ import torch
 from ctxbench import ConfigError
 from ctxbench_transformers.training.config import TrainConfig
 from ctxbench_transformers.weights import quiet
+
+Optimizers = tuple[torch.optim.Optimizer, ...]
+"""Each with parameters of its own."""
 
 SMALLEST = 4096
 """Elements below which bitsandbytes keeps a tensor's moments in 32 bit."""
@@ -22,7 +26,7 @@ def check_optimizer(config: TrainConfig, device: torch.device) -> None:
     Raises:
         ConfigError: it does not.
     """
-    if config.optimizer == "adamw":
+    if config.optimizer != "adamw8bit":
         return
     from transformers.utils import is_bitsandbytes_available
 
@@ -30,7 +34,7 @@ def check_optimizer(config: TrainConfig, device: torch.device) -> None:
         raise ConfigError("optimizer: adamw8bit needs bitsandbytes: pip install 'ctxbench-transformers[qlora]'")
     try:
         tried = torch.nn.Parameter(torch.ones(SMALLEST // 64, 64, device=device))
-        optimizer = make_optimizer(config, {"tried": tried})
+        (optimizer,) = make_optimizers(config, {"tried": tried})
         optimizer.param_groups[0]["lr"] = 1.0
         tried.grad = torch.ones_like(tried)
         optimizer.step()
@@ -41,13 +45,41 @@ def check_optimizer(config: TrainConfig, device: torch.device) -> None:
         raise ConfigError(f"optimizer: adamw8bit does not work on {device}: its step changes nothing; take adamw")
 
 
-def make_optimizer(config: TrainConfig, parameters: dict[str, torch.nn.Parameter]) -> torch.optim.Optimizer:
-    """AdamW; vectors (biases, norms) are not decayed."""
-    matrices = [p for p in parameters.values() if p.ndim > 1]
-    vectors = [p for p in parameters.values() if p.ndim <= 1]
+def make_optimizers(config: TrainConfig, parameters: dict[str, torch.nn.Parameter]) -> Optimizers:
+    """What the config asks for. Vectors (biases, norms) are not decayed."""
+    if config.optimizer != "muon":
+        return (_adamw(config, parameters.values()),)
+    matrices = {name: p for name, p in parameters.items() if takes_muon(name, p.ndim)}
+    rest = [p for name, p in parameters.items() if name not in matrices]
+    peak = config.lr if config.muon_lr is None else config.muon_lr
+    group = {"params": list(matrices.values()), _RELATIVE: peak / config.lr if config.lr else 1.0}
+    # Updates scaled to the size of AdamW's (Liu et al. 2025, "Muon is scalable for LLM training"), so that one rate suits both.
+    muon = torch.optim.Muon([group], lr=peak, weight_decay=config.weight_decay, adjust_lr_fn="match_rms_adamw")
+    return tuple(optimizer for optimizer in (muon if matrices else None, _adamw(config, rest) if rest else None) if optimizer is not None)
+
+
+def takes_muon(name: str, dimensions: int) -> bool:
+    """Whether Muon trains a parameter: a matrix of a hidden layer, not of an embedding or of the output (Jordan et al. 2024)."""
+    return dimensions == 2 and "embed" not in name and "lm_head" not in name
+
+
+_RELATIVE = "ctxbench_relative_lr"
+"""Key of a parameter group: its learning rate over the one of the schedule."""
+
+
+def set_rates(optimizers: Optimizers, rate: float) -> None:
+    """Give all groups the learning rate of a step."""
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = rate * group.get(_RELATIVE, 1.0)
+
+
+def _adamw(config: TrainConfig, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
+    every = list(parameters)
+    matrices, vectors = [p for p in every if p.ndim > 1], [p for p in every if p.ndim <= 1]
     groups: list[dict[str, Any]] = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
     groups, betas = [group for group in groups if group["params"]], (config.beta1, config.beta2)
-    if config.optimizer == "adamw":
+    if config.optimizer != "adamw8bit":
         return torch.optim.AdamW(groups, lr=config.lr, betas=betas)
     with quiet():
         from bitsandbytes.optim import AdamW8bit
@@ -56,8 +88,10 @@ def make_optimizer(config: TrainConfig, parameters: dict[str, torch.nn.Parameter
         return optimizer
 
 
-def moments_bytes(config: TrainConfig, elements: int) -> int:
-    """Bytes of the two moments of a tensor."""
-    if config.optimizer == "adamw" or elements < SMALLEST:
+def moments_bytes(config: TrainConfig, elements: int, *, muon: bool = False) -> int:
+    """Bytes that are kept of a tensor between steps: two moments, or with Muon, for the parameters that it trains, one."""
+    if config.optimizer == "muon" and muon:
+        return 4 * elements
+    if config.optimizer != "adamw8bit" or elements < SMALLEST:
         return 8 * elements
     return 2 * elements + 8 * -(-elements // BLOCK)

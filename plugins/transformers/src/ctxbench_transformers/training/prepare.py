@@ -19,10 +19,13 @@ from ctxbench_transformers.training import checkpoint as ckpt
 from ctxbench_transformers.training.config import TrainConfig
 from ctxbench_transformers.training.distributed import World
 from ctxbench_transformers.training.evaluate import judges
-from ctxbench_transformers.training.optimizer import check_optimizer, make_optimizer
+from ctxbench_transformers.training.optimizer import check_optimizer, make_optimizers
 from ctxbench_transformers.training.schedule import Schedule
 from ctxbench_transformers.training.trainable import load_trainable, trained_parameters
 from ctxbench_transformers.training.trainer import Trainer
+
+INITIAL_SCALE = 2.0**16
+"""Of the loss in float16: PyTorch's own."""
 
 
 @attrs.frozen(eq=False)
@@ -99,7 +102,8 @@ def make_trainer(prepared: Prepared, state: ckpt.State, device: torch.device) ->
         validation=prepared.data.split("validation"),
         judges=judges(prepared.data.manifest["primary_scores"]),
         parameters=parameters,
-        optimizer=make_optimizer(config, parameters),
+        optimizers=make_optimizers(config, parameters),
+        scaler=torch.amp.GradScaler(device.type, INITIAL_SCALE, enabled=config.precision == "fp16"),
         checkpoints=prepared.checkpoints,
         state=state,
     )

@@ -17,6 +17,9 @@ LANGUAGE = ("language_model", "text_model")
 """Names under which transformers' image-text models keep their language model."""
 
 
+_FROZEN = {"bf16": "bfloat16", "fp16": "float16"}
+
+
 def load_trainable(config: TrainConfig, folder: Path, device: torch.device) -> Any:
     """The model with its trainable part in float32 and in training mode; the same initial weights for the same seed.
 
@@ -41,7 +44,7 @@ def _placement(config: TrainConfig, device: torch.device) -> Placement:
         q = config.quantization
         quantization = Quantization(4, q.type, q.double_quant, q.compute_dtype)  # type: ignore[arg-type]
     # Weights that the optimizer changes are kept in float32; a step of 1e-5 would round away in bfloat16.
-    dtype = "float32" if config.method == "full" or config.precision == "fp32" else "bfloat16"
+    dtype = "float32" if config.method == "full" or config.precision == "fp32" else _FROZEN[config.precision]
     return Placement(str(device), None, dtype, config.attn_implementation, quantization)
 
 

@@ -6,8 +6,10 @@ the optimizer's moments and a few numbers. An interrupt ends the loop at once, w
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +26,9 @@ from ctxbench_transformers.training import checkpoint as ckpt
 from ctxbench_transformers.training.config import TrainConfig
 from ctxbench_transformers.training.distributed import World
 from ctxbench_transformers.training.evaluate import Judge, Validation, evaluate
-from ctxbench_transformers.training.examples import ExampleError, collate_labelled, label
+from ctxbench_transformers.training.feed import Batches, StepBatches, feed
 from ctxbench_transformers.training.loss import answer_loss
+from ctxbench_transformers.training.optimizer import Optimizers, set_rates
 from ctxbench_transformers.training.report import Reporter
 from ctxbench_transformers.training.schedule import Schedule
 
@@ -33,6 +36,9 @@ from ctxbench_transformers.training.schedule import Schedule
 class TrainingError(CtxbenchError):
     """Training cannot go on."""
 
+
+GPU_WORKERS = 2
+"""Processes that make batches ahead where the model is on a GPU and the config says nothing. On a CPU they would take what it needs."""
 
 NOTHING = "interrupted before the first step; nothing is kept, and the same command begins again"
 
@@ -68,58 +74,78 @@ class Trainer:
     validation: Split
     judges: dict[str, Judge]
     parameters: dict[str, torch.nn.Parameter]
-    optimizer: torch.optim.Optimizer
+    optimizers: Optimizers
+    scaler: torch.amp.GradScaler
     checkpoints: ckpt.Checkpoints
     state: ckpt.State
 
     def precision(self) -> Any:
-        """Products in bfloat16 where the config says so."""
-        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.config.precision == "bf16")
+        """Products in 16 bit where the config says so."""
+        dtype = torch.float16 if self.config.precision == "fp16" else torch.bfloat16
+        return torch.autocast(self.device.type, dtype=dtype, enabled=self.config.precision != "fp32")
 
-    def batches(self, step: int) -> list[dict[str, torch.Tensor]]:
-        """This process's share of a step, one batch for each forward pass."""
-        passes = self.schedule.indices(step, self.world.rank)
-        return [collate_labelled([self._labelled(i) for i in some], self.runtime.pad_id) for some in passes]
+    def feed(self) -> Generator[Batches]:
+        """The batches of the steps that are left, made by as many processes as the config says."""
+        runtime, gpu = self.runtime, self.device.type == "cuda"
+        made = StepBatches(runtime.encoder, self.train, self.schedule, self.world.rank, runtime.pad_id, runtime.positions)
+        workers = self.config.dataloader_num_workers
+        return feed(made, self.state.step, GPU_WORKERS * gpu if workers is None else workers, pin=gpu)
 
-    def _labelled(self, index: int) -> Any:
-        example = self.train[index]
-        made = label(self.runtime.encoder, example)
-        if self.runtime.positions is not None and len(made.encoded) > self.runtime.positions:
-            raise ExampleError(f"{example.id} has {len(made.encoded)} tokens; the model has positions for {self.runtime.positions}")
-        return made
-
-    def step(self) -> dict[str, float]:
+    def step(self, made: Iterator[Batches]) -> dict[str, float]:
         """One optimizer step. The loss is the mean over all answer tokens of the step, whichever pass or process they are in.
 
         The weights, the moments and the state change together or not at all, whenever an interrupt comes.
         """
         number, began = self.state.step, time.perf_counter()
-        batches = self.batches(number)
+        batches = next(made)
         answer = sum(int((batch["labels"][:, 1:] >= 0).sum()) for batch in batches)
         answer_tokens, tokens = self.world.sum(answer, sum(int(b["attention_mask"].sum()) for b in batches), device=self.device)
         total = 0.0
         for i, batch in enumerate(batches):
             torch.manual_seed(derive_seed("dropout", self.config.seed, number, self.world.rank, i))
             with self.precision():
-                loss, _ = answer_loss(self.runtime.model, {key: value.to(self.device) for key, value in batch.items()})
-            (loss / answer_tokens).backward()  # type: ignore[no-untyped-call]
+                loss, _ = answer_loss(self.runtime.model, {key: value.to(self.device, non_blocking=True) for key, value in batch.items()})
+            self.scaler.scale(loss / answer_tokens).backward()  # type: ignore[no-untyped-call]
             total += loss.item()
         (total,) = self.world.sum(total, device=self.device)
         if not math.isfinite(total):
             raise TrainingError(f"the loss is not finite at step {number + 1}: lower lr, raise warmup, or set clip or precision: fp32")
         parameters = list(self.parameters.values())
         self.world.sum_gradients(parameters)
-        norm = torch.nn.utils.clip_grad_norm_(parameters, self.config.clip or float("inf"))
+        for optimizer in self.optimizers:
+            self.scaler.unscale_(optimizer)
+        norm = float(torch.nn.utils.clip_grad_norm_(parameters, self.config.clip or float("inf")))
+        overflow = self._overflow(norm)
         rate = self.schedule.lr(number)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        set_rates(self.optimizers, rate)
+        values = {"loss": total / answer_tokens, "lr": rate} | ({"skipped": 1.0} if overflow else {"grad_norm": norm})
         with interrupts_wait():
-            self.optimizer.step()
-            speed = tokens / (time.perf_counter() - began)
-            values = {"loss": total / answer_tokens, "lr": rate, "grad_norm": float(norm), "tokens_per_second": speed}
+            for optimizer in self.optimizers if not overflow else ():
+                optimizer.step()
+            if self.scaler.is_enabled():
+                self.scaler.update()
+                self.state.scaler = self.scaler.state_dict()
+                values["loss_scale"] = self.scaler.get_scale()
+            values["tokens_per_second"] = tokens / (time.perf_counter() - began)
             self.state.step, self.state.pending = number + 1, values
-        self.optimizer.zero_grad(set_to_none=True)
+        for optimizer in self.optimizers:
+            optimizer.zero_grad(set_to_none=True)
         return values
+
+    def _overflow(self, norm: float) -> bool:
+        """Whether gradients were too large for float16 at this scale of the loss. Such a step changes nothing but the scale, which halves.
+
+        Raises:
+            TrainingError: they are not finite, and no smaller scale would help.
+        """
+        if math.isfinite(norm):
+            return False
+        if self.scaler.is_enabled() and self.scaler.get_scale() > 1:
+            return True
+        scaled = ", even without scaling: precision: bf16 or fp32 hold them" if self.scaler.is_enabled() else ""
+        raise TrainingError(
+            f"the gradients are not finite at step {self.state.step + 1}{scaled or ': lower lr, raise warmup, or set clip'}"
+        )
 
     def evaluate(self) -> Validation:
         """Loss and scores on validation records."""
@@ -149,7 +175,7 @@ class Trainer:
         self.world.barrier()
 
     def _write(self) -> Path:
-        path = self.checkpoints.save(self.state, self.parameters, self.optimizer)
+        path = self.checkpoints.save(self.state, self.parameters, self.optimizers)
         self.checkpoints.prune(self.config.keep, self.best_step)
         return path
 
@@ -161,7 +187,9 @@ class Trainer:
     def load(self, path: Path) -> None:
         """Take the weights and the moments of the checkpoint that the state is of."""
         ckpt.load_weights_into(path, self.parameters)
-        ckpt.load_optimizer_into(path, self.parameters, self.optimizer)
+        ckpt.load_optimizers_into(path, self.parameters, self.optimizers)
+        if self.state.scaler is not None:
+            self.scaler.load_state_dict(self.state.scaler)
 
     def due(self, every: int) -> bool:
         """Whether something that happens every so many steps happens after this one."""
@@ -177,9 +205,10 @@ class Trainer:
             with Bar("training", self.schedule.steps, self.state.step, visible=self.world.first) as progress:
                 if self.state.pending is not None:
                     self._complete(report, progress)
-                while self.state.step < self.schedule.steps and not self.stopped:
-                    self.step()
-                    self._complete(report, progress)
+                with contextlib.closing(self.feed()) as batches:
+                    while self.state.step < self.schedule.steps and not self.stopped:
+                        self.step(batches)
+                        self._complete(report, progress)
         except BaseException as error:
             if is_interrupt(error):
                 raise self._interrupted() from error

@@ -1,0 +1,115 @@
+"""The batches of a run's steps, in order: made between the steps, or ahead of them by processes of their own.
+
+What a step sees is a function of its number alone (see :mod:`ctxbench_transformers.training.schedule`), so it makes no difference to the
+weights who makes its batches, or when.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Generator, Iterator
+from typing import Any
+
+import attrs
+import torch
+
+from ctxbench import CtxbenchError
+from ctxbench.interrupts import SIGNALS
+from ctxbench_transformers.data import Split
+from ctxbench_transformers.encoding import Encoder
+from ctxbench_transformers.training.examples import ExampleError, Labelled, collate_labelled, label
+from ctxbench_transformers.training.schedule import Schedule
+
+Batches = list[dict[str, torch.Tensor]]
+"""One process's share of a step: a batch for each forward pass."""
+
+
+@attrs.frozen(eq=False)
+class StepBatches:
+    """Batches by the number of the step, from 0, for the process of a ``rank``. ``positions``: tokens that the model has positions for."""
+
+    encoder: Encoder
+    train: Split
+    schedule: Schedule
+    rank: int
+    pad_id: int
+    positions: int | None
+
+    def __len__(self) -> int:
+        return self.schedule.steps
+
+    def __getitem__(self, step: int) -> Batches:
+        """Read, encode and pad the step's records.
+
+        Raises:
+            CtxbenchError: a record is broken, or is longer than the model can take.
+        """
+        passes = self.schedule.indices(step, self.rank)
+        return [collate_labelled([self._labelled(i) for i in some], self.pad_id) for some in passes]
+
+    def _labelled(self, index: int) -> Labelled:
+        example = self.train[index]
+        made = label(self.encoder, example)
+        if self.positions is not None and len(made.encoded) > self.positions:
+            raise ExampleError(f"{example.id} has {len(made.encoded)} tokens; the model has positions for {self.positions}")
+        return made
+
+
+def feed(batches: StepBatches, first: int, workers: int, *, pin: bool = False) -> Generator[Batches]:
+    """The batches of step ``first`` and of all that follow.
+
+    ``workers`` processes make those of the next two steps each while a step is taken; with 0, each is made when it is asked for. ``pin``:
+    in memory from which copies to a GPU are fast.
+    """
+    if workers:
+        yield from _ahead(batches, first, workers, pin)
+    else:
+        for step in range(first, len(batches)):
+            yield batches[step]
+
+
+def _ahead(batches: StepBatches, first: int, workers: int, pin: bool) -> Generator[Batches]:
+    loader: Any = torch.utils.data.DataLoader(
+        _Attempts(batches),  # type: ignore[arg-type]
+        sampler=range(first, len(batches)),
+        batch_size=None,
+        num_workers=workers,
+        pin_memory=pin,
+        generator=torch.Generator(),  # else it would draw from the one that the training uses
+    )
+    with _signals_blocked():
+        made = iter(loader)
+    try:
+        for found in made:
+            if isinstance(found, CtxbenchError):
+                raise found
+            yield found
+    finally:
+        del made  # which ends the processes
+
+
+@attrs.frozen(eq=False)
+class _Attempts:
+    """Batches, or the error in their place: raised in a worker, it would come out with that process's traceback as its message."""
+
+    batches: StepBatches
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, step: int) -> Batches | CtxbenchError:
+        try:
+            return self.batches[step]
+        except CtxbenchError as error:
+            return error
+
+
+@contextlib.contextmanager
+def _signals_blocked() -> Iterator[None]:
+    """Processes that are started in this block never see what asks the program to end: it ends them when it does."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
