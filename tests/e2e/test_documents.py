@@ -59,10 +59,10 @@ def test_from_a_folder_to_sql(ctxbench, notes):
 def test_more_than_there_is(ctxbench, notes):
     """A sample is never used twice: the plan says how many there are, and what to do."""
     error = one_error(ctxbench(*RUN, "-t", "transcribe:path=notes", "-b", "none", "-n", "4", exit_code=2))
-    said = "its data has 3 samples, and each is used once; 4 are wanted: use -n 3 (samples: 3) or less, or more data"
+    said = "its data has 3 samples, and each is used once; 4 are wanted: use -n 3 (samples: 3) or less, -n all, or more data"
     assert error == f"error: tasks[0] (transcribe): {said}"
-    done = json.loads(ctxbench(*RUN, "-t", "transcribe:path=notes", "-b", "none", "-n", "3").stdout)
-    assert (done["planned"], done["errors"]) == (3, 0)
+    done = json.loads(ctxbench(*RUN, "-t", "transcribe:path=notes", "-b", "none", "-n", "all").stdout)
+    assert (done["planned"], done["errors"], done["cells"][0]["n"]) == (3, 0, 3)
     assert {cell["bucket"] for cell in done["cells"]} == {0}
 
 

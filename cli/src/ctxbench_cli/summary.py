@@ -32,6 +32,10 @@ ORDER BY model, adapter, task, bucket, language, codec, augmentation
 """
 
 
+EVERY = 2**31 - 1
+"""More samples than a cell can have."""
+
+
 def cells(store: Store, ids: Iterable[str], samples: int) -> list[dict[str, Any]]:
     """One record for each of the cells named, over its first ``samples`` samples."""
     names = ", ".join(f"'{cell}'" for cell in ids)
@@ -41,7 +45,7 @@ def cells(store: Store, ids: Iterable[str], samples: int) -> list[dict[str, Any]
 
 def print_summary(store: Store, report: RunReport, config: ExperimentConfig, output: str) -> None:
     """The table of a run, or its records as JSON."""
-    found = cells(store, report.cells, config.samples)
+    found = cells(store, report.cells, config.samples or EVERY)
     if output == "json":
         counts: dict[str, float] = {
             "planned": report.planned,

@@ -168,17 +168,23 @@ class Experiment:
     @property
     def size(self) -> int:
         """The number of trials in :meth:`groups`."""
-        lengths = len(self.tasks) * len(self.config.buckets)
-        samples = sum(self.shard.samples(self.config.samples, cell) for cell in range(lengths))
+        lengths = ((task, bucket) for task in self.tasks for bucket in self.config.buckets)
+        samples = sum(self.shard.samples(self.samples(*length), cell) for cell, length in enumerate(lengths))
         return samples * len(self.codecs) * len(self.augmentations) * len(self.readers)
+
+    def samples(self, task: Part, bucket: int) -> int:
+        """How many samples a task has of a bucket in this plan: as many as the config says, or each that there is."""
+        return self.config.samples or len(self._order(task, bucket) or ())
 
     def groups(self) -> Iterator[Group]:
         """Every trial of the shard, in groups that share their CPU work; samples outermost, so that a run cut short has whole samples."""
         shard = self.shard
-        for index in range(self.config.samples):
+        counts = [self.samples(task, bucket) for task in self.tasks for bucket in self.config.buckets]
+        for index in range(max(counts)):
             for number, task in enumerate(self.tasks):
                 for place, bucket in enumerate(self.config.buckets):
-                    if not shard.holds(index, number * len(self.config.buckets) + place):
+                    length = number * len(self.config.buckets) + place
+                    if index >= counts[length] or not shard.holds(index, length):
                         continue
                     sample_seed = self._sample_seed(task, bucket, index)
                     # One draw of damage for each level and sample, whatever the codec and whatever the release: so they can be paired.
@@ -190,12 +196,16 @@ class Experiment:
 
     def _sample_seed(self, task: Part, bucket: int, index: int) -> int:
         """Of unlimited samples, one that is drawn; of data that can run out, the row whose turn it is."""
+        order = self._order(task, bucket)
+        return derive_seed(EVALUATION, self.config.seed, task.name, bucket, index) if order is None else order[index]
+
+    def _order(self, task: Part, bucket: int) -> list[int] | None:
+        """The rows of data that can run out, in the order in which they are used; ``None`` for unlimited samples."""
         key = (task.label, bucket)
         if key not in self._orders:
             count = cast(Task, self.session.component(task)).supply(bucket)
             self._orders[key] = None if count is None else seeded_order(count, derive_seed(EVALUATION, self.config.seed, task.name))
-        order = self._orders[key]
-        return derive_seed(EVALUATION, self.config.seed, task.name, bucket, index) if order is None else order[index]
+        return self._orders[key]
 
     def _trial(self, cell: Cell, index: int, sample_seed: int, damage: Sequence[int]) -> Trial:
         augmentation_seed = damage[self.augmentations.index(cell.augmentation)]

@@ -108,15 +108,38 @@ def _check_supply(config: ExperimentConfig, session: Session, parts: Sequence[Pa
             where = f"tasks[{i}] ({part.label})"
             if not bucket and not task.whole:
                 raise ConfigError(f"{where}: makes contexts of a given length and needs a bucket; null is for tasks with whole documents")
-            try:
-                with plugin_work(f"task {part.name!r}"):
-                    count = task.supply(bucket)
-            except SampleError as error:
-                raise ConfigError(f"{where}: {error}") from None
+            count = _supply(part, task, bucket, where)
+            if count is None and not config.samples:
+                raise ConfigError(f"{where}: makes as many samples as are wanted, and has no 'all': use -n with a number (samples)")
             if count is not None and config.samples > count:
                 of = f" of {bucket} tokens" if bucket else ""
                 has = f"its data has {count} sample{'' if count == 1 else 's'}{of}, and each is used once"
-                raise ConfigError(f"{where}: {has}; {config.samples} are wanted: use -n {count} (samples: {count}) or less, or more data")
+                raise ConfigError(
+                    f"{where}: {has}; {config.samples} are wanted: use -n {count} (samples: {count}) or less, -n all, or more data"
+                )
+
+
+def _supply(part: Part, task: Task, bucket: int, where: str) -> int | None:
+    try:
+        with plugin_work(f"task {part.name!r}"):
+            return task.supply(bucket)
+    except SampleError as error:
+        raise ConfigError(f"{where}: {error}") from None
+
+
+def plan_size(config: ExperimentConfig, session: Session) -> int:
+    """The number of trials that a config comes to. No component is made but, where samples are ``all``, the tasks.
+
+    Raises:
+        ConfigError: a task is missing or refuses its options or its data.
+    """
+    cells = len(config.tasks) * len(config.buckets) * config.samples
+    if not config.samples:
+        with Secrets.of(config, session.registry).hidden():
+            for i, part in enumerate(_parts(session.registry, "task", config.tasks, "tasks")):
+                task = cast(Task, session.component(part))
+                cells += sum(_supply(part, task, bucket, f"tasks[{i}] ({part.label})") or 0 for bucket in config.buckets)
+    return cells * len(config.models) * len(config.adapters) * len(config.codecs) * len(config.augmentations)
 
 
 def _readers(config: ExperimentConfig, session: Session) -> tuple[Reader, ...]:

@@ -150,6 +150,28 @@ def test_more_samples_than_there_are_rows_are_refused(task, bucket, message):
         plan(tasks=[enough, task], buckets=[bucket], samples=5)
 
 
+def test_all_is_each_row_once_of_every_length():
+    """Of data with other numbers of rows by task and length, none is left out and none is used twice; shards still share it out."""
+    tasks = [{"name": "stock", "rows": 3}, {"name": "stock", "label": "more", "rows": 5}]
+    several = {"tasks": tasks, "buckets": [64, 128], "samples": "all", "augmentations": ["clean", "light"]}
+    whole = plan(**several)
+    rows: dict[tuple[str, int], list[int]] = {}
+    for trial in whole.trials():
+        if trial.cell.augmentation.name == "clean" and trial.cell.codec == whole.codecs[0]:
+            rows.setdefault((trial.cell.task.label, trial.cell.bucket), []).append(trial.sample_seed)
+    supply = {("stock", 64): 3, ("stock", 128): 6, ("more", 64): 5, ("more", 128): 8}
+    assert {key: sorted(found) for key, found in rows.items()} == {key: list(range(count)) for key, count in supply.items()}
+    assert whole.size == len(list(whole.trials())) == 2 * len(whole.codecs) * len(whole.readers) * sum(supply.values())
+    assert whole.config.plain()["samples"] == "all"
+    parts = [plan(**several, run={"shard": f"{number}/3"}) for number in (1, 2, 3)]
+    assert [part.size for part in parts] == [len(list(part.trials())) for part in parts]
+    found = [trial.trial_id for part in parts for trial in part.trials()]
+    assert sorted(found) == sorted(trial.trial_id for trial in whole.trials())
+    assert {trial.trial_id for trial in plan(**several | {"samples": 3}).trials()} < set(found)  # what a number began, all goes on with
+    with pytest.raises(ConfigError, match=r"^tasks\[1\] \(tally\): makes as many samples as are wanted, and has no 'all': use -n"):
+        plan(tasks=["stock", "tally"], buckets=[64], samples="all")
+
+
 def test_trials_share_a_sample_if_task_bucket_and_number_are_the_same():
     """The engine makes a sample once for all trials with its key; two settings of one task draw different samples from equal seeds."""
     several = {"tasks": ["tally", {"name": "tally", "label": "zh", "language": "zh"}], "buckets": [64, 128], "codecs": ["ink", "mute"]}

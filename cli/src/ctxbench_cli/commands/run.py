@@ -40,6 +40,16 @@ def _buckets(values: tuple[str, ...]) -> list[int | None]:
     return found
 
 
+class SampleCount(click.ParamType):
+    """A number of at least 1, or ``all``."""
+
+    name = "integer or all"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number, or the word."""
+        return value if value == "all" else click.IntRange(1).convert(value, param, ctx)
+
+
 def build_config(path: str | None, flags: dict[str, Any], sets: tuple[str, ...]) -> ExperimentConfig:
     """The config of a file (or of the quickstart) with the command line's flags and ``--set`` applied, in this order."""
     text, source = (read_text(Path(path)), path) if path else (read_example("quickstart"), "quickstart")
@@ -117,7 +127,7 @@ def _only_installed(data: dict[str, Any], flags: dict[str, Any]) -> None:
 @click.option("--metric", "metrics", multiple=True, help="Metric; the default is each task's own. Repeatable.")
 @click.option("-b", "--bucket", "buckets", multiple=True, help="Context length in tokens: 512, 2k, 512,1k, or none (whole). Repeatable.")
 @click.option("--prompt", help=r"Template of the text after the pages: '{hint}\n{context}\n{question}'; \n is a line break.")
-@click.option("-n", "--samples", type=click.IntRange(1), help="Samples in each cell.")
+@click.option("-n", "--samples", type=SampleCount(), help="Samples in each cell; all: each that the tasks' data has, once.")
 @click.option("--seed", type=click.IntRange(0), help="All randomness is derived from it.")
 @click.option("--set", "sets", multiple=True, metavar="KEY.PATH=VALUE", help="Set any config value. Repeatable.")
 @click.option("--store", type=click.Path(), help="DuckDB file for the results.")
@@ -173,6 +183,8 @@ def command(
     if experiment.run.shard is not None:
         experiment = attrs.evolve(experiment, store=Shard.parse(experiment.run.shard).store(experiment.store))
     if plan_power is not None:
+        if not experiment.samples:
+            raise UsageError("--plan-power: of how many samples? give -n a number")
         _say_power(plan_power, experiment.samples)
     if dry_run:
         _dry_run(experiment, output)
@@ -207,7 +219,10 @@ def _say_power(difference: str, samples: int) -> None:
 
 def _say_size(experiment: ExperimentConfig, yes: bool) -> None:
     """Say how many trials a large plan has before anything of it is made, and ask before a very large one."""
-    size = experiment.size
+    from ctxbench.engine import size as plan_size
+
+    with plugin_output_to_stderr():
+        size = plan_size(experiment)
     if size > MOST_TRIALS and not yes:
         raise UsageError(f"this is a plan of {size:,} trials; to run it all the same, add --yes (--dry-run says what it is made of)")
     if size >= MANY_TRIALS:

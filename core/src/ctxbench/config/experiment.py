@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +9,7 @@ import attrs
 
 from ctxbench.config.components import ComponentConfig, named
 from ctxbench.config.template import Template
-from ctxbench.config.values import POSITIVE, Bucket, Component, Device, Section, ShardOf, setting
+from ctxbench.config.values import POSITIVE, Bucket, Component, Device, Samples, Section, ShardOf, setting
 from ctxbench.options import Boolean, Integer, ListOf, Optional, String
 from ctxbench.seeds import stable_hash
 
@@ -81,7 +80,7 @@ class ExperimentConfig:
 
     name: str = setting(String(), "A name for people.", "experiment")
     seed: int = setting(Integer(0, 2**63 - 1), "All randomness is derived from this number.", 0)
-    samples: int = setting(Integer(1), "Samples in each cell.", 5)
+    samples: int = setting(Samples(), "Samples in each cell; all: each that the tasks' data has, once.", 5)
     buckets: tuple[int, ...] = setting(
         ListOf(Bucket()), "Context lengths in reference text tokens; null for whole documents, as they are.", (512,)
     )
@@ -112,13 +111,7 @@ class ExperimentConfig:
     def plain(self) -> dict[str, Any]:
         """The config as plain lists, mappings and values: what its YAML would load to."""
         plain: dict[str, Any] = _plain(self)
-        return plain | {"buckets": [bucket or None for bucket in self.buckets]}
-
-    @property
-    def size(self) -> int:
-        """The number of trials."""
-        varied = (self.models, self.adapters, self.tasks, self.buckets, self.codecs, self.augmentations)
-        return self.samples * math.prod(len(values) for values in varied)
+        return plain | {"samples": self.samples or "all", "buckets": [bucket or None for bucket in self.buckets]}
 
     @property
     def hash(self) -> str:

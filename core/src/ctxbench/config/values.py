@@ -30,6 +30,21 @@ class Bucket(Value):
         return {"anyOf": [Integer(1).schema(), {"enum": [None, "none"]}]}
 
 
+@attrs.frozen
+class Samples(Value):
+    """How many samples, at least 1; ``all``, which becomes 0, for each that there is."""
+
+    @property
+    def words(self) -> str:
+        return "a whole number at least 1, or all"
+
+    def parse(self, value: Any, path: str) -> int:
+        return 0 if value == "all" else Integer(1).parse(value, path)
+
+    def schema(self) -> dict[str, Any]:
+        return {"anyOf": [Integer(1).schema(), {"const": "all"}]}
+
+
 POSITIVE = Number(above=0)
 """A number above zero, whole or not."""
 

@@ -7,20 +7,20 @@ from ctxbench.engine.report import RunReport
 
 if TYPE_CHECKING:
     from ctxbench.engine.completion import CellStatus, status
-    from ctxbench.engine.dry_run import preview
+    from ctxbench.engine.dry_run import preview, size
     from ctxbench.engine.runner import run
 
 
 def __getattr__(name: str) -> Any:
-    """``run``, ``preview``, ``status`` and ``CellStatus`` bring DuckDB and Arrow with them, which worker processes do without."""
+    """``run``, ``preview``, ``size``, ``status`` and ``CellStatus`` bring DuckDB and Arrow with them, which worker processes do without."""
     if name == "run":
         from ctxbench.engine.runner import run
 
         return run
-    if name == "preview":
-        from ctxbench.engine.dry_run import preview
+    if name in ("preview", "size"):
+        from ctxbench.engine import dry_run
 
-        return preview
+        return getattr(dry_run, name)
     if name in ("CellStatus", "status"):
         from ctxbench.engine import completion
 
@@ -28,4 +28,4 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-__all__ = ["CellStatus", "Progress", "RunReport", "Silent", "preview", "run", "status"]
+__all__ = ["CellStatus", "Progress", "RunReport", "Silent", "preview", "run", "size", "status"]

@@ -10,9 +10,20 @@ from ctxbench.config import ExperimentConfig
 from ctxbench.engine.pending import Survey, survey
 from ctxbench.plugin import ComponentRecord
 from ctxbench.registry import Registry
-from ctxbench.resolving import resolve
+from ctxbench.resolving import plan_size, resolve
 from ctxbench.session import Session
 from ctxbench.store import Store
+
+
+def size(config: ExperimentConfig, registry: Registry | None = None, components: Iterable[ComponentRecord] = ()) -> int:
+    """The number of trials of a plan, before anything of it is made.
+
+    Raises:
+        ConfigError: a task's data cannot be counted.
+    """
+    session = Session.of(registry, components)
+    with session.active():
+        return plan_size(config, session)
 
 
 def preview(config: ExperimentConfig, registry: Registry | None = None, components: Iterable[ComponentRecord] = ()) -> dict[str, Any]:
@@ -39,7 +50,7 @@ def preview(config: ExperimentConfig, registry: Registry | None = None, componen
             "buckets": list(config.buckets),
             "codecs": [part.label for part in experiment.codecs],
             "augmentations": [part.label for part in experiment.augmentations],
-            "samples": config.samples,
+            "samples": config.samples or "all",
             "notes": list(experiment.notes),
             "metrics": {task: [part.label for part in parts] for task, parts in experiment.metrics.items()},
         }
