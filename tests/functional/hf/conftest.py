@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import json
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -100,6 +102,28 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path
         return testing.build(tmp_path_factory.mktemp(architecture), architecture)
 
     return build
+
+
+@pytest.fixture(scope="session")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A base as a hub holds it: bfloat16, in several files with their index, and with generation settings of its own."""
+    from ctxbench_transformers.testing import build
+    from ctxbench_transformers.weights import quiet
+
+    whole = build(tmp_path_factory.mktemp("whole"), dtype=torch.bfloat16)
+    folder = tmp_path_factory.mktemp("published")
+    shutil.copytree(whole, folder, dirs_exist_ok=True)
+    (folder / "model.safetensors").unlink()
+    with quiet():
+        from transformers import AutoModelForImageTextToText
+
+        model = AutoModelForImageTextToText.from_pretrained(whole, dtype="auto")
+        model.save_pretrained(folder, max_shard_size="200KB")
+    assert len(list(folder.glob("*.safetensors"))) > 1
+    own = json.loads((folder / "generation_config.json").read_text())
+    own |= {"do_sample": True, "temperature": 0.01, "eos_token_id": [own["eos_token_id"], 7]}
+    (folder / "generation_config.json").write_text(json.dumps(own))
+    return folder
 
 
 @pytest.fixture(scope="module")

@@ -16,31 +16,11 @@ import ctxbench_transformers
 from ctxbench import ModelError
 from ctxbench_transformers import provenance
 from ctxbench_transformers.processors import load_processor
-from ctxbench_transformers.testing import build
 from ctxbench_transformers.training.config import TrainConfig
 from ctxbench_transformers.training.loop import train
 from ctxbench_transformers.weights import quiet
 
 MakeTraining = Callable[..., TrainConfig]
-
-
-@pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A base as a hub holds it: bfloat16, in several files with their index, and with generation settings of its own."""
-    whole = build(tmp_path_factory.mktemp("whole"), dtype=torch.bfloat16)
-    folder = tmp_path_factory.mktemp("published")
-    shutil.copytree(whole, folder, dirs_exist_ok=True)
-    (folder / "model.safetensors").unlink()
-    with quiet():
-        from transformers import AutoModelForImageTextToText
-
-        model = AutoModelForImageTextToText.from_pretrained(whole, dtype="auto")
-        model.save_pretrained(folder, max_shard_size="200KB")
-    assert len(list(folder.glob("*.safetensors"))) > 1
-    own = json.loads((folder / "generation_config.json").read_text())
-    own |= {"do_sample": True, "temperature": 0.01, "eos_token_id": [own["eos_token_id"], 7]}
-    (folder / "generation_config.json").write_text(json.dumps(own))
-    return folder
 
 
 def read_weights(folder: Path) -> dict[str, torch.Tensor]:

@@ -1,12 +1,15 @@
-"""The commands ``ctxbench data build``, ``ctxbench data import`` and ``ctxbench train``."""
+"""The commands ``ctxbench data build``, ``ctxbench data import``, ``ctxbench train`` and ``ctxbench train export``."""
 
 from __future__ import annotations
 
 import json
 import shlex
+from pathlib import Path
 from typing import Any
 
 import click
+
+from ctxbench import UsageError
 
 _SET = click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key of the config (key.path=value).")
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -73,7 +76,34 @@ def _say(manifest: dict[str, Any], output: str, as_json: bool) -> None:
     click.echo(f"  fingerprint {manifest['fingerprint']}")
 
 
-@click.command()
+class _Train(click.Command):
+    """A command whose first argument may name another one, which then takes the rest: a config of that name is given as ``./NAME``."""
+
+    beside: dict[str, click.Command]
+
+    def make_context(self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any) -> click.Context:
+        """The context of this command, or of the one that the first argument names."""
+        other = self.beside.get(args[0]) if args else None
+        if other is not None:
+            return other.make_context(f"{info_name} {args[0]}", args[1:], parent, **extra)
+        return super().make_context(info_name, args, parent, **extra)
+
+    def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Each way to call it."""
+        super().format_usage(ctx, formatter)
+        for name, command in self.beside.items():
+            with click.Context(command, info_name=name, parent=ctx) as inner:
+                pieces = " ".join(command.collect_usage_pieces(inner))
+            formatter.write_usage(f"{ctx.command_path} {name}", pieces, prefix=" " * len("Usage: "))
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The options, and the other commands."""
+        super().format_options(ctx, formatter)
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, command.get_short_help_str(formatter.width)) for name, command in self.beside.items()])
+
+
+@click.command(cls=_Train)
 @click.argument("config", type=click.Path())
 @_SET
 @click.option("--resume", metavar="CHECKPOINT", help="Go on from a checkpoint's folder, or from the 'latest' of this output.")
@@ -118,3 +148,62 @@ def _estimate(config: Any, as_json: bool) -> None:
 
     found = estimate(config)
     click.echo(json.dumps(found.plain(), indent=2) if as_json else "\n".join(found.lines()))
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, metavar="OUT", help="New folder to write.")
+@click.option("--merge", is_flag=True, help="Merge the adapter into its base: a whole model, for transformers and vLLM.")
+@click.option("--base", metavar="MODEL", help="With --merge: folder or hub id of the base, in place of the one it was trained on.")
+@click.option(
+    "--dtype",
+    type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
+    help="With --merge: dtype of the weights.  [default: auto, the base's]",
+)
+@click.option("--trust-remote-code", "code", is_flag=True, help="With --merge: let Python code that comes with the base run.")
+@click.option("--log", is_flag=True, help="With log.jsonl.")
+@click.option(
+    "--push-to-hub", "repository", metavar="OWNER/NAME", help="Upload it to the hub; the token is HF_TOKEN's or that of hf auth login."
+)
+@click.option("--private", is_flag=True, help="With --push-to-hub: into a private repository.")
+@_JSON
+def export(
+    folder: Path,
+    output: Path,
+    merge: bool,
+    base: str | None,
+    dtype: str | None,
+    code: bool,
+    log: bool,
+    repository: str | None,
+    private: bool,
+    as_json: bool,
+) -> None:
+    """Write what a run left in FOLDER as a folder to hand out.
+
+    It holds the weights, the record of what they were trained on, and a model card; no checkpoints.
+    """
+    for option, given, wanted in (("--base", base, merge), ("--dtype", dtype, merge), ("--trust-remote-code", code, merge)):
+        if given and not wanted:
+            raise UsageError(f"{option} goes with --merge")
+    if private and repository is None:
+        raise UsageError("--private goes with --push-to-hub")
+    from ctxbench_transformers.training import hub
+    from ctxbench_transformers.training.export import Merging
+    from ctxbench_transformers.training.export import export as write
+
+    if repository is not None:
+        hub.check_repository(repository)
+    made = write(folder, output, merge=Merging(base, dtype or "auto", code) if merge else None, log=log)
+    if not as_json:
+        dtype_said = f" in {made['dtype']}" if made["dtype"] else ""
+        click.echo(f"{output}: {made['kind']}{dtype_said}, {made['bytes'] / 1e6:,.1f} MB")
+    if repository is not None:
+        made["url"] = hub.push(output, repository, private=private)
+        if not as_json:
+            click.echo(made["url"])
+    if as_json:
+        click.echo(json.dumps(made))
+
+
+train.beside = {"export": export}

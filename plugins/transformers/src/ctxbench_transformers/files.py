@@ -1,9 +1,12 @@
-"""Files that are whole or not there."""
+"""Files and folders that are whole or not there."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,3 +25,20 @@ def sync(path: Path) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Replace ``path`` by the JSON of ``value`` in one step: a reader, or a crash, finds the old file or the new one."""
     write_whole(path, (json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True) + "\n").encode(), sync=True)
+
+
+@contextlib.contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A folder to write into, which gets the name ``path`` when the block ends, and leaves no trace if it raises.
+
+    Raises:
+        OSError: it cannot be made, or ``path`` is there and not empty.
+    """
+    work = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    shutil.rmtree(work, ignore_errors=True)
+    try:
+        work.mkdir(parents=True)
+        yield work
+        work.rename(path)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)

@@ -29,6 +29,8 @@ LAYOUTS = "layouts"
 """Key of the record: the options of the codecs that were trained on."""
 TEMPLATE = "chat_template"
 """Key of the record: the chat template that it was trained with, null for the base model's own. Early records do not have it."""
+BASE = "base_model"
+"""Key of the record: the base model's id on the hub, null for one that was a folder. Early records do not have it."""
 
 
 @attrs.frozen(eq=False)

@@ -68,3 +68,11 @@ def plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return [plain(item) for item in value]
     return value
+
+
+def flat(values: dict[str, Any], above: str = "") -> dict[str, Any]:
+    """A config's values by their whole names: ``{"lora": {"r": 4}}`` becomes ``{"lora.r": 4}``."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        found |= flat(value, f"{above}{key}.") if isinstance(value, dict) else {f"{above}{key}": value}
+    return found

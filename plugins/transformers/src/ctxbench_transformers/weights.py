@@ -217,7 +217,11 @@ def load_adapter(model: Any, folder: Path, *, merge: bool = False) -> Any:
         ModelError: the adapter does not fit this model.
     """
     adapted = add_adapter(model, folder)
-    return adapted.merge_and_unload() if merge else adapted
+    if not merge:
+        return adapted
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # input and output embeddings that are no longer one: it says so in the config
+        return adapted.merge_and_unload()
 
 
 def _line(error: object) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +15,7 @@ from ctxbench import ConfigError
 from ctxbench.contamination import FILE, Collector
 from ctxbench.images import page_sha256
 from ctxbench_transformers.data.record import Record
-from ctxbench_transformers.files import write_json
+from ctxbench_transformers.files import whole_folder, write_json
 
 MANIFEST = "ctxbench_data.json"
 
@@ -29,6 +28,7 @@ class Tally:
     contexts: set[str] = attrs.field(factory=set)
     ngrams: Collector = attrs.field(factory=Collector)
     counts: dict[str, dict[str, int]] = attrs.field(factory=dict)
+    languages: dict[str, int] = attrs.field(factory=dict)
     lengths: dict[str, list[int]] = attrs.field(factory=lambda: {"text": [], "visual": [], "answer": []})
     redrawn: int = 0
 
@@ -43,6 +43,8 @@ class Tally:
         for key, label in (("task", record.job.cell.task.label), ("codec", record.job.codec.label), ("split", record.job.split)):
             table = self.counts.setdefault(key, {})
             table[label] = table.get(label, 0) + 1
+        language = record.sample.language
+        self.languages[language] = self.languages.get(language, 0) + 1
         for key, value in record.tokens.items():
             self.lengths[key].append(value)
 
@@ -55,6 +57,7 @@ class Tally:
         return {
             "fingerprint": self.digest.hexdigest(),
             "records": self.counts,
+            "languages": self.languages,
             "contexts": len(self.contexts),
             "redrawn": self.redrawn,
             "tokens": self.tokens(),
@@ -71,18 +74,13 @@ def new_folder(output: Path, overwrite: bool) -> Iterator[Path]:
     if output.exists() and not (overwrite and (output / MANIFEST).is_file()):
         hint = "give --overwrite to replace it" if (output / MANIFEST).is_file() else "it holds no training data of ctxbench; give another"
         raise ConfigError(f"output: {output} exists; {hint}")
-    work = output.with_name(f".{output.name}.partial-{os.getpid()}")
-    shutil.rmtree(work, ignore_errors=True)
     try:
-        work.mkdir(parents=True)
-        yield work
-        if output.exists():
-            shutil.rmtree(output)
-        work.rename(output)
+        with whole_folder(output) as work:
+            yield work
+            if output.exists():
+                shutil.rmtree(output)
     except OSError as error:
         raise ConfigError(f"output: {output}: {error.strerror or error}") from None
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
 
 
 def write_manifest(folder: Path, manifest: dict[str, Any], tally: Tally) -> None:

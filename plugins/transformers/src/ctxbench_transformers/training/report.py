@@ -11,8 +11,7 @@ from typing import Any
 from ctxbench import ConfigError
 from ctxbench_transformers.training.checkpoint import State
 from ctxbench_transformers.training.config import TrainConfig
-
-LOG = "log.jsonl"
+from ctxbench_transformers.training.log import LOG
 
 
 class Reporter:

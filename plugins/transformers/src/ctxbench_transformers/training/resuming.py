@@ -83,16 +83,9 @@ def _changes(prepared: Prepared, state: ckpt.State, checkpoint: Path) -> list[Ch
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> list[Change]:
     """Settings that differ, by name. One that an older version did not have was at its default."""
-    defaults = _flat(TrainConfig().settings)
-    left, right = {**defaults, **_flat(old)}, {**defaults, **_flat(new)}
+    defaults = settings.flat(TrainConfig().settings)
+    left, right = {**defaults, **settings.flat(old)}, {**defaults, **settings.flat(new)}
     return [Change(key, left.get(key), right.get(key)) for key in sorted(left.keys() | right.keys()) if left.get(key) != right.get(key)]
-
-
-def _flat(values: dict[str, Any], above: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in values.items():
-        found |= _flat(value, f"{above}{key}.") if isinstance(value, dict) else {f"{above}{key}": value}
-    return found
 
 
 def _before(config: TrainConfig, changes: list[Change]) -> TrainConfig:
