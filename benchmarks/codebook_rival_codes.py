@@ -52,13 +52,20 @@ class Blocks:
         return cls(code.size, count, wanted // count, code.size // count)
 
 
+class Block(Code):
+    """A code of the codebook that stays what it is while another stands in the place of all others."""
+
+    message = property(Code.message.fget)  # type: ignore[attr-defined, assignment]
+    checks = property(Code.checks.fget)  # type: ignore[attr-defined, assignment]
+
+
 class OwnCode:
     """Blocks of the codebook's code."""
 
     def __init__(self, code: Code) -> None:
         blocks = Blocks.of(code)
         self.size, self.count, self.sent = blocks.size, blocks.count, blocks.sent
-        self.code = Code(blocks.sent, code.parity)
+        self.code = Block(blocks.sent, code.parity)
         self.message, self.checks = self.count * self.code.message, self.count * self.code.checks
 
     def encode(self, message: Bits) -> Bits:

@@ -13,7 +13,7 @@ import ctxbench
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = [ROOT / "core", ROOT / "cli", *sorted((ROOT / "plugins").glob("*"))]
-HEAVY = ("torch", "transformers", "matplotlib", "cv2", "scipy", "duckdb", "pyarrow", "rich", "ray", "asyncio")
+HEAVY = ("torch", "transformers", "matplotlib", "cv2", "scipy", "duckdb", "pyarrow", "rich", "ray", "asyncio", "multiprocessing")
 
 
 def project(folder: Path) -> dict:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -23,6 +22,12 @@ STRICT = "CTXBENCH_STRICT_PLUGINS"
 DISABLE = "CTXBENCH_DISABLE_PLUGINS"
 
 
+def _is_worker() -> bool:
+    """Whether this is a worker process, which has :mod:`multiprocessing` loaded; no other process needs it to start."""
+    module = sys.modules.get("multiprocessing")
+    return module is not None and module.parent_process() is not None
+
+
 @attrs.define
 class PluginManager:
     """pluggy's manager, with every plugin's failures kept apart from the others'.
@@ -41,7 +46,7 @@ class PluginManager:
     origins: dict[str, Origin] = attrs.field(factory=dict)
     components: dict[str, dict[str, Registered]] = attrs.field(factory=lambda: {kind: {} for kind in KINDS})
     disabled: list[str] = attrs.field(factory=list)
-    quiet: bool = attrs.field(factory=lambda: multiprocessing.parent_process() is not None)
+    quiet: bool = attrs.field(factory=_is_worker)
     _pm: pluggy.PluginManager = attrs.field(factory=lambda: pluggy.PluginManager(spec.PROJECT), repr=False)
     _raised: set[str] = attrs.field(factory=set, repr=False)
 
