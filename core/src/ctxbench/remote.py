@@ -89,6 +89,7 @@ def connected(url: str) -> Iterator[Remote]:
 
     _check(url)
     with duckdb.connect(config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}) as connection:
+        connection.execute("SET enable_progress_bar = false")
         if not _load(connection, "httpfs"):
             version = duckdb.__version__
             raise CtxbenchError(

@@ -31,6 +31,15 @@ def one_line(error) -> str:
     return text
 
 
+def test_slow_statements_draw_nothing_into_stdout(tmp_path):
+    """Where Python runs no file (``python -c``, a console), DuckDB draws a progress bar there once a statement takes two seconds."""
+    code = "import sys; from ctxbench.store import Store; print(getattr(Store, sys.argv[2])(sys.argv[1]).query(sys.argv[3]).rows)"
+    for way in ("open", "open_read_only"):
+        command = [sys.executable, "-c", code, str(tmp_path / "s.duckdb"), way, "SELECT current_setting('enable_progress_bar')"]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert done.stdout == "[(False,)]\n", way
+
+
 @pytest.mark.parametrize("first", [Store.open_read_only, Store.open])
 def test_a_killed_writer_leaves_every_batch_it_reported(tmp_path, python, first):
     """SIGKILL in the middle: every batch that was stored is there, whole, whichever way the store is opened first."""

@@ -40,14 +40,14 @@ def _buckets(values: tuple[str, ...]) -> list[int | None]:
     return found
 
 
-class SampleCount(click.ParamType):
+class SampleCount(click.IntRange):
     """A number of at least 1, or ``all``."""
 
     name = "integer or all"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The number, or the word."""
-        return value if value == "all" else click.IntRange(1).convert(value, param, ctx)
+        return value if value == "all" else super().convert(value, param, ctx)
 
 
 def build_config(path: str | None, flags: dict[str, Any], sets: tuple[str, ...]) -> ExperimentConfig:
@@ -127,7 +127,7 @@ def _only_installed(data: dict[str, Any], flags: dict[str, Any]) -> None:
 @click.option("--metric", "metrics", multiple=True, help="Metric; the default is each task's own. Repeatable.")
 @click.option("-b", "--bucket", "buckets", multiple=True, help="Context length in tokens: 512, 2k, 512,1k, or none (whole). Repeatable.")
 @click.option("--prompt", help=r"Template of the text after the pages: '{hint}\n{context}\n{question}'; \n is a line break.")
-@click.option("-n", "--samples", type=SampleCount(), help="Samples in each cell; all: each that the tasks' data has, once.")
+@click.option("-n", "--samples", type=SampleCount(1), help="Samples in each cell; all: each that the tasks' data has, once.")
 @click.option("--seed", type=click.IntRange(0), help="All randomness is derived from it.")
 @click.option("--set", "sets", multiple=True, metavar="KEY.PATH=VALUE", help="Set any config value. Repeatable.")
 @click.option("--store", type=click.Path(), help="DuckDB file for the results.")

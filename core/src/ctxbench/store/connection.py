@@ -44,6 +44,7 @@ def connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
     _check_path(path, read_only)
     connection = _open(path, read_only)
     try:
+        connection.execute("SET enable_progress_bar = false")  # in Python without a file it would draw one into stdout
         connection.execute("SET GLOBAL TimeZone = 'UTC'")
         if read_only:
             _seal(connection)

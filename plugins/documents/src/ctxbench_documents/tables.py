@@ -71,7 +71,9 @@ def read_rows(file: Found, columns: Sequence[str], delimiter: str = "comma") -> 
 def _connect() -> Any:
     import duckdb
 
-    return duckdb.connect(config={"autoinstall_known_extensions": False, "autoload_known_extensions": False})
+    connection = duckdb.connect(config={"autoinstall_known_extensions": False, "autoload_known_extensions": False})
+    connection.execute("SET enable_progress_bar = false")
+    return connection
 
 
 def _failed(file: Found, error: Exception) -> CtxbenchError:
