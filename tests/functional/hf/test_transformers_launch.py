@@ -125,7 +125,7 @@ def _save_for_ever(store: ckpt.Checkpoints, tell: int) -> None:
             with torch.no_grad():
                 parameter.fill_(step)
             optimizer.state[parameter] = {"exp_avg": torch.zeros(1000, 100)}
-            store.save(ckpt.State(step), {"w": parameter}, optimizer)
+            store.save(ckpt.State(step), {"w": parameter}, (optimizer,))
             os.write(tell, b".")
             store.prune(2)
     finally:

@@ -134,7 +134,7 @@ def test_an_interrupt_before_the_first_step_and_after_the_last_says_what_is_kept
     """Before it, the same command begins again, and no checkpoint of nothing is in its way; after it, only the result is written anew."""
     config = training(max_steps=1, evaluate_every=0)
     with monkeypatch.context() as patch:
-        patch.setattr(feed_module, "collate_labelled", interrupting(trainer_module.collate_labelled, 1))
+        patch.setattr(feed_module, "collate_labelled", interrupting(feed_module.collate_labelled, 1))
         with pytest.raises(KeyboardInterrupt):
             train(config)
     assert "before the first step" in capsys.readouterr().err
@@ -318,7 +318,7 @@ def test_a_resumed_run_goes_on_in_the_same_run_of_the_tracker(
     """Else its curve is torn into as many runs as there were interrupts."""
     config = training(epochs=1, evaluate_every=0, save_every=0, report_to=["wandb"])
     with monkeypatch.context() as patch:
-        patch.setattr(feed_module, "collate_labelled", interrupting(trainer_module.collate_labelled, 8))
+        patch.setattr(feed_module, "collate_labelled", interrupting(feed_module.collate_labelled, 8))
         with pytest.raises(KeyboardInterrupt):
             train(config)
     train(config, resume="latest")
