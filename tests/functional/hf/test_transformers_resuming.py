@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
@@ -306,7 +307,8 @@ class Wandb:
 
 @pytest.fixture
 def wandb(monkeypatch: pytest.MonkeyPatch) -> Iterator[Wandb]:
-    """In place of the package."""
+    """In place of the package, which accelerate looks for when it is first imported."""
+    importlib.import_module("accelerate")
     made = Wandb()
     monkeypatch.setitem(sys.modules, "wandb", types.SimpleNamespace(init=made.init))
     return made
