@@ -63,10 +63,18 @@ def test_finds_needles(codec, options, least):
     assert sum(a == b for a, b in zip(said, right, strict=True)) >= least
 
 
-@pytest.mark.parametrize("colors", [2, 4])
-def test_the_base_knows_nothing_of_codes(colors):
+@pytest.mark.parametrize(
+    ("colors", "task", "level"),
+    [
+        (2, "needle", "clean"),
+        pytest.param(2, "json_restore", "clean", marks=pytest.mark.long),
+        pytest.param(2, "needle", "light", marks=pytest.mark.long),
+        pytest.param(4, "json_restore", "clean", marks=pytest.mark.long),
+    ],
+)
+def test_the_base_knows_nothing_of_codes(colors, task, level):
     """What an adapter reads it has learned."""
-    said, right = _answers("codebook", {**WORDS, "colors": colors})
+    said, right = _answers("codebook", {**WORDS, "colors": colors}, task_name=task, level=level)
     assert sum(a == b for a, b in zip(said, right, strict=True)) == 0
 
 

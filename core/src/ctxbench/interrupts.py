@@ -1,9 +1,10 @@
-"""Signals that ask this program to end, kept away from blocks that must not be cut in two."""
+"""Signals that ask this program to end, kept away from blocks that must not be cut in two, and from processes that are started."""
 
 from __future__ import annotations
 
 import contextlib
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from types import FrameType
@@ -34,4 +35,20 @@ def interrupts_wait() -> Iterator[None]:
             handlers[signal.Signals(number)](number, frame)
 
 
-__all__ = ["SIGNALS", "interrupts_wait"]
+@contextlib.contextmanager
+def interrupts_blocked() -> Iterator[None]:
+    """A process that is started in this block is never interrupted, unless it asks to be: Ctrl-C reaches all processes of a terminal."""
+    if sys.platform == "win32":
+        yield
+        return
+    from multiprocessing import resource_tracker
+
+    resource_tracker.ensure_running()  # starting it later would unblock the signals again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+__all__ = ["SIGNALS", "interrupts_blocked", "interrupts_wait"]

@@ -33,16 +33,16 @@ def resolve(config: ExperimentConfig, session: Session) -> Experiment:
     secrets = Secrets.of(config, registry)
     with secrets.hidden():
         tasks = _parts(registry, "task", config.tasks, "tasks")
-        _parts(registry, "codec", config.codecs, "codecs")
+        _check_codecs(registry, config.codecs)
         augmentations = _parts(registry, "augmenter", config.augmentations, "augmentations")
         metrics = _metrics(config, registry, tasks)
         _parts(registry, "executor", [config.run.executor], "run.executor")
         _check_token_families(config, session)
+        _check_supply(config, session, tasks)
         # Models come after all that is quick to refuse: what their options come to may take seconds to find out.
         readers = _readers(config, session)
         layouts, notes = completed(config.codecs, readers)
         codecs = _parts(registry, "codec", layouts, "codecs")
-        _check_supply(config, session, tasks)
         notes += check_devices(config.run.devices, readers, registry)
     notes += strange(codecs, readers)
     return Experiment(config, session, readers, tasks, codecs, augmentations, metrics, secrets, tuple(notes))
@@ -69,6 +69,18 @@ def part_of(registry: Registry, kind: str, config: ComponentConfig, path: str) -
     if isinstance(component, Codec):
         return attrs.evolve(made, decodes=bool(component.can_decode), verbatim=bool(component.verbatim))
     return made
+
+
+def _check_codecs(registry: Registry, configs: Sequence[ComponentConfig]) -> None:
+    """What is wrong with codecs, as far as it can be told before the models. One without options may get those of a model's layout."""
+    for i, config in enumerate(configs):
+        if config.options:
+            part_of(registry, "codec", config, f"codecs[{i}]")
+            continue
+        try:
+            registry.find("codec", config.name)
+        except ConfigError as error:
+            raise ConfigError(f"codecs[{i}]: {error}") from None
 
 
 def _metrics(config: ExperimentConfig, registry: Registry, tasks: Sequence[Part]) -> dict[str, tuple[Part, ...]]:

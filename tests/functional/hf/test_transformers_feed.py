@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
+import os
+import signal
 from collections.abc import Callable
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
@@ -25,30 +27,17 @@ from ctxbench_transformers.training.examples import ExampleError
 from ctxbench_transformers.training.loop import train
 from ctxbench_transformers.training.optimizer import make_optimizers, set_rates
 from ctxbench_transformers.training.prepare import make_trainer, prepare
+from ctxbench_transformers.training.report import Reporter
 from ctxbench_transformers.training.trainer import TrainingError
+from tests.functional.hf.results import log, same, weights
 
 MakeTraining = Callable[..., TrainConfig]
 CPU = torch.device("cpu")
 
 
-def weights(config: TrainConfig) -> dict[str, torch.Tensor]:
-    """The adapter's tensors."""
-    return load_file(Path(config.output) / "adapter_model.safetensors")
-
-
-def same(left: TrainConfig, right: TrainConfig) -> bool:
-    """Bit for bit."""
-    a, b = weights(left), weights(right)
-    return a.keys() == b.keys() and all(torch.equal(value, b[key]) for key, value in a.items())
-
-
-def log(config: TrainConfig) -> list[dict[str, float]]:
-    """All that was logged."""
-    return [json.loads(line) for line in (Path(config.output) / "log.jsonl").read_text().splitlines()]
-
-
 def children() -> set[int]:
-    """Processes of this one that still run."""
+    """Processes of this one that still run. Python's own tracker of resources stays as long as this process does."""
+    resource_tracker.ensure_running()
     return {child.pid for child in psutil.Process().children(recursive=True) if child.status() != psutil.STATUS_ZOMBIE}
 
 
@@ -69,6 +58,26 @@ def test_batches_made_ahead_are_those_of_their_steps(
     assert same(ahead, config)
     train(attrs.evolve(ahead, epochs=3.0, output=str(tmp_path / "on")), resume=str(tmp_path / "ahead" / "checkpoints" / "step-00000003"))
     assert children() <= before
+
+
+def test_ctrl_c_does_not_reach_who_makes_batches(training: MakeTraining, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal sends it to all processes: the training ends them, once it has kept its steps."""
+    before = children()
+    whole = training("whole", epochs=1, evaluate_every=0)
+    ahead = attrs.evolve(whole, output=f"{whole.output}-ahead", dataloader_num_workers=2)
+    train(whole)
+    logged = Reporter.log
+
+    def interrupted(self: Reporter, step: int, values: dict[str, float]) -> None:
+        makers = children() - before
+        assert makers or step > 2
+        for pid in makers:
+            os.kill(pid, signal.SIGINT)
+        logged(self, step, values)
+
+    monkeypatch.setattr(Reporter, "log", interrupted)
+    assert train(ahead)["steps"] == 6
+    assert same(ahead, whole)
 
 
 def test_a_record_that_cannot_be_trained_on_is_one_line_whoever_reads_it(training: MakeTraining, monkeypatch: pytest.MonkeyPatch) -> None:

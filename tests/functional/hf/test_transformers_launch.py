@@ -22,21 +22,10 @@ from ctxbench_transformers import provenance
 from ctxbench_transformers.training import checkpoint as ckpt
 from ctxbench_transformers.training.config import TrainConfig
 from ctxbench_transformers.training.loop import train
+from tests.functional.hf.results import losses, weights
 
 Folder = Callable[[str], Path]
 MakeTraining = Callable[..., TrainConfig]
-
-
-def weights(config: TrainConfig) -> dict[str, torch.Tensor]:
-    """The adapter's tensors."""
-    return load_file(Path(config.output) / "adapter_model.safetensors")
-
-
-def losses(config: TrainConfig) -> list[float]:
-    """The logged losses, step by step."""
-    logged = [json.loads(line) for line in (Path(config.output) / "log.jsonl").read_text().splitlines()]
-    assert [line["step"] for line in logged] == list(range(1, len(logged) + 1))
-    return [line["loss"] for line in logged]
 
 
 def environment(toys: Path) -> dict[str, str]:

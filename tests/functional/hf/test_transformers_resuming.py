@@ -16,7 +16,6 @@ from typing import Any
 import attrs
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from ctxbench import ConfigError, UsageError
 from ctxbench_transformers import provenance, settings
@@ -28,14 +27,10 @@ from ctxbench_transformers.training import trainer as trainer_module
 from ctxbench_transformers.training.config import TrainConfig
 from ctxbench_transformers.training.loop import train
 from ctxbench_transformers.training.report import Reporter
+from tests.functional.hf.results import same
 
 Folder = Callable[[str], Path]
 MakeTraining = Callable[..., TrainConfig]
-
-
-def weights(config: TrainConfig) -> dict[str, torch.Tensor]:
-    """The adapter's tensors."""
-    return load_file(Path(config.output) / "adapter_model.safetensors")
 
 
 def log(config: TrainConfig) -> list[dict[str, float]]:
@@ -48,11 +43,6 @@ def record(config: TrainConfig) -> dict[str, Any]:
     """What the result says of its training."""
     found: dict[str, Any] = json.loads((Path(config.output) / provenance.RECORD).read_text())
     return found
-
-
-def same(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> bool:
-    """Bit for bit."""
-    return left.keys() == right.keys() and all(torch.equal(left[key], right[key]) for key in left)
 
 
 def latest(config: TrainConfig) -> ckpt.State:
@@ -122,7 +112,7 @@ def test_an_interrupt_at_any_moment_leaves_a_checkpoint_that_goes_on_bit_for_bit
     with (Path(config.output) / "log.jsonl").open("a") as file:  # as by a run that went on from here and was killed in its second step
         file.write("".join(f'{{"step": {step}}}\n' for step in (kept, kept + 1) if step > kept or latest(config).pending))
     train(config, resume="latest")
-    assert same(weights(config), weights(whole))
+    assert same(config, whole)
     assert log(config) == log(whole)
     states = [attrs.asdict(latest(c)) for c in (config, whole)]
     assert states[0] == states[1]
@@ -178,7 +168,7 @@ def test_a_signalled_command_keeps_its_steps_and_exits_as_shells_expect(
     name: str, code: int, whole: TrainConfig, toys: Path, tmp_path: Path
 ) -> None:
     """A batch system sends SIGTERM when time is up: hours of training would be lost up to the last checkpoint."""
-    config = attrs.evolve(whole, output=str(tmp_path / "out"))
+    config = attrs.evolve(whole, output=str(tmp_path / "out"), dataloader_num_workers=2)
     (tmp_path / "c.yaml").write_text(json.dumps(config.plain()))
     environment = {**os.environ, "PYTHONPATH": str(toys), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     command = [sys.executable, "-c", SIGNALLED.format(name=name), str(tmp_path / "c.yaml")]
@@ -189,7 +179,7 @@ def test_a_signalled_command_keeps_its_steps_and_exits_as_shells_expect(
     assert f"ctxbench train {tmp_path / 'c.yaml'} --resume latest" in done.stderr
     assert latest(config).step == 3
     train(config, resume="latest")
-    assert same(weights(config), weights(whole))
+    assert same(config, whole)
 
 
 def test_a_finished_run_is_extended_as_if_it_had_been_planned_longer(training: MakeTraining, capsys: pytest.CaptureFixture[str]) -> None:
@@ -204,7 +194,7 @@ def test_a_finished_run_is_extended_as_if_it_had_been_planned_longer(training: M
     assert "epochs 1.0 -> 2.0" in said
     assert "6 of now 12 steps are done" in said
     assert "as in an uninterrupted run" in said
-    assert same(weights(short), weights(long))
+    assert same(short, long)
     assert log(short) == log(long)
     assert record(short)["changes"] == [{"step": 6, "key": "epochs", "old": 1.0, "new": 2.0}]
     train(attrs.evolve(short, epochs=2.0), resume="latest")

@@ -29,28 +29,10 @@ from ctxbench_transformers.training.estimate import estimate
 from ctxbench_transformers.training.loop import train
 from ctxbench_transformers.training.report import Reporter
 from ctxbench_transformers.training.schedule import Schedule
+from tests.functional.hf.results import losses, same, weights
 
 Folder = Callable[[str], Path]
 MakeTraining = Callable[..., TrainConfig]
-
-
-def weights(config: TrainConfig) -> dict[str, torch.Tensor]:
-    """The result's tensors."""
-    name = "model.safetensors" if config.method == "full" else "adapter_model.safetensors"
-    return load_file(Path(config.output) / name)
-
-
-def losses(config: TrainConfig) -> list[float]:
-    """The logged losses, step by step."""
-    lines = (Path(config.output) / "log.jsonl").read_text().splitlines()
-    logged = [json.loads(line) for line in lines]
-    assert [line["step"] for line in logged] == list(range(1, len(logged) + 1))
-    return [line["loss"] for line in logged]
-
-
-def same(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> bool:
-    """Bit for bit."""
-    return left.keys() == right.keys() and all(torch.equal(left[key], right[key]) for key in left)
 
 
 @pytest.mark.parametrize("method", ["lora", "qlora", "full"])
@@ -72,7 +54,7 @@ def test_resuming_gives_the_weights_of_an_uninterrupted_run(method: str, trainin
     torch.manual_seed(random.randrange(10**6))  # whatever the new process's generator holds
     result = train(broken, resume="latest")
     assert result["steps"] == 9
-    assert same(weights(whole), weights(broken))
+    assert same(whole, broken)
     assert losses(whole) == losses(broken)
     assert losses(whole)[-1] < losses(whole)[0]
     if method != "full":

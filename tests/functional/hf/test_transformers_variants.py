@@ -27,14 +27,10 @@ from ctxbench_transformers.training.loop import train
 from ctxbench_transformers.training.prepare import make_trainer, prepare
 from ctxbench_transformers.training.schedule import Schedule
 from ctxbench_transformers.weights import Placement, load_weights, quiet
+from tests.functional.hf.results import weights
 
 CPU = torch.device("cpu")
 MakeTraining = Callable[..., TrainConfig]
-
-
-def weights(config: TrainConfig) -> dict[str, torch.Tensor]:
-    """The adapter's tensors."""
-    return load_file(Path(config.output) / "adapter_model.safetensors")
 
 
 LORA: dict[str, dict[str, Any]] = {

@@ -22,7 +22,7 @@ from ctxbench.errors import message_of
 from ctxbench.executors.stages import SLOT_BYTES, StageSlot, State
 from ctxbench.executors.worker import work
 from ctxbench.interfaces import Lost
-from ctxbench.interrupts import SIGNALS, interrupts_wait
+from ctxbench.interrupts import interrupts_blocked, interrupts_wait
 
 CONTEXT = multiprocessing.get_context("spawn")
 """Not fork: the parent may hold a GPU, DuckDB's threads and locks."""
@@ -122,7 +122,7 @@ def start_process(target: Callable[..., None], args: tuple[Any, ...], name: str,
     stays = threading.current_thread() is threading.main_thread()
     process = CONTEXT.Process(target=target, args=(theirs, *args, os.getpid(), stays), name=name)
     try:
-        with interrupts_wait(), _signals_blocked(), _threads(threads):
+        with interrupts_wait(), interrupts_blocked(), _threads(threads):
             process.start()
     except BaseException:
         ours.close()
@@ -142,22 +142,6 @@ def _threads(count: int) -> Iterator[None]:
     finally:
         for name in added:
             del os.environ[name]
-
-
-@contextlib.contextmanager
-def _signals_blocked() -> Iterator[None]:
-    """A process started here is not interrupted before it can say that it does not want to be: Ctrl-C reaches it as well."""
-    if sys.platform == "win32":
-        yield
-        return
-    from multiprocessing import resource_tracker
-
-    resource_tracker.ensure_running()  # starting it later would unblock the signals again
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def end_all(workers: Sequence[Worker], *, seconds: float) -> None:

@@ -183,8 +183,8 @@ def export(
 
     It holds the weights, the record of what they were trained on, and a model card; no checkpoints.
     """
-    for option, given, wanted in (("--base", base, merge), ("--dtype", dtype, merge), ("--trust-remote-code", code, merge)):
-        if given and not wanted:
+    for option, given in (("--base", base), ("--dtype", dtype), ("--trust-remote-code", code)):
+        if given and not merge:
             raise UsageError(f"{option} goes with --merge")
     if private and repository is None:
         raise UsageError("--private goes with --push-to-hub")

@@ -6,16 +6,14 @@ weights who makes its batches, or when.
 
 from __future__ import annotations
 
-import contextlib
-import signal
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from typing import Any
 
 import attrs
 import torch
 
 from ctxbench import CtxbenchError
-from ctxbench.interrupts import SIGNALS
+from ctxbench.interrupts import interrupts_blocked
 from ctxbench_transformers.data import Split
 from ctxbench_transformers.encoding import Encoder
 from ctxbench_transformers.training.examples import ExampleError, Labelled, collate_labelled, label
@@ -75,10 +73,11 @@ def _ahead(batches: StepBatches, first: int, workers: int, pin: bool) -> Generat
         sampler=range(first, len(batches)),
         batch_size=None,
         num_workers=workers,
+        multiprocessing_context="fork",  # what it reads with, and the processor, are there already and cannot all be sent
         pin_memory=pin,
         generator=torch.Generator(),  # else it would draw from the one that the training uses
     )
-    with _signals_blocked():
+    with interrupts_blocked():
         made = iter(loader)
     try:
         for found in made:
@@ -103,13 +102,3 @@ class _Attempts:
             return self.batches[step]
         except CtxbenchError as error:
             return error
-
-
-@contextlib.contextmanager
-def _signals_blocked() -> Iterator[None]:
-    """Processes that are started in this block never see what asks the program to end: it ends them when it does."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

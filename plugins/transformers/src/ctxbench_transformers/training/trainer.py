@@ -142,10 +142,10 @@ class Trainer:
             return False
         if self.scaler.is_enabled() and self.scaler.get_scale() > 1:
             return True
-        scaled = ", even without scaling: precision: bf16 or fp32 hold them" if self.scaler.is_enabled() else ""
-        raise TrainingError(
-            f"the gradients are not finite at step {self.state.step + 1}{scaled or ': lower lr, raise warmup, or set clip'}"
-        )
+        said = f"the gradients are not finite at step {self.state.step + 1}"
+        if self.scaler.is_enabled():
+            raise TrainingError(f"{said}, even without scaling: precision: bf16 or fp32 hold them")
+        raise TrainingError(f"{said}: lower lr, raise warmup, or set clip")
 
     def evaluate(self) -> Validation:
         """Loss and scores on validation records."""
