@@ -41,6 +41,13 @@ class Mute(Ink):
 
 
 @attrs.frozen
+class Exact(Ink):
+    """Has no default."""
+
+    shade: int = attrs.field()
+
+
+@attrs.frozen
 class Blur(Augmenter):
     sigma: float = 1.0
 
@@ -151,6 +158,7 @@ class Wordless(Rule):
 RECORDS = (
     CodecRecord("ink", "s", Ink),
     CodecRecord("mute", "s", Mute),
+    CodecRecord("exact", "s", Exact),
     AugmenterRecord("blur", "s", Blur),
     TaskRecord("tally", "s", Count),
     TaskRecord("free", "s", Free),

@@ -258,6 +258,10 @@ def test_layouts_that_weights_were_trained_on_are_filled_in_and_told(monkeypatch
     assert filled.notes == ("ink: shade=3, as model 'reader' was trained on",)
     assert strange.codecs[0].config == {"shade": 1}
     assert [note.partition(";")[0] for note in strange.notes] == ["ink: model 'reader' was trained on shade=3, and here it is shade=1"]
+    with pytest.raises(ConfigError, match=r"^codecs\[1\]: .*shade"):
+        plan(codecs=["ink", "exact"])
+    monkeypatch.setattr(Reader, "layouts", {"exact": {"shade": 3}})
+    assert plan(codecs=["ink", "exact"]).codecs[1].config == {"shade": 3}  # one that has no default is given what it needs
     monkeypatch.setattr(Reader, "layouts", {"ink": 3})
     with pytest.raises(ConfigError, match=r"^models\[0\]: the model's layouts must map codec names to options"):
         plan()
