@@ -110,6 +110,15 @@ def _nap(job: Do) -> int:
     return job.number**2
 
 
+def _linger(job: Do) -> int:
+    """Ends when the job before or after it has begun twice, or after a while."""
+    deadline = time.monotonic() + 3
+    beside = [f"begin {job.number - 1}", f"begin {job.number + 1}"]
+    while time.monotonic() < deadline and all(traces(Path(job.folder)).count(line) < 2 for line in beside):
+        time.sleep(0.01)
+    return job.number**2
+
+
 ACTIONS: dict[str, Any] = {
     "square": lambda job: job.number**2,
     "pid": lambda job: os.getpid(),
@@ -131,6 +140,7 @@ ACTIONS: dict[str, Any] = {
     "spin": _spin,
     "hang in C": lambda job: ctypes.PyDLL(None).sleep(600),  # with the interpreter's lock held: no Python code runs
     "nap": _nap,
+    "linger": _linger,
     "slow": _slow,
     "wait": _wait,
 }

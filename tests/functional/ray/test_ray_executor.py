@@ -66,15 +66,18 @@ def kept(results: list[Any]) -> list[Any]:
 
 
 def alone(log: list[str], number: int) -> bool:
-    """Whether nothing else ran between the last beginning of a job and whatever came next."""
+    """Whether nothing else ran while a job ran for the last time. Jobs that had died by then may wait for a second time of their own."""
     at = len(log) - 1 - log[::-1].index(f"begin {number}")
-    before = Counter(log[:at])
-    others = {line.split()[1] for line in log} - {str(number)}
-    begun = {i: before[f"begin {i}"] for i in others if before[f"begin {i}"] > before[f"end {i}"]}
-    return all(before[f"begin {i}"] == log.count(f"begin {i}") for i in begun)  # what had begun and died does not go on meanwhile
+    end = log.index(f"end {number}", at) if f"end {number}" in log[at:] else at + 1
+    after = {line.split()[1]: line.split()[0] for line in reversed(log[at + 1 :])}  # what came next of each job
+    begun = Counter(line.split()[1] for line in log[:at] if line.startswith("begin"))
+    under_way = [i for i, next_of in after.items() if next_of == "end" and begun[i] and i != str(number)]
+    return end == at + 1 and not under_way
 
 
 WRONG = {3: "exit", 7: "system exit", 11: "hang", 15: "odd", 19: "die once", 23: "kill parent 1", 27: "lambda", 29: "keyboard"}
+NEIGHBOURS = (18, 20)
+"""Jobs that would still be found beside one that must run alone."""
 
 
 def test_whatever_happens_every_job_has_its_outcome(tmp_path):
@@ -82,7 +85,8 @@ def test_whatever_happens_every_job_has_its_outcome(tmp_path):
 
     The job over which a process or an actor died runs once more, alone; nothing else is run twice, and nothing is lost or doubled.
     """
-    jobs = [Do(WRONG.get(i, "square"), i, str(tmp_path), "channel" if i == 11 else "encode") for i in range(40)]
+    usual = ["linger" if i in NEIGHBOURS else "square" for i in range(40)]
+    jobs = [Do(WRONG.get(i, usual[i]), i, str(tmp_path), "channel" if i == 11 else "encode") for i in range(40)]
     results = outcomes(jobs, window=8, channel=1.0)
     found = lost(results)
     assert [(item.job.number, item.stage, item.type) for item in found] == [
