@@ -23,18 +23,15 @@ def note(line):
     with (FOLDER / "log").open("a") as file:
         file.write(line + "\\n")
 
-def notes(word):
-    path = FOLDER / "log"
-    return [line for line in path.read_text().splitlines() if line.startswith(word)] if path.exists() else []
-
-ENCODED = []  # by this process
+def spared():
+    """The plan's first n texts. Rows come in the order of the plan, so a text that hangs early would hold up those that follow."""
+    return (FOLDER / "plan").read_text().split()[:int(ARGUMENT)]
 
 @attrs.frozen
 class Faulty(Codec):
-    """Hands the text on, unless it is to hang from the n-th text on, or to end its process at every n-th text."""
+    """Hands the text on, unless it is to hang from the plan's n-th text on, or to end its process at every n-th text."""
     def encode(self, text):
-        # A process that starts late does its first text all the same: rows come in the order of the plan, and wait for it.
-        if FAULT == "hang" and ENCODED and len(notes("encoded")) + len(notes("hangs")) >= int(ARGUMENT):
+        if FAULT == "hang" and str(zlib.crc32(text.encode())) not in spared():
             note("hangs")
             ctypes.PyDLL(None).sleep(600)  # holds the interpreter's lock
         if FAULT in ("exit", "system exit") and zlib.crc32(text.encode()) % int(ARGUMENT) == 0:
@@ -43,7 +40,6 @@ class Faulty(Codec):
                 raise SystemExit("enough")
             os._exit(9)
         note("encoded")
-        ENCODED.append(text)
         return Carrier(text)
     def decode(self, carrier):
         return carrier.text
