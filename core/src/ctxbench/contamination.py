@@ -54,8 +54,8 @@ _BITS = 36
 Hashes: TypeAlias = np.ndarray[Any, np.dtype[np.uint64]]
 
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3041-\u30ff\u31f0-\u31ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-_TOKEN = re.compile(f"[{_UNSPACED}]|[^\\W_{_UNSPACED}]+")
-_CHARACTER = re.compile(f"[{_UNSPACED}]")
+_TOKEN = f"[{_UNSPACED}]|[^\\W_{_UNSPACED}]+"  # compiled by ``re`` when first used: classes this wide take it milliseconds
+_CHARACTER = f"[{_UNSPACED}]"
 _FORMAT_CHARACTERS = re.compile("[\u00ad\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufe00-\ufe0f\ufeff]")
 
 
@@ -63,7 +63,7 @@ def tokens(text: str) -> list[str]:
     """The tokens of a text after normalisation."""
     if not text.isascii():
         text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", _FORMAT_CHARACTERS.sub("", text)).casefold())
-    return _TOKEN.findall(text.casefold())
+    return re.findall(_TOKEN, text.casefold())
 
 
 @functools.lru_cache(maxsize=1 << 16)
@@ -91,7 +91,8 @@ def ngrams(text: str) -> Hashes:
     """Hashes of a text's distinct n-grams, 36 bits each, sorted."""
     found = tokens(text)
     hashes = np.fromiter(map(_token_hash, found), np.uint64, len(found))
-    kinds = np.fromiter((_CHARACTER.match(token) is not None for token in found), bool, len(found))
+    character = re.compile(_CHARACTER)
+    kinds = np.fromiter((character.match(token) is not None for token in found), bool, len(found))
     words, characters = _windows(hashes, WORDS), _windows(hashes, CHARACTERS)
     made = np.concatenate([words[~kinds[: len(words)]], characters[kinds[: len(characters)]]])
     if not len(made):

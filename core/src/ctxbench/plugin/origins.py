@@ -79,8 +79,8 @@ def entry_points() -> list[tuple[importlib.metadata.EntryPoint, Origin]]:
 def _found() -> Iterator[tuple[importlib.metadata.EntryPoint, Origin]]:
     seen: set[tuple[str, str]] = set()
     for point in importlib.metadata.entry_points(group=GROUP):
-        dist = point.dist
-        origin = Origin(point.name, dist.name if dist else "unknown", dist.version if dist else "0")
+        metadata = point.dist.metadata if point.dist else {"Name": "unknown", "Version": "0"}  # read anew each time that it is asked for
+        origin = Origin(point.name, metadata["Name"], metadata["Version"])
         key = (canonical(origin.distribution), point.name)
         if key not in seen:
             seen.add(key)

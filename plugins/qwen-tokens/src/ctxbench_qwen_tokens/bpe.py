@@ -63,6 +63,8 @@ def encode(text: str) -> list[int]:
     text = nfc(require_text(text))
     ids: list[int] = []
     for part, blank in _parts(text):
+        if not part:  # no reason to unpack the ranks, which takes longer than the rest of a short command
+            continue
         ids += _encoding(r"\s+" if blank else PATTERN).encode_ordinary(part)
     return ids
 
