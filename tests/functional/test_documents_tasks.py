@@ -72,6 +72,20 @@ class TestTranscribe(TaskContract):
         return load_plugins().task("transcribe", path=str(data / request.param), **column)
 
 
+@pytest.mark.parametrize("payload", ["shuffled", "random"])
+def test_the_same_pieces_with_another_payload(data, payload):
+    """Piece by piece the same tokens, shuffled words within a tenth (Chinese has more), and the store can tell them apart."""
+    natural, other = (load_plugins().task("transcribe", path=str(data / "texts"), payload=kind) for kind in ("natural", payload))
+    assert natural.supply(128) == other.supply(128)
+    for seed in range(4):
+        one, two = natural.sample(128, seed), other.sample(128, seed)
+        assert two.context == two.answer != one.context
+        difference = abs(count_text(one.context) - count_text(two.context))
+        assert difference <= {"random": 1, "shuffled": 13}[payload] or (payload, one.language) == ("shuffled", "zh")
+        assert (one.metadata["payload"], two.metadata["payload"]) == ("natural", payload)
+        assert {**one.metadata, "payload": payload} == two.metadata
+
+
 class TestQuestions(TaskContract):
     """Records as they are, and within a bucket."""
 

@@ -97,9 +97,10 @@ def test_prior_gap_knows_needles_and_what_a_task_says_itself(store):
     own = {"task_config": {"flavour": 1}, "bucket": 64}
     rows += [trial(30, sample_metadata={"payload": "natural", "entropy": "random"}, **own, variant="n", cell="n")]
     rows += [trial(40, sample_metadata={"payload": "random", "entropy": "words"}, **own, variant="m", cell="m")]
+    rows += [trial(50, sample_metadata={"payload": "shuffled"}, **own, variant="o", cell="o")]
     store.append("r1", rows)
     found = [(record["bucket"], record["natural_payload"], record["random_payload"]) for record in records(store, "prior_gap")]
-    assert sorted(found) == [(64, "natural", "random"), (128, "word", "hex"), (128, "word", "uuid")]
+    assert sorted(found) == [(64, "natural", "random"), (64, "natural", "shuffled"), (128, "word", "hex"), (128, "word", "uuid")]
 
 
 def test_costs_have_intervals_by_batch(store):

@@ -7,8 +7,8 @@ from ctxbench.store.views import CELL, correct_sql, keyed_sql
 
 OUTCOMES = ("correct", "abstained", "confabulated", "unparsable", "looping", "truncated")
 PAYLOADS = {"words": "natural", "realistic": "natural", "word": "natural"}
-PAYLOADS |= dict.fromkeys(("random", "number", "uuid", "code", "hex"), "random")
-"""Kinds of payload that a task names in its samples' ``entropy`` or ``needle_type``: can a reader guess it, or must it read?"""
+PAYLOADS |= dict.fromkeys(("random", "shuffled", "number", "uuid", "code", "hex"), "random")
+"""Kinds of payload that a task names in its samples' metadata: can a reader guess it, or must it read?"""
 
 PAYLOAD_OPTIONS = ("entropy", "needle_type", "payload")
 """Options of a task, and facts about its samples, that say what the payload is."""

@@ -13,6 +13,7 @@ from ctxbench_documents.corpus import Corpus, Document, look_at
 from ctxbench_documents.cuts import LEAST, Piece, pieces
 from ctxbench_documents.language import language_of
 from ctxbench_documents.options import COLUMN, DELIMITERS, ENCODING, LANGUAGES, PATHS, paths_of
+from ctxbench_documents.payload import KINDS, of_kind
 
 QUESTIONS = {
     "en": "Write out the whole text exactly as it is, word for word. Answer with the text only.",
@@ -49,6 +50,8 @@ class Transcribe(Task):
         language: of the question: ``en``, ``zh``, or ``auto`` by the text.
         encoding: of files that are texts.
         delimiter: of CSV files: comma, semicolon, tab or pipe.
+        payload: the texts as they are (``natural``), the ``shuffled`` words of each piece, or as many reference tokens of ``random``
+            letters and digits: how much of what comes back was read, and how much guessed?
     """
 
     metrics: ClassVar[tuple[str, ...]] = (
@@ -70,6 +73,7 @@ class Transcribe(Task):
     language: str = option(String(LANGUAGES), "auto")
     encoding: str = option(ENCODING, "utf-8")
     delimiter: str = option(String(DELIMITERS), "comma")
+    payload: str = option(String(KINDS), "natural")
     _corpus: Corpus = attrs.field(init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
@@ -97,9 +101,10 @@ class Transcribe(Task):
         """
         excerpts = self._excerpts(bucket)
         excerpt = excerpts[seed % len(excerpts)]
-        context = excerpt.text
-        language = language_of(context, self.language)
+        language = language_of(excerpt.text, self.language)
+        context = of_kind(excerpt.text, self.payload)
         place = {"source": excerpt.document.source, "row": excerpt.document.row, "start": excerpt.piece.start, "end": excerpt.piece.end}
+        place["payload"] = self.payload
         return Sample(context, QUESTIONS[language], context, bucket, language, place)
 
     def solve(self, context: str, question: str) -> str:
