@@ -37,6 +37,7 @@ LONG = (
     ("benchmarks.report", "report: seconds and size for 100,000 trials, against pandas"),
     ("benchmarks.harness", "the harness itself: samples a CPU second beside inspect_ai and lm-evaluation-harness; start; growth"),
     ("benchmarks.case_study", "docs/case-study.md: real documents through every carrier; goes on where it was interrupted"),
+    ("benchmarks.everyday", "the embedded model on fifty documents as people have them, and what it guesses"),
     ("benchmarks.readme --check", "every command of the README against the output that it shows"),
 )
 

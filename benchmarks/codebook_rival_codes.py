@@ -246,11 +246,11 @@ def in_place(make: Any) -> Iterator[None]:
     last: dict[str, Any] = {}
 
     def decoder(code: Code) -> Any:
-        last["decoder"] = made(code).decoder()
+        last.update(code=code, decoder=made(code).decoder())
         return last["decoder"]
 
     def satisfies(word: Bits, code: Code) -> bool:
-        return "decoder" in last and np.array_equal(made(code).encode(last["decoder"].message), word)
+        return last.get("code") == code and np.array_equal(made(code).encode(last["decoder"].message), word)
 
     def to_data(word: Bits, code: Code) -> bytes:
         message = last["decoder"].message

@@ -77,11 +77,16 @@ def until(condition: Callable[[], object], seconds: float = 600) -> None:
 
 
 class Faulty:
-    """The parts, installed under ``folder``; the command finds them through ``PYTHONPATH``."""
+    """The parts, installed under ``folder``; the command finds them through ``PYTHONPATH``.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        plan: of the run that is to hang, from :func:`plan_of`.
+    """
+
+    def __init__(self, folder: Path, plan: str = "") -> None:
         self.folder = folder
         site = folder / "site"
+        (folder / "plan").write_text(plan, "utf-8")
         information = site / "faulty-1.0.dist-info"
         information.mkdir(parents=True)
         (site / "faulty_parts.py").write_text(PARTS, "utf-8")
@@ -124,6 +129,14 @@ class Faulty:
                 if entry.name.isdigit() and mark in (entry / "environ").read_bytes():
                     found.add(int(entry.name))
         return found
+
+
+def plan_of(folder: Path, *run: str) -> str:
+    """What tells the texts of a run apart, in the order of the plan: a line for each. The run is done once, in a folder of its own."""
+    whole = Faulty(folder)
+    with whole.start(*run) as process:
+        process.communicate(timeout=600)
+    return "\n".join(dict.fromkeys(note.split()[1] for note in whole.notes("scored")))  # one text is scored twice: answer and channel
 
 
 def handles_signals(process: subprocess.Popen[str]) -> bool:

@@ -13,7 +13,7 @@ import pytest
 
 from ctxbench import StoreError
 from ctxbench.store import Store
-from tests.e2e.faulty import Faulty, handles_signals, until
+from tests.e2e.faulty import Faulty, handles_signals, plan_of, until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes and their signals are looked up in /proc")
 
@@ -26,19 +26,12 @@ RUN = (
 
 @pytest.fixture(scope="module")
 def plan(tmp_path_factory) -> str:
-    """What tells the texts of the run apart, in the order of the plan: one line for each trial."""
-    whole = Faulty(tmp_path_factory.mktemp("whole"))
-    with whole.start(*RUN) as process:
-        process.communicate(timeout=600)
-    texts = dict.fromkeys(note.split()[1] for note in whole.notes("scored"))  # twice each: the answer and the decoder's text
-    assert len(texts) == 40
-    return "\n".join(texts)
+    return plan_of(tmp_path_factory.mktemp("whole"), *RUN)
 
 
 @pytest.fixture
 def faulty(tmp_path: Path, plan: str) -> Faulty:
-    (tmp_path / "plan").write_text(plan, "utf-8")
-    return Faulty(tmp_path)
+    return Faulty(tmp_path, plan)
 
 
 def stored(folder: Path) -> int:

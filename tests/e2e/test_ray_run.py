@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.faulty import Faulty, until
+from tests.e2e.faulty import Faulty, plan_of, until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc")
 
@@ -27,9 +27,9 @@ def folders() -> set[Path]:
     return set(Path(tempfile.gettempdir()).glob("ctxbench-ray-*"))
 
 
-def test_an_interrupted_run_leaves_nothing_of_ray_and_goes_on_without_it(ctxbench, tmp_path):
+def test_an_interrupted_run_leaves_nothing_of_ray_and_goes_on_without_it(ctxbench, tmp_path, tmp_path_factory):
     """Both workers hang in C code. What is finished is stored, every process ends, and another executor runs the rest."""
-    faulty = Faulty(tmp_path)
+    faulty = Faulty(tmp_path, plan_of(tmp_path_factory.mktemp("whole"), *RUN))
     before = folders()
     with faulty.start(*RUN, "--executor", "ray:object_store_mb=80", fault="hang:6") as process:
         until(lambda: len(faulty.notes("hangs")) == 2 and faulty.notes("scored"))

@@ -1,0 +1,205 @@
+"""What the embedded model reads of documents as people have them, and how much of it is guessed: ``python -m benchmarks.everyday``.
+
+``documents`` holds fifty texts of 16 to 256 reference tokens, written by hand for this and never trained on. Each is a sample, whole and
+clean, asked for in the words of ``transcribe`` (which the model was not trained on) and in those of ``json_restore`` (which it was). Then
+the same model copies contexts of the tasks that it was trained on with payloads of equal length that cannot be guessed. Runs are stored
+in ``everyday/everyday.duckdb`` and go on where they stopped; about half an hour of CPU time from nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import ctxbench
+from ctxbench import load_plugins
+from ctxbench.config import make_config
+from ctxbench.statistics import wilson
+from ctxbench.store import Store
+from ctxbench_documents.payload import randomised, shuffled
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = Path(__file__).with_name("documents")
+WORK = ROOT / "everyday"
+OUT = ROOT / "benchmarks" / "results" / "everyday.md"
+READERS: tuple[tuple[str, str | None, tuple[str, ...]], ...] = (("base", None, ("text", "render")), ("adapter", "codebook", ("codebook",)))
+"""Who reads what: text and print without the adapter, the code with it, each laid out as it was trained."""
+KINDS = ("json", "prose", "letter", "code", "data", "chinese")
+LENGTHS = (64, 128, 256)
+FIRST_SEED = 9_300_000
+"""Of contexts that stand for text that the model knows; training drew other seeds."""
+METRICS = ["exact_match", "character_error_rate"]
+
+INTRODUCTION = """# Documents as people have them, and guessing
+
+`python -m benchmarks.everyday`. The embedded model on the fifty texts of `benchmarks/everyday/documents`, whole and clean: text and print
+read by the base, the code by the adapter `codebook`, each in the layout that it was trained on. Exact answers, and in brackets the median
+character error rate in percent (100 at most). *Trained wording* is the question of `json_restore`, *new wording* that of `transcribe`.
+"""
+GUESSING = """Contexts of the kinds that it was trained on, 64 reference tokens, and payloads of equal length that cannot be guessed: words
+out of order or random letters in place of prose, random values in JSON, all asked for in the trained wording (which it was trained on for
+JSON alone). Exact answers in percent with their 95 % interval, and the mean character error rate.
+"""
+
+Rows = list[dict[str, Any]]
+
+
+PAYLOADS: dict[str, dict[str, Callable[[str], str]]] = {
+    "prose": {"natural": str, "shuffled": shuffled, "random": randomised},
+    "JSON": dict.fromkeys(("realistic", "random"), str),
+}
+"""Contexts that the model was trained on, and what is made of them; JSON's values are the task's own choice."""
+
+
+def write_inputs(samples: int) -> None:
+    """All texts as records with the question of ``json_restore``: the documents, and contexts of both tasks with each payload."""
+    registry = load_plugins()
+    question = registry.task("json_restore").sample(64, 0).question
+    WORK.mkdir(exist_ok=True)
+
+    def write(name: str, texts: Iterable[str]) -> None:
+        records = ({"context": text, "question": question, "answers": text} for text in texts)
+        (WORK / f"{name}.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records), "utf-8")
+
+    write("documents", (path.read_text("utf-8") for path in sorted(DOCUMENTS.iterdir())))
+    for what, payloads in PAYLOADS.items():
+        for payload, change in payloads.items():
+            task = registry.task("needle") if what == "prose" else registry.task("json_restore", entropy=payload)
+            write(f"{what}-{payload}", (change(task.sample(64, FIRST_SEED + i).context) for i in range(samples)))
+
+
+def asked(label: str, name: str) -> dict[str, Any]:
+    """A task that asks for the texts of a file of :func:`write_inputs`."""
+    return {"label": label, "name": "qa", "path": str(WORK / f"{name}.jsonl"), "instruction": ""}
+
+
+def run(name: str, tasks: list[dict[str, Any]], samples: int | str) -> None:
+    """Run some tasks with both readers."""
+    for label, adapter, codecs in READERS:
+        ctxbench.run(
+            make_config(
+                {
+                    "name": f"everyday-{name}-{label}",
+                    "samples": samples,
+                    "buckets": [None],
+                    "models": ["tiny"],
+                    "adapters": [adapter],
+                    "tasks": tasks,
+                    "codecs": list(codecs),
+                    "metrics": METRICS,
+                    "augmentations": ["clean"],
+                    "run": {"channel": False, "batch_size": 32, "executor": {"name": "local", "workers": 1}},
+                    "store": str(WORK / "everyday.duckdb"),
+                }
+            )
+        )
+        print(f"{name}, {label}: done", flush=True)
+
+
+def measure(samples: int) -> None:
+    """Run what is not stored yet."""
+    write_inputs(samples)
+    new = {"label": "new wording", "name": "transcribe", "path": str(DOCUMENTS)}
+    run("documents", [new, asked("trained wording", "documents")], "all")
+    tasks = [asked(f"{what} {payload}", f"{what}-{payload}") for what, payloads in PAYLOADS.items() for payload in payloads]
+    run("payloads", tasks, samples)
+
+
+def stored() -> Rows:
+    """The trials, of those that were run again after an update the last ones."""
+    with Store.open_read_only(WORK / "everyday.duckdb") as store:
+        table = store.query(
+            """
+            SELECT task, coalesce(adapter, 'base') AS reader, codec, sample_index, sample_metadata, reference_tokens, encoded_tokens,
+                exact_match AS exact, character_error_rate AS errors
+            FROM results
+            QUALIFY row_number() OVER (PARTITION BY task, reader, codec, sample_index ORDER BY created_at DESC) = 1
+            """
+        )
+    return [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+
+
+def kind_of(row: dict[str, Any]) -> str:
+    """What sort of document it was, by its name."""
+    metadata = row["sample_metadata"]
+    facts = json.loads(metadata) if isinstance(metadata, str) else metadata
+    names = [path.name for path in sorted(DOCUMENTS.iterdir())]
+    name = facts["source"] if row["task"] == "new wording" else names[facts["row"]]
+    return str(name).split("-", maxsplit=1)[0]
+
+
+def share(rows: Rows) -> str:
+    """Exact of all, and the median character error rate; an error is a text that did not come back."""
+    if not rows:
+        return ""
+    exact = sum(row["exact"] == 1 for row in rows)
+    errors = statistics.median(1.0 if row["errors"] is None else min(1.0, row["errors"]) for row in rows)
+    return f"{exact} of {len(rows)} ({100 * errors:.0f})"
+
+
+def table(rows: Rows, head: str, groups: Iterable[tuple[str, Callable[[dict[str, Any]], bool]]]) -> list[str]:
+    """A line for each group, a column for each carrier and wording."""
+    columns = [(codec, task) for codec in ("text", "render", "codebook") for task in ("trained wording", "new wording")]
+    lines = [f"| {head} | " + " | ".join(f"{codec}, {task}" for codec, task in columns) + " |", "|---" * (len(columns) + 1) + "|"]
+    for name, belongs in groups:
+        cells = [share([row for row in rows if (row["codec"], row["task"]) == column and belongs(row)]) for column in columns]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def gap_line(rows: Rows, codec: str, what: str, payload: str) -> str:
+    """A line of the second table."""
+    found = [row for row in rows if (row["codec"], row["task"]) == (codec, f"{what} {payload}")]
+    hits = sum(row["exact"] == 1 for row in found)
+    low, high = wilson(hits, len(found))
+    errors = statistics.mean(1.0 if row["errors"] is None else min(1.0, row["errors"]) for row in found)
+    reference, encoded = (statistics.mean(row[name] for row in found) for name in ("reference_tokens", "encoded_tokens"))
+    cells = [codec, what, payload, f"{len(found)}", f"{reference:.0f}", f"{reference / encoded:.2f}"]
+    cells += [f"{100 * hits / len(found):.0f}", f"{100 * low:.0f} to {100 * high:.0f}", f"{100 * errors:.0f}"]
+    return "| " + " | ".join(cells) + " |"
+
+
+def report(rows: Rows) -> str:
+    """The page."""
+    documents = [row for row in rows if row["task"].endswith("wording")]
+    kinds = [("all", lambda row: True), *((kind, lambda row, kind=kind: kind_of(row) == kind) for kind in KINDS)]
+    lengths = [
+        (f"{low + 1} to {high} tokens", lambda row, low=low, high=high: low < row["reference_tokens"] <= high)
+        for low, high in zip((0, *LENGTHS), LENGTHS, strict=False)
+    ]
+    gaps = [
+        gap_line(rows, codec, what, payload)
+        for codec in ("text", "render", "codebook")
+        for what, payloads in PAYLOADS.items()
+        for payload in payloads
+    ]
+    parts = [
+        INTRODUCTION,
+        *table(documents, "documents", [*kinds, *lengths]),
+        "",
+        GUESSING,
+        "| carrier | context | payload | n | reference tokens | ratio | exact | 95 % | character errors |",
+        "|---|---|---|---|---|---|---|---|---|",
+        *gaps,
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def main() -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--samples", type=int, default=200, help="contexts of each payload")
+    parser.add_argument("--out", type=Path, default=OUT)
+    options = parser.parse_args()
+    measure(options.samples)
+    text = report(stored())
+    print(text, end="")
+    options.out.write_text(text, "utf-8")
+
+
+if __name__ == "__main__":
+    main()
