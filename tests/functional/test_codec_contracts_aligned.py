@@ -23,6 +23,12 @@ class TestAlignedDictionary(CodecContract):
         return load_plugins().codec("codebook", preset="aligned", symbol="dictionary", colors=16, cell=2)
 
 
+class TestAlignedSecondDictionary(CodecContract):
+    @pytest.fixture
+    def codec(self):
+        return load_plugins().codec("codebook", preset="aligned", symbol="dictionary2")
+
+
 class TestAlignedTokens(CodecContract):
     """Several pages, and texts that the tokenizer would normalise."""
 

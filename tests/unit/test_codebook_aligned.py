@@ -198,6 +198,15 @@ def test_a_page_of_another_format_is_not_read(monkeypatch, name, value):
     assert read_header(page) is None
 
 
+def test_a_symbol_that_is_not_known_yet_is_refused(monkeypatch):
+    """A page of a later dictionary is not read with another one's entries: to a reader of three symbols this one's fourth is unknown."""
+    page = page_of(TEXT, symbol="dictionary2")
+    monkeypatch.setattr(aligned_header, "SYMBOLS", symbols.SYMBOLS[:3])
+    assert read_header(page) is None
+    with pytest.raises(DecodeError):
+        decoded(page)
+
+
 def test_what_the_tokenizer_would_change_is_carried_as_bytes():
     """Qwen's tokenizer normalises to NFC; such a text still comes back exactly."""
     codec = Codebook(preset="aligned", symbol="bpe")
@@ -218,15 +227,29 @@ def test_tokens_without_the_tokenizer(monkeypatch):
         Codebook().decode(carrier)
 
 
-def test_the_dictionary_is_complete_and_published():
-    """4,096 different entries, all bytes among them; old pages need this very file."""
+@pytest.mark.parametrize(
+    ("symbol", "published"),
+    [
+        ("dictionary", "84b533d9ef5838ecbb83de1dfe6b34de9ce0b6dec832b8a64f6b43d7cb3127d3"),
+        ("dictionary2", "DIGEST"),
+    ],
+)
+def test_the_dictionaries_are_complete_and_published(symbol, published):
+    """4,096 different entries, all bytes among them; old pages need these very files."""
     import hashlib
 
-    table = symbols.entries()
+    table = symbols.entries(symbol)
     assert len(set(table)) == len(table) == 4096
     assert table[:256] == tuple(bytes([i]) for i in range(256))
-    digest = hashlib.sha256(b"\n".join(entry.hex().encode() for entry in table)).hexdigest()
-    assert digest == "84b533d9ef5838ecbb83de1dfe6b34de9ce0b6dec832b8a64f6b43d7cb3127d3"
+    assert hashlib.sha256(b"\n".join(entry.hex().encode() for entry in table)).hexdigest() == published
+
+
+def test_symbols_keep_their_numbers():
+    """Pages name their symbol by these numbers; a symbol that moved would make old pages another text."""
+    for number, symbol in enumerate(("byte", "dictionary", "bpe", "dictionary2")):
+        head = read_header(page_of(TEXT, symbol=symbol))
+        assert head is not None
+        assert (head.symbol, head.pack()[2]) == (symbol, number)
 
 
 def test_the_longest_entry_is_taken():

@@ -57,7 +57,8 @@ class Codebook(Codec):
         page: longest side of a page in px, a multiple of 28.
         compression: ``raw``, ``zlib``, ``zstd``, ``brotli``, or ``auto`` for the smallest.
         parity_page: adds a page from which any one other page can be made again if it is lost.
-        symbol: what the codes of aligned pages are: ``byte``, ``dictionary`` (12 bits) or ``bpe`` (Qwen's tokens, 18 bits).
+        symbol: what the codes of aligned pages are: ``byte``, ``dictionary`` (12 bits, made of the tasks' texts), ``bpe`` (Qwen's
+            tokens, 18 bits) or ``dictionary2`` (12 bits, made of real texts).
         columns: squares of 28 px in each row of aligned pages, so that a model meets one geometry; ``None`` for the squarest pages.
     """
 

@@ -13,11 +13,12 @@ import numpy.typing as npt
 
 from ctxbench import ConfigError, DecodeError
 
-SYMBOLS = ("byte", "dictionary", "bpe")
+SYMBOLS = ("byte", "dictionary", "bpe", "dictionary2")
 """Their positions are the numbers that pages hold; another dictionary or tokenizer is another name at the end."""
 
-WIDTHS = {"byte": 8, "dictionary": 12, "bpe": 18}
-DICTIONARY = "dictionary_1.txt"
+WIDTHS = {"byte": 8, "dictionary": 12, "bpe": 18, "dictionary2": 12}
+DICTIONARIES = {"dictionary": "dictionary_1.txt", "dictionary2": "dictionary_2.txt"}
+"""Files of entries: the first was made of the tasks' generated texts, the second of real ones."""
 
 Codes = npt.NDArray[np.int64]
 
@@ -29,8 +30,8 @@ def encode(text: str, symbol: str) -> tuple[Codes, str]:
         ConfigError: ``bpe`` without the tokenizer.
     """
     data = text.encode("utf-8")
-    if symbol == "dictionary":
-        return np.array(greedy(data, *_index()), np.int64), symbol
+    if symbol in DICTIONARIES:
+        return np.array(greedy(data, *_index(symbol)), np.int64), symbol
     if symbol == "bpe":
         qwen = _qwen()
         if qwen is None:
@@ -48,8 +49,8 @@ def decode(codes: Codes, symbol: str) -> str:
         DecodeError: codes that no text has, or a tokenizer that is not installed.
     """
     try:
-        if symbol == "dictionary":
-            table = entries()
+        if symbol in DICTIONARIES:
+            table = entries(symbol)
             return b"".join(table[code] for code in codes.tolist()).decode("utf-8")
         if symbol == "bpe":
             qwen = _qwen()
@@ -66,16 +67,16 @@ def _qwen() -> Any:
     return importlib.import_module("ctxbench_qwen_tokens") if importlib.util.find_spec("ctxbench_qwen_tokens") else None
 
 
-@functools.lru_cache(maxsize=1)
-def entries() -> tuple[bytes, ...]:
-    """The dictionary's 4,096 entries: the 256 bytes, and the lines of its file, in which bytes are hexadecimal."""
-    lines = importlib.resources.files("ctxbench_codebook").joinpath(DICTIONARY).read_text("ascii").split()
+@functools.cache
+def entries(symbol: str = "dictionary") -> tuple[bytes, ...]:
+    """A dictionary's 4,096 entries: the 256 bytes, and the lines of its file, in which bytes are hexadecimal."""
+    lines = importlib.resources.files("ctxbench_codebook").joinpath(DICTIONARIES[symbol]).read_text("ascii").split()
     return (*(bytes([i]) for i in range(256)), *map(bytes.fromhex, lines))
 
 
-@functools.lru_cache(maxsize=1)
-def _index() -> tuple[dict[bytes, int], dict[bytes, list[int]]]:
-    return index(entries())
+@functools.cache
+def _index(symbol: str) -> tuple[dict[bytes, int], dict[bytes, list[int]]]:
+    return index(entries(symbol))
 
 
 def index(table: tuple[bytes, ...]) -> tuple[dict[bytes, int], dict[bytes, list[int]]]:
