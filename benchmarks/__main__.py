@@ -20,6 +20,10 @@ LONG = (
         "benchmarks.codebook_fuzz --inputs 10000",
         "codebook: what the decoder does with broken pages; --codec codebook_external for the other",
     ),
+    (
+        "benchmarks.dictionaries CACHE",
+        "codebook: bytes and reference tokens a code of the dictionaries, on held-out texts",
+    ),
     ("benchmarks.hostile_images", "decode: CPU seconds and memory of crafted pictures"),
     ("benchmarks.ratios --read --samples 5", "the same, and what truncation keeps at equal tokens"),
     ("benchmarks.tiny_speed", "the embedded model: tokens a second in batches, against plain generate and the memory limit"),

@@ -108,9 +108,8 @@ def test_documents_are_cut_and_held_out_by_name():
 
 def test_man_pages_lose_their_formatting():
     """Requests, comments and font changes are no text of a page; its words and signs stay."""
-    source = (
-        '.\\" comment\n.TH LS 1\n.SH NAME\nls \\- list \\fBdirectory\\fR contents\n.PP\nWith\n.B \\-a\nall are shown, \\(aqx\\(aq too.\n'
-    )
+    source = '.\\" comment\n.TH LS 1\n.SH NAME\nls \\- list \\fBdirectory\\fR contents\n.PP\n'
+    source += "With\n.B \\-a\nall are shown, \\(aqx\\(aq too.\n"
     assert corpus.unroff(source) == "NAME\nls - list directory contents\n\nWith -a all are shown, 'x' too.\n"
 
 
