@@ -231,7 +231,7 @@ def test_tokens_without_the_tokenizer(monkeypatch):
     ("symbol", "published"),
     [
         ("dictionary", "84b533d9ef5838ecbb83de1dfe6b34de9ce0b6dec832b8a64f6b43d7cb3127d3"),
-        ("dictionary2", "DIGEST"),
+        ("dictionary2", "bbd2833115aed4c079803e30081db9e448bb062002a75f112bb7791753a79096"),
     ],
 )
 def test_the_dictionaries_are_complete_and_published(symbol, published):

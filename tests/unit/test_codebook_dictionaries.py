@@ -35,7 +35,7 @@ JSON = '{\n  "name": "ferry-times",\n  "version": "2.1.0",\n  "license": "MIT",\
 CHINESE = "委员会星期二开会，决定旧桥应该修理还是重建。发言的人大多在河边住了很久，他们想知道工程需要多长时间，费用由谁来付。"
 
 
-@pytest.mark.parametrize(("text", "least"), [(ENGLISH, 0.1), (PYTHON, 0.1), (JSON, 0.1), (CHINESE, 0.1)])
+@pytest.mark.parametrize(("text", "least"), [(ENGLISH, 0.7), (PYTHON, 0.85), (JSON, 1.5), (CHINESE, 0.33)])
 def test_real_text_fits_better_than_in_the_tasks_dictionary(text, least):
     """The reason for a second dictionary: reference tokens a code on real text that nothing was trained on, and more than the first has."""
     fit = measure([text])
@@ -48,7 +48,7 @@ def test_no_text_of_the_tasks_is_in_it():
     """Their texts fit their own dictionary better; if the second had been made of them too, it would show here."""
     registry = load_plugins()
     fit = measure([registry.task(name).sample(512, 31).context for name in ("needle", "json_restore")])
-    assert fit.codes["dictionary2"] > 1.3 * fit.codes["dictionary"]
+    assert fit.codes["dictionary2"] > 2 * fit.codes["dictionary"]
     assert len(set(symbols.entries("dictionary2")) & set(symbols.entries("dictionary"))) < 2048
     assert {package.kind for package in corpus.packages()} == set(corpus.SHARES)
 
