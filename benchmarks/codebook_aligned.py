@@ -126,8 +126,8 @@ def main() -> None:
         "",
         *light(2 * options.samples),
         "",
-        "How well the dictionary fits: it was made from text of the first and third kind (of other seeds), and",
-        "is of little use for other text.",
+        "How well `dictionary` fits: it was made from text of the first and third kind (of other seeds), and",
+        "is of little use for other text; `python -m benchmarks.dictionaries` is about `dictionary2`.",
         "",
         *fit(options.samples),
     ]

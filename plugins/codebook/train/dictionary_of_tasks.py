@@ -1,6 +1,7 @@
 """Train the first dictionary: ``python plugins/codebook/train/dictionary_of_tasks.py [--bytes 400000] [--out FILE]``.
 
 The text is generated: English prose as in the task ``needle`` and JSON as in ``json_restore``, of seeds that no benchmark uses.
+The tasks' texts have changed since it was published, so that this makes another one now.
 A published dictionary never changes: train another one to another file, and give it another symbol.
 """
 
