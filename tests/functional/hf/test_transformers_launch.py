@@ -114,7 +114,8 @@ def _save_for_ever(store: ckpt.Checkpoints, tell: int) -> None:
             with torch.no_grad():
                 parameter.fill_(step)
             optimizer.state[parameter] = {"exp_avg": torch.zeros(1000, 100)}
-            store.save(ckpt.State(step), {"w": parameter}, (optimizer,))
+            named = {"w": parameter}
+            store.save(ckpt.State(step), ckpt.weight_tensors(named), ckpt.optimizer_tensors(named, (optimizer,)))
             os.write(tell, b".")
             store.prune(2)
     finally:

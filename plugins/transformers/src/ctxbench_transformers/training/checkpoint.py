@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,10 @@ from safetensors.torch import load_file, save_file
 from ctxbench import CtxbenchError, UsageError
 from ctxbench_transformers.files import sync, write_json
 from ctxbench_transformers.training.optimizer import Optimizers
+from ctxbench_transformers.training.sharding import part_like, whole
+
+Tensors = dict[str, torch.Tensor]
+"""By the names of files: a parameter's, or a moment's and a parameter's."""
 
 _NAME = re.compile(r"step-(\d{8})\Z")
 _PARTIAL = ".partial-"
@@ -57,7 +62,7 @@ class Checkpoints:
 
     folder: Path
 
-    def save(self, state: State, parameters: dict[str, torch.nn.Parameter], optimizers: Optimizers) -> Path:
+    def save(self, state: State, weights: Tensors, moments: Tensors) -> Path:
         """Write a checkpoint under another name, wait until it is on the disk, then rename it."""
         final = self.folder / f"step-{state.step:08d}"
         if final.exists():  # a resumed run saves the same step again: same content
@@ -65,8 +70,8 @@ class Checkpoints:
         part = self.folder / f"{_PARTIAL}{final.name}"
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
-        _save(part / "weights.safetensors", {name: value.detach().contiguous() for name, value in parameters.items()})
-        _save(part / "optimizer.safetensors", _optimizer_tensors(parameters, optimizers))
+        _save(part / "weights.safetensors", weights)
+        _save(part / "optimizer.safetensors", moments)
         write_json(part / "state.json", attrs.asdict(state))
         for path in (*part.iterdir(), part):
             sync(path)
@@ -132,7 +137,7 @@ def load_weights_into(checkpoint: Path, parameters: dict[str, torch.nn.Parameter
         raise UsageError(f"--resume: {checkpoint} holds other weights than this config trains")
     with torch.no_grad():
         for name, parameter in parameters.items():
-            parameter.copy_(saved[name])
+            parameter.copy_(part_like(saved[name], parameter))
 
 
 def load_optimizers_into(checkpoint: Path, parameters: dict[str, torch.nn.Parameter], optimizers: Optimizers) -> None:
@@ -146,15 +151,23 @@ def load_optimizers_into(checkpoint: Path, parameters: dict[str, torch.nn.Parame
         if field == "step":
             state[field] = value if value.is_floating_point() else int(value)
         else:
-            state[field] = value.to(parameter.device)
+            state[field] = part_like(value, parameter)
 
 
-def _optimizer_tensors(parameters: dict[str, torch.nn.Parameter], optimizers: Optimizers) -> dict[str, torch.Tensor]:
-    found = {}
+def weight_tensors(parameters: dict[str, torch.nn.Parameter], *, keep: bool = True) -> Tensors:
+    """The weights as a checkpoint has them, for the process that is to ``keep`` them."""
+    return whole(((name, value.detach().contiguous()) for name, value in parameters.items()), keep=keep)
+
+
+def optimizer_tensors(parameters: dict[str, torch.nn.Parameter], optimizers: Optimizers, *, keep: bool = True) -> Tensors:
+    """The moments as a checkpoint has them, for the process that is to ``keep`` them."""
+    return whole(_moments(parameters, optimizers), keep=keep)
+
+
+def _moments(parameters: dict[str, torch.nn.Parameter], optimizers: Optimizers) -> Iterator[tuple[str, torch.Tensor]]:
     states = {parameter: state for optimizer in optimizers for parameter, state in optimizer.state.items()}
     for name, parameter in parameters.items():
         for field, value in states.get(parameter, {}).items():
             # The tables of 8-bit moments are shared by all parameters, and files hold no shared tensors.
             tensor = torch.as_tensor(value).detach()
-            found[f"{field}/{name}"] = tensor.clone() if field.startswith("qmap") else tensor.contiguous()
-    return found
+            yield f"{field}/{name}", tensor.clone() if field.startswith("qmap") else tensor.contiguous()

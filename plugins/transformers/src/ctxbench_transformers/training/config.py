@@ -23,7 +23,7 @@ _NO_EFFECT = (
     "dataloader_num_workers",
     "device",
 )
-_ADDED = ("chat_template", "group_by_length", "optimizer", "muon_lr", "modules_to_save", "use_dora", "use_rslora")
+_ADDED = ("chat_template", "group_by_length", "optimizer", "muon_lr", "modules_to_save", "use_dora", "use_rslora", "fsdp")
 _BY_FINGERPRINT = ("model", "revision", "data")
 
 
@@ -120,6 +120,11 @@ class TrainConfig:
     keep: int = setting(Integer(1), "Checkpoints to keep, the latest ones.", 2)
     report_to: tuple[str, ...] = setting(
         ListOf(String(("tensorboard", "wandb")), minimum=0), "Where to report, beside log.jsonl.", factory=tuple
+    )
+    fsdp: bool = setting(
+        Boolean(),
+        "With several processes: each keeps a part of the language model's layers, their gradients and moments (FSDP).",
+        False,
     )
     dataloader_num_workers: int | None = setting(
         Optional(Integer(0)),

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 import attrs
 import torch
 from torch import distributed
+from torch.distributed.tensor import DTensor
 
 
 @attrs.frozen
@@ -33,9 +34,10 @@ class World:
         return [float(value) for value in total.tolist()]
 
     def sum_gradients(self, parameters: Sequence[torch.nn.Parameter]) -> None:
-        """Sum the gradients over all processes, in one message for each dtype."""
+        """Sum the gradients over all processes, in one message for each dtype. Those of parts are summed already."""
         if self.size == 1:
             return
+        parameters = [p for p in parameters if not isinstance(p, DTensor)]
         for dtype in sorted({p.dtype for p in parameters}, key=str):
             some = [p for p in parameters if p.dtype == dtype]
             flat = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in some])

@@ -9,6 +9,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from ctxbench_transformers.training.examples import IGNORED
+from ctxbench_transformers.training.trainable import base_of
 
 
 def answer_loss(model: Any, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, int]:
@@ -33,12 +34,9 @@ def _answer_logits(model: Any, batch: dict[str, torch.Tensor]) -> tuple[torch.Te
     inputs = {key: value for key, value in batch.items() if key != "labels"}
     targets = batch["labels"][:, 1:]
     columns = (targets != IGNORED).any(dim=0).nonzero().flatten()
-    if "logits_to_keep" in inspect.signature(_base(model).forward).parameters:
+    model = base_of(model)  # whose call is seen by all that watches over calls; an adapter's wrapper calls ``forward`` itself
+    if "logits_to_keep" in inspect.signature(model.forward).parameters:
         logits = model(**inputs, use_cache=False, logits_to_keep=columns).logits
     else:
         logits = model(**inputs, use_cache=False).logits[:, columns]
     return logits, targets[:, columns]
-
-
-def _base(model: Any) -> Any:
-    return model.get_base_model() if hasattr(model, "get_base_model") else model

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import torch
+from torch.distributed.tensor import DTensor
 
 from ctxbench import ConfigError
 from ctxbench_transformers.training.config import TrainConfig
@@ -75,10 +75,11 @@ def set_rates(optimizers: Optimizers, rate: float) -> None:
 
 
 def _adamw(config: TrainConfig, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
-    every = list(parameters)
-    matrices, vectors = [p for p in every if p.ndim > 1], [p for p in every if p.ndim <= 1]
-    groups: list[dict[str, Any]] = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-    groups, betas = [group for group in groups if group["params"]], (config.beta1, config.beta2)
+    alike: dict[tuple[bool, bool], list[torch.nn.Parameter]] = {}
+    for parameter in parameters:  # no operation takes whole tensors and parts of some together
+        alike.setdefault((parameter.ndim > 1, isinstance(parameter, DTensor)), []).append(parameter)
+    groups = [{"params": some, "weight_decay": config.weight_decay if matrices else 0.0} for (matrices, _), some in alike.items()]
+    betas = (config.beta1, config.beta2)
     if config.optimizer != "adamw8bit":
         return torch.optim.AdamW(groups, lr=config.lr, betas=betas)
     with quiet():

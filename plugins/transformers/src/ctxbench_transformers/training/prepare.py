@@ -21,7 +21,8 @@ from ctxbench_transformers.training.distributed import World
 from ctxbench_transformers.training.evaluate import judges
 from ctxbench_transformers.training.optimizer import check_optimizer, make_optimizers
 from ctxbench_transformers.training.schedule import Schedule
-from ctxbench_transformers.training.trainable import load_trainable, trained_parameters
+from ctxbench_transformers.training.sharding import check_sharding, shard
+from ctxbench_transformers.training.trainable import base_of, load_trainable, trained_parameters
 from ctxbench_transformers.training.trainer import Trainer
 
 INITIAL_SCALE = 2.0**16
@@ -64,6 +65,7 @@ def prepare(config: TrainConfig, world: World, device: torch.device) -> Prepared
         CtxbenchError: one of them is missing or broken, or they do not fit together.
     """
     check_optimizer(config, device)
+    check_sharding(config, world)
     data = Dataset(config.data)
     train = data.split("train")
     if not len(train):
@@ -90,6 +92,8 @@ def make_trainer(prepared: Prepared, state: ckpt.State, device: torch.device) ->
     """Read the weights: a trainer with the base's, whatever the state's step."""
     config = prepared.config
     model = load_trainable(config, prepared.source, device)
+    if config.fsdp:
+        shard(base_of(model), prepared.world, device)
     parameters = trained_parameters(model)
     return Trainer(
         config=config,

@@ -16,6 +16,7 @@ from ctxbench_transformers.data import Dataset
 from ctxbench_transformers.files import write_json
 from ctxbench_transformers.resolved import checkpoint_dtype
 from ctxbench_transformers.training import checkpoint as ckpt
+from ctxbench_transformers.training import sharding
 from ctxbench_transformers.training.card import write_card
 from ctxbench_transformers.training.config import TrainConfig
 from ctxbench_transformers.training.trainable import trained_parameters
@@ -32,9 +33,11 @@ def write_result(trainer: Trainer, data: Dataset) -> None:
     best = trainer.best_step
     if best is not None and best != trainer.state.step:
         ckpt.load_weights_into(trainer.checkpoints.at(best), trainer.parameters)
+    config = trainer.config
+    if config.fsdp:
+        sharding.ungroup(trainer.runtime.model, keep=trainer.world.first)
     if not trainer.world.first:
         return
-    config = trainer.config
     output = Path(config.output)
     if config.method == "full":
         setattr(trainer.runtime.model.config, provenance.MARK, data.fingerprint)

@@ -88,7 +88,7 @@ def targets(model: Any, wanted: tuple[str, ...], whole: Sequence[str] = ()) -> l
     found: dict[str, None] = {}
     for entry in wanted:
         if entry in ("language", "vision", "all"):
-            some = [name for name in linear if entry == "all" or _in_language(name) == (entry == "language")]
+            some = [name for name in linear if entry == "all" or in_language(name) == (entry == "language")]
         else:
             some = _named(linear, entry)
         if not some:
@@ -125,7 +125,13 @@ def _named(names: Iterable[str], entry: str) -> list[str]:
     return [name for name in names if name == entry or name.endswith(f".{entry}")]
 
 
-def _in_language(name: str) -> bool:
+def base_of(model: Any) -> Any:
+    """The model below an adapter, with the adapter's layers in it; a model without one as it is."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def in_language(name: str) -> bool:
+    """Whether a module of that path is a part of the language model."""
     return any(part in LANGUAGE for part in name.split("."))
 
 

@@ -23,6 +23,7 @@ from ctxbench_cli.progress import Bar
 from ctxbench_transformers.data import Split
 from ctxbench_transformers.runtime import Runtime
 from ctxbench_transformers.training import checkpoint as ckpt
+from ctxbench_transformers.training import sharding
 from ctxbench_transformers.training.config import TrainConfig
 from ctxbench_transformers.training.distributed import World
 from ctxbench_transformers.training.evaluate import Judge, Validation, evaluate
@@ -114,7 +115,7 @@ class Trainer:
         self.world.sum_gradients(parameters)
         for optimizer in self.optimizers:
             self.scaler.unscale_(optimizer)
-        norm = float(torch.nn.utils.clip_grad_norm_(parameters, self.config.clip or float("inf")))
+        norm = self._clip(parameters)
         overflow = self._overflow(norm)
         rate = self.schedule.lr(number)
         set_rates(self.optimizers, rate)
@@ -131,6 +132,18 @@ class Trainer:
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
         return values
+
+    def _clip(self, parameters: list[torch.nn.Parameter]) -> float:
+        """Scale the gradients down to the norm that the config allows; gives the one that they had."""
+        most = self.config.clip or float("inf")
+        if not self.config.fsdp:
+            return float(torch.nn.utils.clip_grad_norm_(parameters, most))
+        norm = sharding.norm(parameters, self.world, self.device)
+        if norm > most:
+            for parameter in parameters:
+                if parameter.grad is not None:
+                    parameter.grad.mul_(most / (norm + 1e-6))  # as PyTorch does it
+        return norm
 
     def _overflow(self, norm: float) -> bool:
         """Whether gradients were too large for float16 at this scale of the loss. Such a step changes nothing but the scale, which halves.
@@ -150,7 +163,8 @@ class Trainer:
     def evaluate(self) -> Validation:
         """Loss and scores on validation records."""
         some = self.validation[: self.config.evaluate_samples]
-        return evaluate(self.runtime, some, self.judges, self.config.evaluate_batch_size, self.world, self.precision)
+        with sharding.gathered(self.runtime.model) if self.config.fsdp else contextlib.nullcontext():
+            return evaluate(self.runtime, some, self.judges, self.config.evaluate_batch_size, self.world, self.precision)
 
     def judge(self, found: Validation) -> None:
         """Remember an evaluation, and whether it is the best so far."""
@@ -170,12 +184,17 @@ class Trainer:
 
     def save(self) -> None:
         """Write a checkpoint, in one process; all wait for it."""
-        if self.world.first:
+        if self.world.first or self.config.fsdp:  # parts are put together by all
             self._write()
         self.world.barrier()
 
     def _write(self) -> Path:
-        path = self.checkpoints.save(self.state, self.parameters, self.optimizers)
+        keep = self.world.first
+        weights = ckpt.weight_tensors(self.parameters, keep=keep)
+        moments = ckpt.optimizer_tensors(self.parameters, self.optimizers, keep=keep)
+        if not keep:
+            return self.checkpoints.at(self.state.step)
+        path = self.checkpoints.save(self.state, weights, moments)
         self.checkpoints.prune(self.config.keep, self.best_step)
         return path
 
@@ -239,6 +258,9 @@ class Trainer:
         place = f"interrupted after step {step} of {self.schedule.steps}"
         if not self.world.first:
             return Interrupted(place, None)
+        if self.config.fsdp:
+            kept = [None, *self.checkpoints.all()][-1]
+            return Interrupted(f"{place}; " + (f"the last checkpoint is {kept}" if kept else "nothing is kept"), kept)
         try:
             path = self._write()
         except (CtxbenchError, OSError) as error:
