@@ -181,7 +181,7 @@ def report(rows: Rows) -> str:
 def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--samples", type=int, default=200, help="contexts of each payload")
+    parser.add_argument("--samples", type=int, default=100, help="contexts of each payload")
     parser.add_argument("--out", type=Path, default=OUT)
     options = parser.parse_args()
     measure(options.samples)
