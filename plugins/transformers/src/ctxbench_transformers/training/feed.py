@@ -16,7 +16,7 @@ from ctxbench import CtxbenchError
 from ctxbench.interrupts import interrupts_blocked
 from ctxbench_transformers.data import Split
 from ctxbench_transformers.encoding import Encoder
-from ctxbench_transformers.training.examples import ExampleError, Labelled, collate_labelled, label
+from ctxbench_transformers.training.examples import IGNORED, ExampleError, Labelled, collate_labelled, label
 from ctxbench_transformers.training.schedule import Schedule
 
 Batches = list[dict[str, torch.Tensor]]
@@ -44,7 +44,16 @@ class StepBatches:
             CtxbenchError: a record is broken, or is longer than the model can take.
         """
         passes = self.schedule.indices(step, self.rank)
-        return [collate_labelled([self._labelled(i) for i in some], self.pad_id) for some in passes]
+        made = [collate_labelled([self._labelled(i) for i in some], self.pad_id) for some in passes]
+        if self.schedule.config.fsdp:  # processes that gather layers together take equally many passes, at the very end too
+            others = self.schedule.indices(step)
+            made += [self._unanswered(some) for some in others[len(passes) :]]
+        return made
+
+    def _unanswered(self, indices: list[int]) -> dict[str, torch.Tensor]:
+        """A pass that counts for nothing: no answer is asked for."""
+        batch = collate_labelled([self._labelled(i) for i in indices], self.pad_id)
+        return {**batch, "labels": torch.full_like(batch["labels"], IGNORED)}
 
     def _labelled(self, index: int) -> Labelled:
         example = self.train[index]
