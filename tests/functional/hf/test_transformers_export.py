@@ -20,7 +20,7 @@ import ctxbench_transformers
 from ctxbench import Prompt, UsageError, contamination
 from ctxbench.statistics import wilson
 from ctxbench_transformers import provenance, settings
-from ctxbench_transformers.data import Dataset
+from ctxbench_transformers.data import Datasets
 from ctxbench_transformers.processors import load_processor
 from ctxbench_transformers.testing import TRAINED, build
 from ctxbench_transformers.training.config import TrainConfig
@@ -75,7 +75,7 @@ def tied(source: Path, folder: Path) -> Path:
 
 def prompts_of(config: TrainConfig) -> list[Prompt]:
     """Three validation prompts."""
-    return [example.prompt for example in Dataset(config.data).split("validation")[:3]]
+    return [example.prompt for example in Datasets(config.data).split("validation")[:3]]
 
 
 def answers(model: Path | str, adapter: Path | str | None, prompts: Sequence[Prompt]) -> list[str]:
@@ -164,7 +164,7 @@ def test_training_writes_its_card_and_its_numbers_are_those_of_the_record(traine
     low, high = (100 * bound for bound in wilson(cell["score"] * 4, 4))
     assert f"| toy_blocks | toy_letters | 4 | {100 * cell['score']:.1f} % ({low:.1f} to {high:.1f}) |" in card
     assert f"- training loss: {log[-1]['loss']:.4f} at step 3\n- validation loss: {log[-1]['val_loss']:.4f} at step 3" in card
-    data = Dataset(config.data)
+    data = Datasets(config.data)
     assert f"- fingerprint: `{data.fingerprint}`\n- records: 24 for training, 6 for validation" in card
     assert "- languages: 30 en" in card
     assert "| `lr` | 0.02 | 0.0002 |" in card
@@ -197,7 +197,7 @@ def test_merged_weights_are_a_float32_sum_rounded_once(training: MakeTraining, p
     loaded(out)
 
     reader = ctxbench_transformers.load(out)
-    data = Dataset(config.data)
+    data = Datasets(config.data)
     assert reader.training_data is not None
     assert [some.fingerprint for some in reader.training_data] == ["earlier", data.fingerprint]
     assert reader.layouts == {"other": {"rows": 3}, "toy_blocks": {}}

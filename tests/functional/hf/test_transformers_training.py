@@ -21,7 +21,7 @@ import ctxbench_transformers
 from ctxbench import ConfigError, CtxbenchError, ModelError, Prompt, Sample, UsageError, load_plugins
 from ctxbench.contamination import training_overlap
 from ctxbench_transformers import provenance, settings, sources
-from ctxbench_transformers.data import DataConfig, Dataset, Example, build
+from ctxbench_transformers.data import DataConfig, Dataset, Datasets, Example, build
 from ctxbench_transformers.testing import QWEN2_VL_2B, TRAINED
 from ctxbench_transformers.training.checkpoint import State
 from ctxbench_transformers.training.config import TrainConfig
@@ -87,7 +87,7 @@ def test_full_training_learns_to_read_and_its_result_is_a_model(training: MakeTr
     import ctxbench_transformers
 
     config = training(method="full", epochs=60, lr=2e-3, batch_size=4, accumulation=1, evaluate_every=0, save_every=0)
-    before = Dataset(config.data).split("train")
+    before = Datasets(config.data).split("train")
     result = train(config)
     last = json.loads((Path(config.output) / "log.jsonl").read_text().splitlines()[-1])
     assert last["step"] == result["steps"] == 360
@@ -111,7 +111,7 @@ def test_every_architecture_trains_and_takes_its_adapter_back(architecture: str,
     config = training(model=folder, epochs=1, max_steps=4, lr=0.02, gradient_checkpointing=True, evaluate_every=4)
     train(config)
     assert losses(config)[-1] < losses(config)[0]
-    prompts = [example.prompt for example in Dataset(config.data).split("validation")[:3]]
+    prompts = [example.prompt for example in Datasets(config.data).split("validation")[:3]]
     plain = [r.text for r in ctxbench_transformers.load(folder).read(prompts)]
     assert [r.text for r in ctxbench_transformers.load(folder, config.output).read(prompts)] != plain
 
@@ -360,7 +360,7 @@ def test_the_shipped_configs_are_the_seed_papers() -> None:
     assert (config.lora.r, config.lora.alpha, config.lora.dropout) == (16, 32, 0.05)
     assert (config.lr, config.batch_size, config.accumulation, config.epochs) == (2e-4, 1, 8, 3)
     data = settings.load(DataConfig, CONFIGS / "data-qwen2vl.yaml")
-    assert data.output == config.data
+    assert (data.output,) == config.data
     assert (data.samples, data.task_weights) == (500, (0.7, 0.3))
     assert [task.name for task in data.tasks] == ["json_restore", "needle"]
     assert Schedule(config, 500).steps == 188

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 import ctxbench_transformers
 from ctxbench import ConfigError
 from ctxbench_transformers import provenance
-from ctxbench_transformers.data import Dataset, build
+from ctxbench_transformers.data import Dataset, Datasets, build
 from ctxbench_transformers.training import checkpoint as ckpt
 from ctxbench_transformers.training.config import TrainConfig
 from ctxbench_transformers.training.distributed import World
@@ -67,7 +67,7 @@ def test_a_variant_of_lora_is_the_same_in_plain_peft(variant: str, training: Mak
         plain = PeftModel.from_pretrained(base, config.output)
     assert loss(plain) == pytest.approx(measured, rel=1e-4)
     assert abs(before - measured) > 1e-2
-    prompts = [example.prompt for example in Dataset(config.data).split("validation")[:2]]
+    prompts = [example.prompt for example in Datasets(config.data).split("validation")[:2]]
     short = {"max_new_tokens": 6}
     bare, adapted = ctxbench_transformers.load(config.model, **short), ctxbench_transformers.load(config.model, config.output, **short)
     own = [reading.text for reading in bare.read(prompts)]

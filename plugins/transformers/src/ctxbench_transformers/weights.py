@@ -143,8 +143,8 @@ def keep_layout(model: Any, *, always: bool = False) -> None:
             module.support_avx512bf16_for_cpu = False
 
 
-def add_adapter(model: Any, folder: Path, name: str = "default") -> Any:
-    """``model``, bare or with adapters, with one more adapter; the result has the layers of all.
+def add_adapter(model: Any, folder: Path, name: str = "default", *, trainable: bool = False) -> Any:
+    """``model``, bare or with adapters, with one more adapter, which may be ``trainable``; the result has the layers of all.
 
     Raises:
         ModelError: the adapter does not fit this model, which is spoilt by the attempt.
@@ -155,9 +155,9 @@ def add_adapter(model: Any, folder: Path, name: str = "default") -> Any:
 
             warnings.simplefilter("always")
             if isinstance(model, PeftModel):
-                adapted, missing = model, model.load_adapter(str(folder), name, is_trainable=False).missing_keys
+                adapted, missing = model, model.load_adapter(str(folder), name, is_trainable=trainable).missing_keys
             else:
-                adapted, missing = PeftModel.from_pretrained(model, str(folder), adapter_name=name, is_trainable=False), []
+                adapted, missing = PeftModel.from_pretrained(model, str(folder), adapter_name=name, is_trainable=trainable), []
     except Exception as error:
         raise ModelError(f"adapter {folder} does not fit this model: {type(error).__name__}: {_line(error)}") from error
     told = [_line(warning.message) for warning in caught if "missing adapter keys" in str(warning.message)]  # a first one's only

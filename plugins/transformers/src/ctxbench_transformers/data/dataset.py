@@ -51,9 +51,19 @@ class Split(Sequence[Example]):
 
     def lengths(self) -> list[int]:
         """Tokens of each record, as the data set counted them: prompt, pages and answer."""
-        rows = self.rows
-        counted = rows.column("tokens") if isinstance(rows, _ParquetRows) else (row["tokens"] for row in rows)
-        return [sum(tokens.values()) for tokens in counted]
+        return [sum(tokens.values()) for tokens in self.columns(["tokens"])["tokens"]]
+
+    def columns(self, names: Sequence[str]) -> dict[str, list[Any]]:
+        """Fields of all records, without their pages; ``data`` is the folder, as it was given."""
+        stored = [name for name in names if name != "data"]
+        if isinstance(self.rows, _ParquetRows):
+            found = self.rows.columns(stored)
+        else:
+            found = {name: [] for name in stored}
+            for row in self.rows:
+                for name in stored:
+                    found[name].append(row[name])
+        return found | {name: [str(self.folder)] * len(self) for name in names if name == "data"}
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
@@ -100,6 +110,32 @@ class Dataset:
     def fingerprint(self) -> str:
         """SHA-256 over the records' ids, contexts, answers and pixels."""
         return str(self.manifest["fingerprint"])
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The config that made it."""
+        return dict(self.manifest["config"])
+
+    @property
+    def records(self) -> dict[str, dict[str, int]]:
+        """Numbers of records by ``split``, ``codec`` and ``task``."""
+        return dict(self.manifest["records"])
+
+    @property
+    def languages(self) -> dict[str, int] | None:
+        """Numbers of records by language; early versions did not count them."""
+        return self.manifest.get("languages")
+
+    @property
+    def longest(self) -> dict[str, int]:
+        """The largest number of ``text``, ``visual`` and ``answer`` tokens in a record."""
+        counted = self.manifest["tokens"]
+        return {key: int(counted.get(key, {}).get("max", 0)) for key in ("text", "visual", "answer")}
+
+    @property
+    def primary_scores(self) -> dict[str, str]:
+        """By task label, the metric that says whether an answer is right."""
+        return dict(self.manifest["primary_scores"])
 
     @property
     def codecs(self) -> tuple[ComponentConfig, ...]:
@@ -174,10 +210,10 @@ class _ParquetRows(Sequence[Any]):
     def _read_group(self, group: int) -> pa.Table:
         return self.file.read_row_group(group, use_threads=False)  # the threads of a forked process are not there
 
-    def column(self, name: str) -> list[Any]:
-        """One column of all rows; the images stay on the disk."""
-        values: list[Any] = self.file.read(columns=[name]).column(name).to_pylist()
-        return values
+    def columns(self, names: Sequence[str]) -> dict[str, list[Any]]:
+        """Columns of all rows; the images stay on the disk."""
+        found: dict[str, list[Any]] = self.file.read(columns=list(names)).to_pydict()
+        return found
 
     def __len__(self) -> int:
         return len(self.places)

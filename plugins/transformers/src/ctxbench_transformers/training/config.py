@@ -23,8 +23,19 @@ _NO_EFFECT = (
     "dataloader_num_workers",
     "device",
 )
-_ADDED = ("chat_template", "group_by_length", "optimizer", "muon_lr", "modules_to_save", "use_dora", "use_rslora", "fsdp")
-_BY_FINGERPRINT = ("model", "revision", "data")
+_ADDED = (
+    "chat_template",
+    "group_by_length",
+    "optimizer",
+    "muon_lr",
+    "modules_to_save",
+    "use_dora",
+    "use_rslora",
+    "fsdp",
+    "sampling",
+    "adapter",
+)
+_BY_FINGERPRINT = ("model", "revision", "adapter", "data")
 
 
 @attrs.frozen
@@ -66,14 +77,32 @@ class EarlyStopping:
 
 
 @attrs.frozen
+class Sampled:
+    """Some of the training records, and how often they come. A record belongs to the first entry whose conditions it meets."""
+
+    data: tuple[str, ...] = setting(ListOf(String(), minimum=0), "Folders of data, as they are named there; empty for all.", factory=tuple)
+    codec: tuple[str, ...] = setting(ListOf(String(), minimum=0), "Labels of codecs; empty for all.", factory=tuple)
+    task: tuple[str, ...] = setting(ListOf(String(), minimum=0), "Labels of tasks; empty for all.", factory=tuple)
+    augmentation: tuple[str, ...] = setting(ListOf(String(), minimum=0), "Labels of augmentations; empty for all.", factory=tuple)
+    language: tuple[str, ...] = setting(ListOf(String(), minimum=0), "Languages; empty for all.", factory=tuple)
+    bucket: tuple[int, ...] = setting(ListOf(Integer(0), minimum=0), "Context lengths; empty for all.", factory=tuple)
+    weight: float = setting(Number(0), "Its share of the examples, beside the weights of the others that take part.", 1.0)
+    begin: int = setting(Integer(0), "Steps that are done before it takes part.", 0)
+    end: int | None = setting(Optional(Integer(1)), "Steps that are done when it takes part no more; null: to the end.", None)
+
+
+@attrs.frozen
 class TrainConfig:
     """One training run."""
 
     name: str = setting(String(), "A name for people.", "training")
     model: str = setting(String(), "Folder or hub id of the base model.", "Qwen/Qwen2-VL-2B-Instruct")
     revision: str | None = setting(Optional(String()), "Branch, tag or commit on the hub.", None)
+    adapter: str | None = setting(
+        Optional(String()), "Folder or hub id of an adapter to train further, in the place of a new one; lora then is as it has it.", None
+    )
     trust_remote_code: bool = setting(Boolean(), "Let Python code that comes with the model run.", False)
-    data: str = setting(String(), "Folder that ctxbench data build made.", "data")
+    data: tuple[str, ...] = setting(ListOf(String()), "Folder that ctxbench data build or import made, or several such.", ("data",))
     output: str = setting(String(), "Folder that takes the adapter (or the model), the log and the checkpoints.", "adapter")
     output_dtype: str = setting(
         String(("auto", *_DTYPES)),
@@ -90,6 +119,11 @@ class TrainConfig:
     accumulation: int = setting(Integer(1), "Forward passes in one optimizer step.", 8)
     group_by_length: bool = setting(
         Boolean(), "Examples of like length together in a forward pass: less padding; batches of short and of long ones take turns.", False
+    )
+    sampling: tuple[Sampled, ...] = setting(
+        ListOf(Section(Sampled), minimum=0),
+        "Which records come how often, and from which step on: a mixture, or a curriculum; empty: all, once an epoch.",
+        factory=tuple,
     )
     optimizer: str = setting(
         String(("adamw", "adamw8bit", "muon")),
@@ -140,8 +174,12 @@ class TrainConfig:
     )
 
     def __attrs_post_init__(self) -> None:
+        if isinstance(self.data, str):  # from Python, where no reader of YAML makes a list of one folder
+            object.__setattr__(self, "data", (self.data,))
         if self.early_stopping.patience and not self.evaluate_every:
             raise ConfigError("early_stopping.patience: set evaluate_every as well, or there is nothing to stop on")
+        if self.adapter is not None and self.method == "full":
+            raise ConfigError("adapter: method: full trains the model's own weights; merge the adapter into them first, or take lora")
         if not self.epochs and self.max_steps is None:
             raise ConfigError("epochs: must be above 0, or max_steps must be set")
 
@@ -157,7 +195,7 @@ class TrainConfig:
     @property
     def hash(self) -> str:
         """SHA-256 of the settings, as early checkpoints kept it in their place: settings that came later count where they are used."""
-        added = {field.name: field.default for field in attrs.fields(TrainConfig) if field.name in _ADDED}
+        added = {key: value for key, value in TrainConfig().plain().items() if key in _ADDED}
         counted = {key: value for key, value in self.settings.items() if key not in added or value != added[key]}
         counted["lora"] = {key: value for key, value in self.settings["lora"].items() if key not in _ADDED or value}
         return stable_hash(counted)

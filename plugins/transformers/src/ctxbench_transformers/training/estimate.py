@@ -7,6 +7,7 @@ a hidden unit and a layer at 16 bit, twice that at 32 bit; with checkpointing, e
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,11 @@ import torch
 
 from ctxbench import ModelError
 from ctxbench_transformers import sources
-from ctxbench_transformers.data import Dataset
+from ctxbench_transformers.data import Datasets
+from ctxbench_transformers.training import earlier
 from ctxbench_transformers.training.config import TrainConfig
 from ctxbench_transformers.training.optimizer import moments_bytes, takes_muon
-from ctxbench_transformers.training.schedule import Schedule
+from ctxbench_transformers.training.prepare import make_schedule
 from ctxbench_transformers.training.trainable import targets, trained_whole
 from ctxbench_transformers.weights import quiet
 
@@ -95,16 +97,17 @@ def estimate(config: TrainConfig, processes: int = 1) -> Estimate:
         ConfigError: no training data, or the LoRA targets match nothing.
         ModelError: the model's config cannot be found.
     """
-    data = Dataset(config.data)
+    data = Datasets(config.data)
     folder = sources.locate(config.model, config.revision)
     model = skeleton(config, folder)
-    tokens = data.manifest["tokens"]
-    longest = {key: int(tokens.get(key, {}).get("max", 0)) for key in ("text", "visual", "answer")}
+    longest = data.longest
     length = sum(longest.values()) + _TEMPLATE
-    schedule = Schedule(config, len(data.split("train")), processes)
+    adapter = earlier.locate(config, sources.model_fingerprint(folder)) if config.adapter else None
+    config = earlier.with_shape(config, adapter)
+    schedule = make_schedule(config, data.split("train"), processes)
     layers = dict(model.named_modules())
     total = sum(p.numel() for p in model.parameters())
-    added = _added(config, model, layers) if config.method != "full" else []
+    added = [] if config.method == "full" else _added(config, model, layers) if adapter is None else _in(adapter)
     trained = [(p.numel(), takes_muon(name, p.ndim)) for name, p in model.named_parameters()] if config.method == "full" else added
     own = 4 * sum(size for size, _ in added)  # an adapter's weights, in float32; those of full fine-tuning are counted as weights
     return Estimate(
@@ -132,6 +135,15 @@ def _added(config: TrainConfig, model: Any, layers: dict[str, Any]) -> list[tupl
     found = [(config.lora.r * width, takes_muon(name, 2)) for name, both in widths.items() for width in both]
     found += [(out, False) for _, out in widths.values()] if config.lora.use_dora else []
     return found + [(p.numel(), takes_muon(f"{name}.{own}", p.ndim)) for name in whole for own, p in layers[name].named_parameters()]
+
+
+def _in(adapter: Path) -> list[tuple[int, bool]]:
+    """Elements of each tensor of an adapter that is there, and whether Muon would train it."""
+    from safetensors import safe_open
+
+    with safe_open(str(adapter / "adapter_model.safetensors"), framework="numpy") as tensors:
+        shapes = {key: tensors.get_slice(key).get_shape() for key in tensors.keys()}  # noqa: SIM118 - no mapping
+    return [(math.prod(shape), takes_muon(key, len(shape))) for key, shape in shapes.items()]
 
 
 def weights_bytes(config: TrainConfig, model: Any, total: int) -> int:

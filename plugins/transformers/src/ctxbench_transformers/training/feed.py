@@ -14,7 +14,7 @@ import torch
 
 from ctxbench import CtxbenchError
 from ctxbench.interrupts import interrupts_blocked
-from ctxbench_transformers.data import Split
+from ctxbench_transformers.data import JoinedSplit, Split
 from ctxbench_transformers.encoding import Encoder
 from ctxbench_transformers.training.examples import IGNORED, ExampleError, Labelled, collate_labelled, label
 from ctxbench_transformers.training.schedule import Schedule
@@ -28,7 +28,7 @@ class StepBatches:
     """Batches by the number of the step, from 0, for the process of a ``rank``. ``positions``: tokens that the model has positions for."""
 
     encoder: Encoder
-    train: Split
+    train: Split | JoinedSplit
     schedule: Schedule
     rank: int
     pad_id: int

@@ -11,15 +11,17 @@ import torch
 
 from ctxbench import ModelError, UsageError
 from ctxbench_transformers import sources
-from ctxbench_transformers.data import Dataset, Split
+from ctxbench_transformers.data import Datasets, JoinedSplit, Split
 from ctxbench_transformers.encoding import Encoder
 from ctxbench_transformers.processors import load_processor
 from ctxbench_transformers.runtime import make_runtime
 from ctxbench_transformers.training import checkpoint as ckpt
+from ctxbench_transformers.training import earlier
 from ctxbench_transformers.training.config import TrainConfig
 from ctxbench_transformers.training.distributed import World
 from ctxbench_transformers.training.evaluate import judges
 from ctxbench_transformers.training.optimizer import check_optimizer, make_optimizers
+from ctxbench_transformers.training.sampling import check_phases, groups
 from ctxbench_transformers.training.schedule import Schedule
 from ctxbench_transformers.training.sharding import check_sharding, shard
 from ctxbench_transformers.training.trainable import base_of, load_trainable, trained_parameters
@@ -35,22 +37,26 @@ class Prepared:
 
     Attributes:
         source: the base model's folder.
+        adapter: the folder of the adapter that is trained further, if one is.
         identity: the data, the base model and the number of processes; with the settings they decide the final weights.
+        schedule: the plan of the steps.
     """
 
     config: TrainConfig
     world: World
-    data: Dataset
-    train: Split
+    data: Datasets
+    train: Split | JoinedSplit
     source: Path
+    adapter: Path | None
     encoder: Encoder
     identity: dict[str, Any]
+    schedule: Schedule
 
     @property
-    def schedule(self) -> Schedule:
-        """The plan of the steps."""
-        lengths = np.array(self.train.lengths()) if self.config.group_by_length else None
-        return Schedule(self.config, len(self.train), self.world.size, lengths)
+    def left_out(self) -> str:
+        """What there is to say of records that no entry of ``sampling`` means; empty if there are none."""
+        left = self.schedule.records - self.schedule.examples
+        return f"sampling: {left:,} of {self.schedule.records:,} training records are in no entry and are left out" if left else ""
 
     @property
     def checkpoints(self) -> ckpt.Checkpoints:
@@ -66,12 +72,12 @@ def prepare(config: TrainConfig, world: World, device: torch.device) -> Prepared
     """
     check_optimizer(config, device)
     check_sharding(config, world)
-    data = Dataset(config.data)
+    data = Datasets(config.data)
     train = data.split("train")
     if not len(train):
-        raise UsageError(f"data: {data.folder} has no training records")
+        raise UsageError(f"data: {data} has no training records")
     if config.evaluate_every and not len(data.split("validation")):
-        raise UsageError(f"evaluate_every: {data.folder} has no validation records; set it to 0, or make data with some")
+        raise UsageError(f"evaluate_every: {data} has no validation records; set it to 0, or make data with some")
     source = sources.check_model(sources.locate(config.model, config.revision, code=config.trust_remote_code), config.model)
     encoder = Encoder(
         load_processor(
@@ -84,14 +90,31 @@ def prepare(config: TrainConfig, world: World, device: torch.device) -> Prepared
     )
     if encoder.cross_attended:
         raise ModelError(f"{source}: models that see pages by cross attention can be read with, and not trained here")
-    identity = {"data": data.fingerprint, "model": sources.model_fingerprint(source), "processes": world.size}
-    return Prepared(config, world, data, train, source, encoder, identity)
+    fingerprint = sources.model_fingerprint(source)
+    identity: dict[str, Any] = {"data": data.fingerprint, "model": fingerprint, "processes": world.size}
+    adapter = earlier.locate(config, fingerprint)
+    if adapter is not None:
+        identity["adapter"] = sources.adapter_fingerprint(adapter)
+        config = earlier.with_shape(config, adapter)
+    return Prepared(config, world, data, train, source, adapter, encoder, identity, make_schedule(config, train, world.size))
+
+
+def make_schedule(config: TrainConfig, train: Split | JoinedSplit, world: int) -> Schedule:
+    """The plan of a run over some records.
+
+    Raises:
+        ConfigError: ``sampling`` asks for records that are not there, or for none at some step.
+    """
+    lengths = np.array(train.lengths()) if config.group_by_length else None
+    schedule = Schedule(config, len(train), world, lengths, groups(config, train))
+    check_phases(config, schedule.steps)
+    return schedule
 
 
 def make_trainer(prepared: Prepared, state: ckpt.State, device: torch.device) -> Trainer:
     """Read the weights: a trainer with the base's, whatever the state's step."""
     config = prepared.config
-    model = load_trainable(config, prepared.source, device)
+    model = load_trainable(config, prepared.source, device, prepared.adapter)
     if config.fsdp:
         shard(base_of(model), prepared.world, device)
     parameters = trained_parameters(model)
@@ -100,11 +123,12 @@ def make_trainer(prepared: Prepared, state: ckpt.State, device: torch.device) ->
         world=prepared.world,
         device=device,
         source=prepared.source,
+        adapter=prepared.adapter,
         runtime=make_runtime(model, prepared.encoder, sources.token_family(prepared.source)),
         schedule=prepared.schedule,
         train=prepared.train,
         validation=prepared.data.split("validation"),
-        judges=judges(prepared.data.manifest["primary_scores"]),
+        judges=judges(prepared.data.primary_scores),
         parameters=parameters,
         optimizers=make_optimizers(config, parameters),
         scaler=torch.amp.GradScaler(device.type, INITIAL_SCALE, enabled=config.precision == "fp16"),

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import shutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ctxbench import contamination
+from ctxbench.contamination import TrainingData
 from ctxbench_transformers import provenance
-from ctxbench_transformers.data import Dataset
+from ctxbench_transformers.data import Datasets
 from ctxbench_transformers.files import write_json
 from ctxbench_transformers.resolved import checkpoint_dtype
 from ctxbench_transformers.training import checkpoint as ckpt
@@ -28,7 +29,7 @@ GENERATION = "generation_config.json"
 TEMPLATE = "chat_template.jinja"
 
 
-def write_result(trainer: Trainer, data: Dataset) -> None:
+def write_result(trainer: Trainer, data: Datasets) -> None:
     """Write the weights (the best, where early stopping asks for them), their record and their card, in one process."""
     best = trainer.best_step
     if best is not None and best != trainer.state.step:
@@ -47,27 +48,41 @@ def write_result(trainer: Trainer, data: Dataset) -> None:
     write_card(output, record, output)
 
 
-def _record(trainer: Trainer, data: Dataset, best: int | None) -> dict[str, Any]:
+def _record(trainer: Trainer, data: Datasets, best: int | None) -> dict[str, Any]:
     config, state = trainer.config, trainer.state
-    earlier = provenance.of_model(trainer.source) if config.method == "full" else ()
+    seen, layouts = _before(trainer)
+    codecs = {codec.name for codec in data.codecs}
     return {
-        "training_data": [some.plain() for some in contamination.together(earlier or (), data.training_data())],
-        "earlier_unknown": earlier is None,
+        "training_data": [some.plain() for some in contamination.together(seen or (), data.training_data())],
+        "earlier_unknown": seen is None,
         "data_fingerprint": data.fingerprint,
-        "data_config": data.manifest["config"],
-        "data_records": data.manifest["records"],
-        "data_languages": data.manifest.get("languages"),
-        provenance.LAYOUTS: provenance.layouts_in(data.codecs),
+        "data_config": data.config,
+        "data_records": data.records,
+        "data_languages": data.languages,
+        provenance.LAYOUTS: {name: some for name, some in layouts.items() if name not in codecs} | provenance.layouts_in(data.codecs),
         "training_config": config.plain(),
         provenance.TEMPLATE: config.chat_template,
         # Whether the base's name is one on the hub can be told here and now alone: a folder of that name may come and go.
         provenance.BASE: None if Path(config.model).expanduser().is_dir() else config.model,
         "model_fingerprint": state.identity["model"],
+        "adapter_fingerprint": state.identity.get("adapter"),
         "processes": trainer.world.size,
         "steps": best or state.step,
         "validation": state.validation if best is None else state.best_validation,
         "changes": state.changes,
     }
+
+
+def _before(trainer: Trainer) -> tuple[tuple[TrainingData, ...] | None, Mapping[str, Any]]:
+    """What the weights that are trained further had seen, ``None`` if that is not known, and in which layouts."""
+    if trainer.config.method == "full":
+        folder, seen = trainer.source, provenance.of_model(trainer.source)
+    elif trainer.adapter is not None:
+        folder, seen = trainer.adapter, provenance.of_adapter(trainer.adapter)
+    else:
+        return (), {}  # a new adapter
+    record = provenance.read_record(folder)
+    return seen, record.layouts if record is not None else {}
 
 
 def save_result(model: Any, config: TrainConfig, source: Path, output: Path) -> None:

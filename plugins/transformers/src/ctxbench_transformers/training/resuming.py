@@ -51,8 +51,8 @@ def go_on(prepared: Prepared, checkpoint: Path) -> tuple[ckpt.State, list[str]]:
         raise UsageError(
             f"--resume: {later[-1]} is of the run without {', '.join(map(str, changes))}; go on from the latest, or give another output"
         )
-    old = Schedule(_before(config, changes), len(prepared.train), prepared.world.size)
-    new = Schedule(config, len(prepared.train), prepared.world.size)
+    new = prepared.schedule
+    old = attrs.evolve(new, config=_before(config, changes))
     if new.steps < state.step:
         raise UsageError(f"--resume: epochs and max_steps come to {new.steps} steps, and {checkpoint} is of step {state.step}")
     notes = _notes(old, new, state, changes)
@@ -63,10 +63,12 @@ def go_on(prepared: Prepared, checkpoint: Path) -> tuple[ckpt.State, list[str]]:
 
 def _changes(prepared: Prepared, state: ckpt.State, checkpoint: Path) -> list[Change]:
     config, now, then = prepared.config, prepared.identity, state.identity
-    for key, said in (("data", "holds other records than those that"), ("model", "is another one than that which")):
-        if then.get(key) != now[key]:
-            what = f"{key}: {getattr(config, key)} {said} {checkpoint} was trained {'on' if key == 'data' else 'from'}"
-            raise UsageError(f"--resume: {what} (fingerprint {now[key]}, then {then.get(key)})")
+    another = "is another one than that which"
+    for key, said in (("data", "holds other records than those that"), ("model", another), ("adapter", another)):
+        if then.get(key) != now.get(key):
+            given = ", ".join(config.data) if key == "data" else getattr(config, key)
+            what = f"{key}: {given} {said} {checkpoint} was trained {'on' if key == 'data' else 'from'}"
+            raise UsageError(f"--resume: {what} (fingerprint {now.get(key)}, then {then.get(key)})")
     if not state.settings and then.get("config") != config.hash:  # of an early version, which kept a hash alone
         raise UsageError(f"--resume: {checkpoint} was made with other settings, which it does not name; give the ones it was made with")
     changes = differences(state.settings or config.settings, config.settings)

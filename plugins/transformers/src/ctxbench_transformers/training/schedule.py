@@ -1,33 +1,43 @@
-"""Which examples each step sees, and at what learning rate: functions of the step's number, so that resuming needs no history."""
+"""The steps of a run: which examples each sees, and at what learning rate. Both are functions of its number."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import attrs
-import numpy as np
-import numpy.typing as npt
 
-from ctxbench import derive_seed
 from ctxbench_transformers.training.config import TrainConfig
-
-POOL = 50
-"""Passes whose examples are sorted by length together."""
+from ctxbench_transformers.training.order import Epochs, Indices, Mixture, Order
 
 
 @attrs.frozen
 class Schedule:
-    """The plan of a run over ``examples`` training records by ``world`` processes.
+    """The plan of a run by ``world`` processes.
 
     Attributes:
-        lengths: tokens of each record, shape (examples,), where the config groups by length.
+        records: number of training records.
+        lengths: tokens of each record, shape (records,), where the config groups by length.
+        groups: the records of each entry of ``config.sampling``, by number; a record is in one of them at most.
     """
 
     config: TrainConfig
-    examples: int
+    records: int
     world: int = 1
-    lengths: npt.NDArray[np.int64] | None = attrs.field(default=None, eq=False)
-    _orders: dict[int, npt.NDArray[np.int64]] = attrs.field(factory=dict, init=False, eq=False, repr=False)
+    lengths: Indices | None = attrs.field(default=None, eq=False)
+    groups: Sequence[Indices] = attrs.field(default=(), eq=False)
+    order: Order = attrs.field(init=False, eq=False, repr=False)
+
+    @order.default
+    def _order(self) -> Order:
+        if self.groups:
+            return Mixture(self.config, self.groups, self.batch, self.lengths)
+        return Epochs(self.config, self.records, self.lengths)
+
+    @property
+    def examples(self) -> int:
+        """Records that take part: those of an epoch."""
+        return sum(map(len, self.groups)) if self.groups else self.records
 
     @property
     def batch(self) -> int:
@@ -36,7 +46,7 @@ class Schedule:
 
     @property
     def seen(self) -> int:
-        """Examples in the whole run."""
+        """Examples in the whole run, repeated ones included."""
         if self.config.epochs:
             return math.ceil(self.examples * self.config.epochs)
         return self.batch * (self.config.max_steps or 0)
@@ -52,25 +62,7 @@ class Schedule:
         places = range(start, min(start + self.batch, self.seen))
         size = self.config.batch_size
         passes = [places[i : i + size] for i in range(rank * size, len(places), self.world * size)]
-        return [[self._example(place) for place in some] for some in passes]
-
-    def _example(self, place: int) -> int:
-        epoch, index = divmod(place, self.examples)
-        if epoch not in self._orders:
-            while len(self._orders) >= 2:
-                self._orders.pop(next(iter(self._orders)))
-            self._orders[epoch] = self._order(epoch)
-        return int(self._orders[epoch][index])
-
-    def _order(self, epoch: int) -> npt.NDArray[np.int64]:
-        """The order of an epoch."""
-        chance = np.random.default_rng(derive_seed("order", self.config.seed, epoch))
-        order = chance.permutation(self.examples)
-        if self.lengths is None:
-            return order
-        # A pass may begin in one epoch and end in the next: passes are counted from the beginning of the run.
-        begun = min(self.examples, -epoch * self.examples % self.config.batch_size)
-        return np.concatenate([order[:begun], *_grouped(order[begun:], self.lengths, self.config.batch_size, chance)])
+        return [[self.order[place] for place in some] for some in passes]
 
     def lr(self, step: int) -> float:
         """Learning rate of step ``step`` (from 0): a linear rise over the warm-up, then the schedule."""
@@ -80,19 +72,3 @@ class Schedule:
         done = (step - warm) / max(1, self.steps - warm)
         falling = {"cosine": (1 + math.cos(math.pi * done)) / 2, "linear": 1 - done, "constant": 1.0}[self.config.schedule]
         return peak * (self.config.min_lr + (1 - self.config.min_lr) * falling)
-
-
-def _grouped(
-    order: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64], size: int, chance: np.random.Generator
-) -> list[npt.NDArray[np.int64]]:
-    """Passes of ``size`` examples of like length, in random order; what fills no pass comes last.
-
-    Each is cut from a pool of :data:`POOL` passes that follow each other in ``order``, so that who is with whom differs by epoch.
-    """
-    whole = len(order) // size * size
-    passes: list[npt.NDArray[np.int64]] = []
-    for start in range(0, whole, POOL * size):
-        pool = order[start : min(start + POOL * size, whole)]
-        pool = pool[np.argsort(lengths[pool], kind="stable")]
-        passes += [pool[i : i + size] for i in range(0, len(pool), size)]
-    return [*(passes[i] for i in chance.permutation(len(passes))), order[whole:]]

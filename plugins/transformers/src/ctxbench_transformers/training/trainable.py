@@ -11,7 +11,7 @@ import torch
 
 from ctxbench import ConfigError, derive_seed
 from ctxbench_transformers.training.config import TrainConfig
-from ctxbench_transformers.weights import Placement, Quantization, keep_layout, load_weights, quiet
+from ctxbench_transformers.weights import Placement, Quantization, add_adapter, keep_layout, load_weights, quiet
 
 LANGUAGE = ("language_model", "text_model")
 """Names under which transformers' image-text models keep their language model."""
@@ -20,11 +20,14 @@ LANGUAGE = ("language_model", "text_model")
 _FROZEN = {"bf16": "bfloat16", "fp16": "float16"}
 
 
-def load_trainable(config: TrainConfig, folder: Path, device: torch.device) -> Any:
+def load_trainable(config: TrainConfig, folder: Path, device: torch.device, adapter: Path | None = None) -> Any:
     """The model with its trainable part in float32 and in training mode; the same initial weights for the same seed.
 
+    Args:
+        adapter: one that is trained further, in the place of a new one.
+
     Raises:
-        ModelError: the model cannot be loaded.
+        ModelError: the model or the adapter cannot be loaded.
         ConfigError: the LoRA targets match nothing.
     """
     model = load_weights(folder, _placement(config, device), trust_remote_code=config.trust_remote_code)
@@ -33,7 +36,8 @@ def load_trainable(config: TrainConfig, folder: Path, device: torch.device) -> A
     if config.gradient_checkpointing:
         model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
     if config.method != "full":
-        model = _with_lora(model, config)
+        model = _with_lora(model, config) if adapter is None else add_adapter(model, adapter, trainable=True)
+        _tidy(model, config)
     model.train()
     return model
 
@@ -66,13 +70,17 @@ def _with_lora(model: Any, config: TrainConfig) -> Any:
     torch.manual_seed(derive_seed("init", config.seed))
     with quiet(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # peft's advice about modules that are not ours to choose
-        adapted = get_peft_model(model, lora)
+        return get_peft_model(model, lora)
+
+
+def _tidy(adapted: Any, config: TrainConfig) -> None:
+    """See to what peft writes into the adapter's config, and to the dtype of its weights."""
     written = adapted.peft_config["default"]
     written.base_model_name_or_path = config.model
-    written.target_modules = sorted(written.target_modules)  # a set, whose order would change the adapter's fingerprint from run to run
+    if not isinstance(written.target_modules, str):  # a set, whose order would change the adapter's fingerprint from run to run
+        written.target_modules = sorted(written.target_modules)
     for parameter in trained_parameters(adapted).values():  # peft leaves modules that are trained whole in the base's dtype
         parameter.data = parameter.data.float()
-    return adapted
 
 
 def targets(model: Any, wanted: tuple[str, ...], whole: Sequence[str] = ()) -> list[str]:

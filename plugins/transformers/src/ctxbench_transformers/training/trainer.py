@@ -20,7 +20,7 @@ from ctxbench import CtxbenchError, derive_seed
 from ctxbench.interrupts import interrupts_wait
 from ctxbench_cli import signals
 from ctxbench_cli.progress import Bar
-from ctxbench_transformers.data import Split
+from ctxbench_transformers.data import JoinedSplit, Split
 from ctxbench_transformers.runtime import Runtime
 from ctxbench_transformers.training import checkpoint as ckpt
 from ctxbench_transformers.training import sharding
@@ -69,10 +69,11 @@ class Trainer:
     world: World
     device: torch.device
     source: Path
+    adapter: Path | None
     runtime: Runtime
     schedule: Schedule
-    train: Split
-    validation: Split
+    train: Split | JoinedSplit
+    validation: Split | JoinedSplit
     judges: dict[str, Judge]
     parameters: dict[str, torch.nn.Parameter]
     optimizers: Optimizers
