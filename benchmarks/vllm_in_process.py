@@ -6,7 +6,8 @@ tokens, as text and as rendered pages, it prints how many answers and token usag
 - the base model;
 - the packaged adapter's weights of the language model alone;
 - those of all its linear layers, with LoRA on the vision part switched on;
-- the whole adapter, whose patch embedding is a convolution, with the plugin's own check put aside: what vLLM does without it.
+- the whole adapter, whose patch embedding is a convolution, with the plugin's own check put aside: what vLLM does without it;
+- the whole adapter as ``ctxbench train export --merge`` puts it into the base's weights.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import ctxbench
 from benchmarks.servers import NEW_TOKENS, make_prompts
 from ctxbench import Prompt, Reading
 from ctxbench_tiny.model import adapter_folder, base_folder
+from ctxbench_transformers.training.export import Merging, export
 from ctxbench_vllm import lora
 
 SETTINGS: dict[str, Any] = {
@@ -49,7 +51,8 @@ def part(target: Path, keep: Callable[[str], bool]) -> Path:
 
 def read(name: str, prompts: Sequence[Prompt], **options: Any) -> list[Reading]:
     """What a backend says."""
-    model = ctxbench.load_plugins().model(name, reference=str(base_folder()), dtype="float32", max_new_tokens=NEW_TOKENS, **options)
+    options = {"reference": str(base_folder()), "dtype": "float32", "max_new_tokens": NEW_TOKENS} | options
+    model = ctxbench.load_plugins().model(name, **options)
     try:
         return list(model.read(prompts))
     finally:
@@ -88,7 +91,10 @@ def main() -> None:
         lora.check = lambda where, reference, *, tower: lora.contents(where, reference)
         found = read("vllm", pages, adapter=str(whole), tower_lora=True, **SETTINGS)
         print(f"{'adapter: whole, tower_lora, unchecked':44}{same(found, expected[whole])}")
-        print(f"{'  against hf without the convolution':44}{same(found, expected[linear])}")
+        print(f"{'  against hf without the convolution':44}{same(found, expected[linear])}", flush=True)
+        export(whole, Path(folder, "merged"), merge=Merging(str(base_folder()), "float32"))
+        found = read("vllm", pages, reference=str(Path(folder, "merged")), **SETTINGS)
+        print(f"{'adapter: whole, merged by train export':44}{same(found, expected[whole])}")
 
 
 if __name__ == "__main__":

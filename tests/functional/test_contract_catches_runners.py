@@ -170,6 +170,26 @@ def test_a_wrong_model_is_caught(model, rule, error):
     caught(ModelContract, model, GoodModel, rule, error)
 
 
+@attrs.define
+class TakesRoom(GoodModel):
+    """Fits into memory with an option that is no part of what it is."""
+
+    room: int = 100
+
+    @property
+    def config(self):
+        return {}
+
+    def read(self, prompts):
+        return [Reading("x")] * len(prompts) if self.room < 50 else [Reading("", error="too large")] * len(prompts)
+
+
+def test_a_second_model_is_made_as_the_first_was():
+    """Made from its config alone, one that was told how much memory to take would take all."""
+    (result,) = check_rules(Subject("model", TakesRoom(room=10), options={"room": 10}), only=["after_close_it_reads_or_says_why_not"])
+    assert (result.outcome, result.text) == ("ok", "reads again")
+
+
 @attrs.frozen
 class GoodCounter(TokenCounter):
     """A token for each 28 x 28 px begun, and one for each character."""

@@ -57,6 +57,10 @@ class Subject:
         except Exception as error:
             raise AssertionError(f"its config {shown(config)} does not make it again: {type(error).__name__}: {error}") from error
 
+    def another(self) -> Any:
+        """A second component made as this one was, with the options too that its config leaves out."""
+        return self.again() if self.options is None else self.make(**self.options)
+
     def parameters(self) -> dict[str, inspect.Parameter]:
         """The options that its factory takes, by name."""
         try:

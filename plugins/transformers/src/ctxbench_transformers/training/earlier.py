@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +74,8 @@ def _shape(adapter: Path) -> Lora:
 
 
 def _ends(names: Any) -> tuple[str, ...]:
-    """The last parts of modules' paths, each once."""
-    return tuple(sorted({str(name).rpartition(".")[2] for name in names}))
+    """The last parts of modules' paths, each once; numbers with the part before them."""
+    return tuple(sorted({re.sub(r"^.*?([^.]*(\.\d+)*)$", r"\1", str(name)) for name in names}))
 
 
 def _asked(adapter: Path) -> tuple[str, ...]:
