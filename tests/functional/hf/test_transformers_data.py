@@ -195,12 +195,39 @@ def test_a_template_words_the_records(toys: Path, make_data_config: MakeConfig, 
     template = "{question} after {hint}{context}"
     plain, worded = make_data_config(samples=2), make_data_config(samples=2, prompt=template, output=str(tmp_path / "set"))
     assert plain.hash != worded.hash
-    assert plain.hash == stable_hash({k: v for k, v in plain.plain().items() if k not in ("name", "format", "output", "prompt")})
+    assert plain.hash == stable_hash({k: v for k, v in plain.plain().items() if k not in ("name", "format", "output", "prompt", "prompts")})
     build(worded)
     example = Dataset(tmp_path / "set").split("train")[0]
     assert example.prompt.text == compose("Read.", None, example.sample.question, template) == f"{example.sample.question} after Read."
     with pytest.raises(ConfigError, match=r"prompt: the placeholder \{question\} is missing"):
         make_data_config(prompt="{hint}{context}")
+
+
+def test_records_draw_from_several_templates(toys: Path, make_data_config: MakeConfig, tmp_path: Path) -> None:
+    """A model that has seen one wording fails at others. Each is drawn about equally often, by every codec on its own, and again alike."""
+    templates = ["", "{question} after {hint}{context}", "{context}Say it: {question}"]
+    codecs = [{"name": "toy_blocks", "label": label} for label in "ab"]
+    config = make_data_config(samples=60, codecs=codecs, prompts=templates, output=str(tmp_path / "set"))
+    made = build(config)
+    drawn: dict[str, list[int]] = {"a": [], "b": []}
+    for example in Dataset(tmp_path / "set").split("train"):
+        worded = [compose("Read.", None, example.sample.question, template) for template in templates]
+        drawn[example.codec].append(worded.index(example.prompt.text))
+    assert drawn["a"] != drawn["b"]
+    for some in drawn.values():
+        assert all(10 <= some.count(i) <= 30 for i in range(3))
+    assert build(config, workers=2, overwrite=True)["fingerprint"] == made["fingerprint"]
+    with pytest.raises(ConfigError, match=r"prompts: prompt is set as well"):
+        make_data_config(prompt=templates[1], prompts=templates)
+    with pytest.raises(ConfigError, match=r"prompts\[1\]: the placeholder \{question\} is missing"):
+        make_data_config(prompts=["", "{context}"])
+
+
+@pytest.mark.parametrize("values", [{"prompt": "{context}{question} {hint}"}, {"system": "Be short."}])
+def test_other_words_are_other_data(values: dict[str, str], toys: Path, make_data_config: MakeConfig, tmp_path: Path) -> None:
+    """A run that goes on with the same contexts under another instruction is another training."""
+    plain, worded = (build(make_data_config(samples=2, output=str(tmp_path / str(i)), **some)) for i, some in enumerate(({}, values)))
+    assert plain["fingerprint"] != worded["fingerprint"]
 
 
 def test_own_components_make_data_in_any_process(toys: Path, make_data_config: MakeConfig, tmp_path: Path) -> None:

@@ -62,8 +62,11 @@ def test_texts_are_carried_as_in_evaluation_and_no_text_is_in_both_splits(toys: 
             assert (example.prompt.text, example.prompt.system) == (asked.text, "Be short.")
             assert [page_sha256(page) for page in example.prompt.pages] == [page_sha256(page) for page in asked.carrier.pages]
             assert (example.codec, example.task) == ("toy_blocks", "own")
-    assert import_records(own(tmp_path, letters, validation=0.3, output=str(tmp_path / "again")))["fingerprint"] == manifest["fingerprint"]
-    other = import_records(own(tmp_path, letters, validation=0.3, seed=1, output=str(tmp_path / "other")))
+    assert (
+        import_records(own(tmp_path, letters, validation=0.3, system="Be short.", output=str(tmp_path / "again")))["fingerprint"]
+        == manifest["fingerprint"]
+    )
+    other = import_records(own(tmp_path, letters, validation=0.3, system="Be short.", seed=1, output=str(tmp_path / "other")))
     assert other["fingerprint"] != manifest["fingerprint"]
     data = Dataset(config.output)
     assert training_overlap(data.training_data(), rows[0]["text"]) == 1.0

@@ -42,6 +42,11 @@ class DataConfig:
     prompt: str = setting(
         Template(), "Template of the text after the pages, with {hint}, {context} and {question}; empty for the usual one.", ""
     )
+    prompts: tuple[str, ...] = setting(
+        ListOf(Template(), minimum=0),
+        "Several such templates: each record draws one; an empty text is the usual one.",
+        factory=tuple,
+    )
     tokens: TokenConfig = setting(Section(TokenConfig), "How the records' tokens are counted.", factory=lambda: TokenConfig("qwen2-vl"))
     format: str = setting(String(("jsonl", "parquet")), "jsonl: lines and PNG files. parquet: images inside the table.", "jsonl")
     output: str = setting(String(), "Folder that takes the data.", "data")
@@ -58,6 +63,12 @@ class DataConfig:
             twice = next((label for label in labels if labels.count(label) > 1), None)
             if twice is not None:
                 raise ConfigError(f"{key}: two have the label {twice!r}; give one a 'label' of its own")
+        check_wording(self.prompt, self.prompts)
+
+    @property
+    def templates(self) -> tuple[str, ...]:
+        """The templates that records draw from."""
+        return self.prompts or (self.prompt,)
 
     def plain(self) -> dict[str, Any]:
         """The config as its YAML would load."""
@@ -67,7 +78,18 @@ class DataConfig:
     def hash(self) -> str:
         """SHA-256 of what decides the records (everything but the name, the format and the place).
 
-        The usual prompt is left out, as configs had no such key before.
+        ``prompt`` and ``prompts`` are left out where they are not set, as configs had no such keys before.
         """
-        left_out = ("name", "format", "output") if self.prompt else ("name", "format", "output", "prompt")
+        unset = [key for key in ("prompt", "prompts") if not getattr(self, key)]
+        left_out = ("name", "format", "output", *unset)
         return stable_hash({key: value for key, value in self.plain().items() if key not in left_out})
+
+
+def check_wording(prompt: str, prompts: tuple[str, ...]) -> None:
+    """Refuse two answers to one question.
+
+    Raises:
+        ConfigError: both are set.
+    """
+    if prompt and prompts:
+        raise ConfigError("prompts: prompt is set as well; put all templates into prompts")

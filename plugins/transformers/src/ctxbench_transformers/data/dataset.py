@@ -108,7 +108,7 @@ class Dataset:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over the records' ids, contexts, answers and pixels."""
+        """SHA-256 over the records' ids, contexts, pixels, texts and answers."""
         return str(self.manifest["fingerprint"])
 
     @property

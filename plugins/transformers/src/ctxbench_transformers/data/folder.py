@@ -33,10 +33,10 @@ class Tally:
     redrawn: int = 0
 
     def add(self, record: Record) -> None:
-        """Count a record, and bind its id, context, answer and pixels into the fingerprint."""
+        """Count a record, and bind into the fingerprint all that it teaches: its id, context, pixels, texts and answer."""
         pages = [page_sha256(page) for page in record.pages]
-        answer = hashlib.sha256(record.sample.answer.encode()).hexdigest()
-        self.digest.update("\n".join([record.job.id, record.context_sha256, answer, *pages, ""]).encode())
+        texts = [hashlib.sha256(text.encode()).hexdigest() for text in (record.job.system, record.text, record.sample.answer)]
+        self.digest.update("\n".join([record.job.id, record.context_sha256, *texts, *pages, ""]).encode())
         if record.sample.context and record.context_sha256 not in self.contexts:
             self.contexts.add(record.context_sha256)
             self.ngrams.add(record.sample.context)

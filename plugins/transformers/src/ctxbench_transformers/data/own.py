@@ -17,8 +17,9 @@ from ctxbench.prompts import compose
 from ctxbench.session import Session
 from ctxbench_cli.progress import Bar
 from ctxbench_transformers.data.build import versions
+from ctxbench_transformers.data.config import check_wording
 from ctxbench_transformers.data.folder import Tally, new_folder, write_manifest
-from ctxbench_transformers.data.plan import Cell, Job, SplitName
+from ctxbench_transformers.data.plan import Cell, Job, SplitName, wording
 from ctxbench_transformers.data.record import Record, count_tokens
 from ctxbench_transformers.data.rows import OwnRow, read_rows
 from ctxbench_transformers.data.writers import WRITERS
@@ -44,8 +45,16 @@ class OwnConfig:
     prompt: str = setting(
         Template(), "Template of the text after the pages, with {hint}, {context} and {question}; empty for the usual one.", ""
     )
+    prompts: tuple[str, ...] = setting(
+        ListOf(Template(), minimum=0),
+        "Several such templates: each record draws one; an empty text is the usual one.",
+        factory=tuple,
+    )
     tokens: TokenConfig = setting(Section(TokenConfig), "How the records' tokens are counted.", factory=lambda: TokenConfig("qwen2-vl"))
     format: str = setting(String(("jsonl", "parquet")), "jsonl: lines and PNG files. parquet: images inside the table.", "jsonl")
+
+    def __attrs_post_init__(self) -> None:
+        check_wording(self.prompt, self.prompts)
 
 
 def import_records(
@@ -128,14 +137,15 @@ def _record(config: OwnConfig, row: OwnRow, split: SplitName, index: int, sessio
     sample = Sample(row.text, row.question, row.answer, bucket, row.language, {"source": row.where})
     codec = PAGES if row.pages else config.codec
     cell = Cell(named(config.task), bucket, None, named("clean"))
-    job = Job(split, codec, cell, index, config.seed, config.system, config.prompt)
+    template = wording(config.prompts or (config.prompt,), config.seed, split, codec, index)
+    job = Job(split, codec, cell, index, config.seed, config.system, template)
     if row.pages:
-        pages, text = row.open_pages(), compose("", None, row.question, config.prompt)
+        pages, text = row.open_pages(), compose("", None, row.question, template)
     else:
         carrier = cast(Codec, session.made("codec", codec.name, codec.options))
         try:
             with session.active(), plugin_work(f"codec {codec.label!r}"):
-                asked = ask(carrier, sample, config.prompt)
+                asked = ask(carrier, sample, template)
         except CtxbenchError as error:
             raise CtxbenchError(f"{row.where}: {error}") from None
         pages, text = asked.carrier.pages, asked.text

@@ -98,7 +98,15 @@ def jobs(config: DataConfig, split: SplitName) -> Iterator[Job]:
         place = int(np.argmax(shares * (index + 1) - given))
         given[place] += 1
         for codec in config.codecs:
-            yield Job(split, codec, combinations[place], index, config.seed, config.system, config.prompt)
+            template = wording(config.templates, config.seed, split, codec, index)
+            yield Job(split, codec, combinations[place], index, config.seed, config.system, template)
+
+
+def wording(templates: Sequence[str], seed: int, split: SplitName, codec: ComponentConfig, index: int) -> str:
+    """The template of a record. Codecs draw on their own, so that none has a wording of its own by chance of the order."""
+    if len(templates) == 1:
+        return templates[0]
+    return templates[derive_seed(NAMESPACE, "prompt", split, seed, codec.label, index) % len(templates)]
 
 
 def total(config: DataConfig) -> int:
