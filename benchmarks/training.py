@@ -2,8 +2,8 @@
 
 The reference, 1.0, is a plain transformers ``Trainer`` as its documentation uses it: a dataset of the same records, and a collator that
 calls the model's processor. Both train the embedded model's base, whole, in float32 on one thread, from the same weights, on the same
-records in the same order, at the same rate, with the same optimizer and clipping; the largest difference of the losses of a step is
-printed. What a run costs beside its steps is left out: each is run twice, with 2 steps and with 2 more than ``--steps``, and the
+records in the same order, at the same rate, with the same optimizer and clipping; the largest relative difference of the losses of a step
+is printed. What a run costs beside its steps is left out: each is run twice, with 2 steps and with 2 more than ``--steps``, and the
 difference counts. *CPU* counts the seconds of all processes; *wall* is what a user waits for, with pages read by the training's own
 process and by one beside it. Rounds alternate, and the medians of the ratios are printed with the whole range.
 """
@@ -175,7 +175,8 @@ def main() -> None:
             for _ in range(arguments.rounds)
         ]
     left, right = (rounds[0][kind, 0]["losses"] for kind in KINDS)
-    print(f"largest difference of a step's loss: {max(abs(a - b) for a, b in zip(left, right, strict=True)):.6f} of {left[0]:.4f}\n")
+    apart = max(abs(a - b) / a for a, b in zip(left, right, strict=True))
+    print(f"losses of a step differ by {apart:.1e} of their value at most\n")
     print(f"samples a second over those of transformers' Trainer, {arguments.steps} steps of {BATCH}; median and range of {len(rounds)}")
     for workers, what in ((0, "pages read between steps"), (1, "pages read ahead by one process")):
         for key in ("cpu", "wall"):
