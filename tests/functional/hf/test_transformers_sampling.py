@@ -150,7 +150,7 @@ def test_data_sets_that_disagree_are_refused(toy_data: Path, tmp_path: Path) -> 
     with pytest.raises(ConfigError, match=r"task 'toy_letters' is judged by 'toy_exact' in one of the folders and by 'contains'"):
         Datasets([str(toy_data), str(other)])
     with pytest.raises(ConfigError, match=r"is named twice"):
-        Datasets([str(toy_data), str(toy_data)])
+        Datasets([str(toy_data), f"{toy_data}/"])
 
 
 @pytest.mark.parametrize(

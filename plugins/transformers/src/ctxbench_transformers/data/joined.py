@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -53,7 +54,8 @@ class Datasets:
 
     def __init__(self, folders: Iterable[str]) -> None:
         self.folders = tuple(folders)
-        twice = next((folder for folder in self.folders if self.folders.count(folder) > 1), None)
+        real = [Path(folder).resolve() for folder in self.folders]
+        twice = next((folder for folder, where in zip(self.folders, real, strict=True) if real.count(where) > 1), None)
         if twice is not None:
             raise ConfigError(f"data: {twice} is named twice; its share of the examples is set with sampling")
         self.sets = [Dataset(folder) for folder in self.folders]

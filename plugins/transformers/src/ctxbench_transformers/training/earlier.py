@@ -14,8 +14,8 @@ from ctxbench_transformers import provenance, sources
 from ctxbench_transformers.training.config import Lora, TrainConfig
 
 
-def locate(config: TrainConfig, model_fingerprint: str) -> Path | None:
-    """The folder of ``config.adapter``, ``None`` if a new one is to be made.
+def locate(config: TrainConfig, model_fingerprint: str | None = None) -> Path | None:
+    """The folder of ``config.adapter``, ``None`` if a new one is to be made. Without a fingerprint any base model will do.
 
     Raises:
         ModelError: there is no such adapter, or it was trained on another base model.
@@ -24,7 +24,7 @@ def locate(config: TrainConfig, model_fingerprint: str) -> Path | None:
         return None
     folder = sources.check_adapter(sources.locate(config.adapter, what="adapter"), config.adapter)
     record = provenance.read_record(folder)
-    if record is not None and record.base not in (None, model_fingerprint):
+    if model_fingerprint is not None and record is not None and record.base not in (None, model_fingerprint):
         raise ModelError(
             f"adapter: {config.adapter} was trained on another model than {config.model} "
             f"(fingerprint {record.base}, here {model_fingerprint})"

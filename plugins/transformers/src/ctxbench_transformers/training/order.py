@@ -6,7 +6,7 @@ Places count the examples of a run from 0, all processes together.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Protocol
 
@@ -47,11 +47,7 @@ class Epochs:
 
     def __getitem__(self, place: int) -> int:
         epoch, index = divmod(place, self.size)
-        if epoch not in self._orders:
-            while len(self._orders) >= 2:
-                self._orders.pop(next(iter(self._orders)))
-            self._orders[epoch] = self._order(epoch)
-        return int(self._orders[epoch][index])
+        return int(_kept(self._orders, epoch, self._order)[index])
 
     def _order(self, epoch: int) -> Indices:
         chance = np.random.default_rng(derive_seed("order", self.config.seed, epoch))
@@ -93,11 +89,7 @@ class Mixture:
 
     def __getitem__(self, place: int) -> int:
         number, inside = divmod(place, self.block)
-        if number not in self._blocks:
-            while len(self._blocks) >= 2:
-                self._blocks.pop(next(iter(self._blocks)))
-            self._blocks[number] = self._records(number)
-        return int(self._blocks[number][inside])
+        return int(_kept(self._blocks, number, self._records)[inside])
 
     def _drawn(self, number: int) -> Indices:
         """The group of each place of a block."""
@@ -146,6 +138,15 @@ class Mixture:
 def weights(config: TrainConfig, step: int) -> list[float]:
     """The weight of each entry of ``config.sampling`` at a step, 0 for those that do not take part."""
     return [entry.weight if entry.begin <= step < (float("inf") if entry.end is None else entry.end) else 0.0 for entry in config.sampling]
+
+
+def _kept(made: dict[int, Indices], number: int, make: Callable[[int], Indices]) -> Indices:
+    """What ``make`` gives for a number; the last two are kept."""
+    if number not in made:
+        while len(made) >= 2:
+            made.pop(next(iter(made)))
+        made[number] = make(number)
+    return made[number]
 
 
 def _grouped(order: Indices, lengths: Indices, size: int, chance: np.random.Generator) -> list[Indices]:

@@ -13,6 +13,8 @@ from ctxbench_transformers.training.order import Indices, weights
 
 CONDITIONS = ("data", "codec", "task", "augmentation", "language", "bucket")
 """Columns of a record that an entry can ask for."""
+SHOWN = 8
+"""Values of a column in a message."""
 
 
 def groups(config: TrainConfig, train: Split | JoinedSplit) -> tuple[Indices, ...]:
@@ -45,7 +47,9 @@ def _meets(entry: Sampled, columns: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def _values(columns: dict[str, np.ndarray]) -> str:
-    return "; ".join(f"{name} {', '.join(map(str, np.unique(values)))}" for name, values in columns.items())
+    """What there is to ask for; of many values the first ones."""
+    found = {name: [str(value) for value in np.unique(values)] for name, values in columns.items()}
+    return "; ".join(f"{name} {', '.join(some[:SHOWN])}{', ...' * (len(some) > SHOWN)}" for name, some in found.items())
 
 
 def check_phases(config: TrainConfig, steps: int) -> None:
