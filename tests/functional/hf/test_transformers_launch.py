@@ -160,8 +160,8 @@ from ctxbench_transformers.training.trainer import Trainer
 
 step = Trainer.step
 
-def signalled(trainer):
-    values = step(trainer)
+def signalled(trainer, batches):
+    values = step(trainer, batches)
     if trainer.state.step == 3 and trainer.world.first and "--resume" not in sys.argv:
         os.kill(os.getppid(), signal.SIGTERM)
     return values

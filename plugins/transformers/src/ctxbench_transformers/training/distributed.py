@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 from collections.abc import Iterator, Sequence
 
 import attrs
 import torch
 from torch import distributed
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.tensor import DTensor
 
 
@@ -19,6 +21,7 @@ class World:
     rank: int = 0
     size: int = 1
     local_rank: int = 0
+    meshes: list[DeviceMesh] = attrs.field(factory=list, eq=False, repr=False)
 
     @property
     def first(self) -> bool:
@@ -50,6 +53,25 @@ class World:
         if self.size > 1:
             distributed.barrier()
 
+    def mesh(self, device: torch.device) -> DeviceMesh:
+        """All processes in a row."""
+        self.meshes.append(init_device_mesh(device.type, (self.size,)))
+        return self.meshes[-1]
+
+    def leave(self) -> None:
+        """Destroy the process group, and with its last reference its threads.
+
+        A thread of gloo's may keep the tensors of a finished operation for a moment; one that lets go of them while the interpreter goes
+        down aborts the process ("terminate called without an active exception"). PyTorch's caches of sharding keep a mesh for ever, and
+        each mesh its group.
+        """
+        if self.size == 1:
+            return
+        distributed.destroy_process_group()
+        for mesh in self.meshes:
+            getattr(mesh, "_pg_registry", {}).clear()  # before it had one, PyTorch looked groups up by name
+        gc.collect()
+
 
 @contextlib.contextmanager
 def join(device: str) -> Iterator[tuple[World, torch.device]]:
@@ -68,8 +90,7 @@ def join(device: str) -> Iterator[tuple[World, torch.device]]:
     try:
         yield world, chosen
     finally:
-        if world.size > 1:
-            distributed.destroy_process_group()
+        world.leave()
 
 
 def is_first() -> bool:

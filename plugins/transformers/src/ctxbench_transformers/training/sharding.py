@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
-from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
@@ -52,7 +51,7 @@ def shard(model: Any, world: World, device: torch.device) -> None:
     layers = [module for name, module in model.named_modules() if type(module).__name__ in kinds and in_language(name)]
     if not layers:
         raise ConfigError("fsdp: the language model names no layers that could be sharded")
-    mesh = init_device_mesh(device.type, (world.size,))
+    mesh = world.mesh(device)
     for layer in layers:
         fully_shard(layer, mesh=mesh, reshard_after_forward=True)
         # The loss is divided by all processes' tokens, so gradients are summed and not averaged.
