@@ -22,6 +22,7 @@ QUICK = (
     ("broken-soft-pages.png", "codebook"),
     ("noise.png", "codebook_external"),
     ("finders.png", "codebook_external"),
+    ("qr-40.png", "codebook"),
     ("text-bomb.png", "codebook"),
     ("progressive.jpg", "codebook_external"),
 )
@@ -45,7 +46,7 @@ def check(tmp_path, name: str, codec: str) -> None:
 
 @pytest.mark.parametrize(("name", "codec"), QUICK)
 def test_the_worst(tmp_path, name, codec):
-    """One of each: a long line, many pages, a broken page of either reader, noise, finders, a bomb, a progressive JPEG."""
+    """One of each: a long line, many pages, a broken page of either reader, noise, finders, bent sides, a bomb, a progressive JPEG."""
     check(tmp_path, name, codec)
 
 

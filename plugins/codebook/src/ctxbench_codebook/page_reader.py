@@ -81,7 +81,7 @@ class _Reader:
         if part is not None or min(picture.grey.shape) < locate.SMALLEST_SIDE:
             return part
         frames, tried = self.frames, list[float]()
-        for outline, corners in locate.outlines(picture.grey):
+        for outline, corners in list(locate.outlines(picture.grey)):  # what they are found in is not needed beside a second picture
             if part is not None or self.effort.headers <= 0 or self.effort.bends <= 0:
                 break
             k = straighten.bend(outline, corners, picture.size)

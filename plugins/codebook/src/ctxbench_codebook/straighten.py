@@ -10,13 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ctxbench_codebook.locate import Corners
-from ctxbench_codebook.picture import Picture
+from ctxbench_codebook.picture import Picture, Samples
 
 Points = npt.NDArray[np.float64]
 MOST = 0.15
 """Of ``k``; beyond that a side is no side."""
 
 _NEAR = 0.06  # of a side's length: points so far from it are taken for its own
+_BAND = 1 << 20  # pixels made straight at once
 _SEEN = 0.1  # px on average; sides that are bent by less are straight
 
 
@@ -67,7 +68,20 @@ def without(picture: Picture, k: float) -> Picture:
     import cv2
 
     width, height = picture.size
-    x, y = np.meshgrid(*((np.arange(n, dtype=np.float32) + np.float32(0.5 - n / 2)) / np.float32(width / 2) for n in (width, height)))
+    colors = np.empty_like(picture.colors)
+    step = max(1, _BAND // width)  # all rows at once would take a dozen times the picture's memory
+    for top in range(0, height, step):
+        x, y = _shown(k, width, height, range(top, min(top + step, height)))
+        cv2.remap(picture.colors, x, y, cv2.INTER_CUBIC, dst=colors[top : top + step], borderMode=cv2.BORDER_REPLICATE)
+    return Picture.of_colors(colors)
+
+
+def _shown(k: float, width: int, height: int, rows: range) -> tuple[Samples, Samples]:
+    """x and y in px, each (rows, width): where in the picture is what an ideal lens would show in these rows."""
+    x, y = np.meshgrid(
+        (np.arange(width, dtype=np.float32) + np.float32(0.5 - width / 2)) / np.float32(width / 2),
+        (np.arange(rows.start, rows.stop, dtype=np.float32) + np.float32(0.5 - height / 2)) / np.float32(width / 2),
+    )
     distance = np.hypot(x, y)
     # bent (1 + k bent^2) = distance, by Newton's method. With a negative k there is a largest distance, beyond which nothing is shown.
     most = np.float32(0.99 / np.sqrt(-3 * k) if k < 0 else np.inf)
@@ -76,9 +90,4 @@ def without(picture: Picture, k: float) -> Picture:
         bent -= (bent * (1 + np.float32(k) * bent * bent) - distance) / np.maximum(1 + 3 * np.float32(k) * bent * bent, 0.02)
         np.clip(bent, 0, most, out=bent)
     share = np.divide(bent, distance, out=np.ones_like(bent), where=distance > 0) * np.float32(width / 2)
-    x *= share
-    y *= share
-    x += np.float32(width / 2 - 0.5)
-    y += np.float32(height / 2 - 0.5)
-    colors = cv2.remap(picture.colors, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    return Picture.of_colors(np.asarray(colors, np.uint8))
+    return x * share + np.float32(width / 2 - 0.5), y * share + np.float32(height / 2 - 0.5)
