@@ -8,7 +8,7 @@ import attrs
 
 from ctxbench import ConfigError, stable_hash
 from ctxbench.config import Section, setting
-from ctxbench.options import Boolean, Integer, ListOf, Optional, String
+from ctxbench.options import Boolean, Integer, ListOf, Optional, String, Table
 from ctxbench_transformers.settings import ChatTemplate, Number, plain
 
 _DTYPES = ("float32", "bfloat16", "float16")
@@ -34,6 +34,9 @@ _ADDED = (
     "fsdp",
     "sampling",
     "adapter",
+    "auxiliary",
+    "answers",
+    "answer_begin",
 )
 _BY_FINGERPRINT = ("model", "revision", "adapter", "data")
 
@@ -92,6 +95,17 @@ class Sampled:
 
 
 @attrs.frozen
+class Auxiliary:
+    """A loss beside that of the answers; see :class:`~ctxbench_transformers.training.auxiliary.AuxiliaryLoss`."""
+
+    loss: str = setting(String(), "The name under which a plugin offers it, or module:Class.", "")
+    options: dict[str, Any] = setting(Table(), "What its class takes.", factory=dict)
+    weight: float = setting(Number(0), "It counts so many times.", 1.0)
+    begin: int = setting(Integer(0), "Steps that are done before it counts.", 0)
+    end: int | None = setting(Optional(Integer(1)), "Steps that are done when it counts no more; null: to the end.", None)
+
+
+@attrs.frozen
 class TrainConfig:
     """One training run."""
 
@@ -124,6 +138,15 @@ class TrainConfig:
         ListOf(Section(Sampled), minimum=0),
         "Which records come how often, and from which step on: a mixture, or a curriculum; empty: all, once an epoch.",
         factory=tuple,
+    )
+    auxiliary: tuple[Auxiliary, ...] = setting(
+        ListOf(Section(Auxiliary), minimum=0), "Losses beside that of the answers, which plugins offer.", factory=tuple
+    )
+    answer_begin: int = setting(
+        Integer(0), "Steps that are done before the answers' loss counts; until then the auxiliary ones are all there is to learn from.", 0
+    )
+    answers: str | None = setting(
+        Optional(String()), "What writes answers in tokens, as a plugin offers it, or module:Class; null: the model's tokenizer.", None
     )
     optimizer: str = setting(
         String(("adamw", "adamw8bit", "muon")),
@@ -182,6 +205,17 @@ class TrainConfig:
             raise ConfigError("adapter: method: full trains the model's own weights; merge the adapter into them first, or take lora")
         if not self.epochs and self.max_steps is None:
             raise ConfigError("epochs: must be above 0, or max_steps must be set")
+        self._check_auxiliary()
+
+    def _check_auxiliary(self) -> None:
+        for i, entry in enumerate(self.auxiliary):
+            if not entry.loss:
+                raise ConfigError(f"auxiliary[{i}].loss: which loss?")
+        for key in ("fsdp", "gradient_checkpointing"):
+            if self.auxiliary and getattr(self, key):
+                raise ConfigError(f"auxiliary: these losses see a model that computes once, in one piece; set {key} to false")
+        if self.answer_begin and not any(entry.weight and entry.begin < self.answer_begin for entry in self.auxiliary):
+            raise ConfigError("answer_begin: no auxiliary loss counts until then, so there is nothing to learn from")
 
     def plain(self) -> dict[str, Any]:
         """The config as its YAML would load."""

@@ -37,10 +37,18 @@ class World:
         return [float(value) for value in total.tolist()]
 
     def sum_gradients(self, parameters: Sequence[torch.nn.Parameter]) -> None:
-        """Sum the gradients over all processes, in one message for each dtype. Those of parts are summed already."""
+        """Sum the gradients over all processes, in one message for each dtype. Those of parts are summed already.
+
+        What has no gradient in any process keeps none, as in a single one: an optimizer leaves it as it is.
+        """
         if self.size == 1:
             return
         parameters = [p for p in parameters if not isinstance(p, DTensor)]
+        if not parameters:
+            return
+        there = torch.tensor([p.grad is not None for p in parameters], dtype=torch.int32, device=parameters[0].device)
+        distributed.all_reduce(there)
+        parameters = [p for p, count in zip(parameters, there.tolist(), strict=True) if count]
         for dtype in sorted({p.dtype for p in parameters}, key=str):
             some = [p for p in parameters if p.dtype == dtype]
             flat = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in some])

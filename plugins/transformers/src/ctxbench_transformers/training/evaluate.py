@@ -13,6 +13,7 @@ from ctxbench import ConfigError, Sample, Scores, load_plugins
 from ctxbench_transformers.data import Example
 from ctxbench_transformers.decoding import Decoding
 from ctxbench_transformers.runtime import Runtime, Sizing
+from ctxbench_transformers.training.auxiliary import AnswerWriter, Parts
 from ctxbench_transformers.training.distributed import World
 from ctxbench_transformers.training.examples import collate_labelled, label
 from ctxbench_transformers.training.loss import answer_losses
@@ -105,11 +106,17 @@ def _line(values: dict[str, float]) -> str:
 
 
 def evaluate(
-    runtime: Runtime, examples: Sequence[Example], by_task: dict[str, Judge], batch_size: int, world: World, precision: Any
+    runtime: Runtime,
+    examples: Sequence[Example],
+    by_task: dict[str, Judge],
+    batch_size: int,
+    world: World,
+    precision: Any,
+    writer: AnswerWriter | None = None,
 ) -> Validation:
     """The loss on the given answers, and how many of the generated ones are right, by codec and task.
 
-    Each process takes every n-th example; the numbers are those of all together.
+    Each process takes every n-th example; the numbers are those of all together. ``writer``: what wrote the answers that it was trained on.
     """
     cells = {(example.codec, example.task): Tally() for example in examples}
     mine = list(examples)[world.rank :: world.size]
@@ -117,7 +124,7 @@ def evaluate(
     with _evaluating(runtime.model), precision():
         for i in range(0, len(mine), batch_size):
             some = mine[i : i + batch_size]
-            losses, tokens = _losses(runtime, some, device)
+            losses, tokens = _losses(runtime, some, device, Parts(writer=writer))
             readings = runtime.answer([example.prompt for example in some], Decoding(), Sizing())
             for example, nll, count, reading in zip(some, losses, tokens, readings, strict=True):
                 right = by_task.get(example.task, exact)(reading.text, example.sample)
@@ -127,8 +134,8 @@ def evaluate(
     return Validation({key: Tally(*sums[i * width : (i + 1) * width]) for i, key in enumerate(cells)})
 
 
-def _losses(runtime: Runtime, examples: Sequence[Example], device: torch.device) -> tuple[list[float], list[int]]:
-    batch = collate_labelled([label(runtime.encoder, example) for example in examples], runtime.pad_id)
+def _losses(runtime: Runtime, examples: Sequence[Example], device: torch.device, parts: Parts) -> tuple[list[float], list[int]]:
+    batch = collate_labelled([label(runtime.encoder, example, parts) for example in examples], runtime.pad_id)
     with torch.no_grad():
         return answer_losses(runtime.model, {key: value.to(device) for key, value in batch.items()})
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import attrs
 import torch
@@ -12,6 +12,7 @@ from ctxbench import CtxbenchError
 from ctxbench_transformers.batching import collate
 from ctxbench_transformers.data import Example
 from ctxbench_transformers.encoding import Encoded, Encoder, Message, conversation, message
+from ctxbench_transformers.training.auxiliary import Parts, Targets, Written
 
 IGNORED = -100
 """Label of a token that is not the model's to say; cross entropy leaves it out."""
@@ -23,15 +24,69 @@ class ExampleError(CtxbenchError):
 
 @attrs.frozen(eq=False)
 class Labelled:
-    """A conversation with its answers. ``labels``: shape (tokens,); the token itself where the assistant says it, else -100."""
+    """A conversation with its answers.
+
+    Attributes:
+        labels: shape (tokens,); the token itself where the assistant says it, else -100.
+        targets: what each auxiliary loss compares with.
+    """
 
     encoded: Encoded
     labels: torch.Tensor
+    targets: tuple[Targets | None, ...] = ()
 
 
-def label(encoder: Encoder, example: Example) -> Labelled:
-    """An example as evaluation would put it, followed by the answer and the end of the turn."""
-    return label_turns(encoder, [*conversation(example.prompt), message("assistant", example.answer)])
+@attrs.frozen(eq=False)
+class Batch:
+    """What one forward pass takes.
+
+    Attributes:
+        inputs: the model's inputs, padded on the right, and ``labels`` of shape (batch, tokens).
+        targets: for each auxiliary loss, the row and what to compare with, of the records of which it has something to say.
+    """
+
+    inputs: dict[str, torch.Tensor]
+    targets: tuple[tuple[tuple[int, Targets], ...], ...] = ()
+
+    def to(self, device: torch.device) -> Batch:
+        """The same on a device."""
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pin_memory(self) -> Batch:
+        """The same in memory from which copies to a GPU are fast; PyTorch's DataLoader asks for it by this name."""
+        return self._each(lambda tensor: tensor.pin_memory())
+
+    def _each(self, change: Callable[[torch.Tensor], torch.Tensor]) -> Batch:
+        inputs = {key: change(value) for key, value in self.inputs.items()}
+        return Batch(inputs, tuple(tuple((row, {k: change(v) for k, v in own.items()}) for row, own in some) for some in self.targets))
+
+
+def label(encoder: Encoder, example: Example, parts: Parts | None = None) -> Labelled:
+    """An example as evaluation would put it, followed by the answer and the end of the turn; and what auxiliary losses compare with."""
+    parts = parts or Parts()
+    if parts.writer is None:
+        made = label_turns(encoder, [*conversation(example.prompt), message("assistant", example.answer)])
+    else:
+        made = label_written(encoder, example, parts.writer.write(example, encoder))
+    if not parts.losses:
+        return made
+    return attrs.evolve(made, targets=tuple(loss.targets(example, made.encoded, made.labels) for loss in parts.losses))
+
+
+def label_written(encoder: Encoder, example: Example, written: Written) -> Labelled:
+    """An example as evaluation would put it, followed by the answer in given tokens.
+
+    Raises:
+        ExampleError: the answer has no tokens, or it is not said of each of them whether it is learned.
+    """
+    learned = written.learned or (True,) * len(written.ids)
+    if not written.ids or len(learned) != len(written.ids):
+        raise ExampleError(f"{example.id}: an answer of {len(written.ids)} tokens, of which {len(learned)} are said to be learned or not")
+    prompt = encoder.encode_prompt(example.prompt)
+    whole = prompt.extended(written.ids)
+    labels = torch.full_like(whole.ids, IGNORED)
+    labels[len(prompt) :] = torch.where(torch.tensor(learned), whole.ids[len(prompt) :], IGNORED)
+    return Labelled(whole, labels)
 
 
 def label_turns(encoder: Encoder, messages: Sequence[Message]) -> Labelled:
@@ -65,3 +120,10 @@ def collate_labelled(batch: Sequence[Labelled], pad_id: int) -> dict[str, torch.
     longest = inputs["input_ids"].shape[1]
     inputs["labels"] = torch.stack([pad(item.labels, (0, longest - item.labels.numel()), value=IGNORED) for item in batch])
     return inputs
+
+
+def make_batch(items: Sequence[Labelled], pad_id: int) -> Batch:
+    """The batch of a forward pass."""
+    kinds = len(items[0].targets)
+    found = [tuple((row, own) for row, item in enumerate(items) if (own := item.targets[i]) is not None) for i in range(kinds)]
+    return Batch(collate_labelled(items, pad_id), tuple(found))

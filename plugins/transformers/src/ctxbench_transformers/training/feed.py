@@ -16,10 +16,11 @@ from ctxbench import CtxbenchError
 from ctxbench.interrupts import interrupts_blocked
 from ctxbench_transformers.data import JoinedSplit, Split
 from ctxbench_transformers.encoding import Encoder
-from ctxbench_transformers.training.examples import IGNORED, ExampleError, Labelled, collate_labelled, label
+from ctxbench_transformers.training.auxiliary import Parts
+from ctxbench_transformers.training.examples import IGNORED, Batch, ExampleError, Labelled, label, make_batch
 from ctxbench_transformers.training.schedule import Schedule
 
-Batches = list[dict[str, torch.Tensor]]
+Batches = list[Batch]
 """One process's share of a step: a batch for each forward pass."""
 
 
@@ -33,6 +34,7 @@ class StepBatches:
     rank: int
     pad_id: int
     positions: int | None
+    parts: Parts = attrs.field(factory=Parts)
 
     def __len__(self) -> int:
         return self.schedule.steps
@@ -44,20 +46,20 @@ class StepBatches:
             CtxbenchError: a record is broken, or is longer than the model can take.
         """
         passes = self.schedule.indices(step, self.rank)
-        made = [collate_labelled([self._labelled(i) for i in some], self.pad_id) for some in passes]
+        made = [make_batch([self._labelled(i) for i in some], self.pad_id) for some in passes]
         if self.schedule.config.fsdp:  # processes that gather layers together take equally many passes, at the very end too
             others = self.schedule.indices(step)
             made += [self._unanswered(some) for some in others[len(passes) :]]
         return made
 
-    def _unanswered(self, indices: list[int]) -> dict[str, torch.Tensor]:
+    def _unanswered(self, indices: list[int]) -> Batch:
         """A pass that counts for nothing: no answer is asked for."""
-        batch = collate_labelled([self._labelled(i) for i in indices], self.pad_id)
-        return {**batch, "labels": torch.full_like(batch["labels"], IGNORED)}
+        inputs = make_batch([self._labelled(i) for i in indices], self.pad_id).inputs
+        return Batch({**inputs, "labels": torch.full_like(inputs["labels"], IGNORED)})
 
     def _labelled(self, index: int) -> Labelled:
         example = self.train[index]
-        made = label(self.encoder, example)
+        made = label(self.encoder, example, self.parts)
         if self.positions is not None and len(made.encoded) > self.positions:
             raise ExampleError(f"{example.id} has {len(made.encoded)} tokens; the model has positions for {self.positions}")
         return made

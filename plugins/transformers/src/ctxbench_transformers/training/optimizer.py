@@ -8,6 +8,7 @@ import torch
 from torch.distributed.tensor import DTensor
 
 from ctxbench import ConfigError
+from ctxbench_transformers.training.auxiliary import HEAD
 from ctxbench_transformers.training.config import TrainConfig
 from ctxbench_transformers.weights import quiet
 
@@ -59,8 +60,8 @@ def make_optimizers(config: TrainConfig, parameters: dict[str, torch.nn.Paramete
 
 
 def takes_muon(name: str, dimensions: int) -> bool:
-    """Whether Muon trains a parameter: a matrix of a hidden layer, not of an embedding or of the output (Jordan et al. 2024)."""
-    return dimensions == 2 and "embed" not in name and "lm_head" not in name
+    """Whether Muon trains a parameter: a matrix of a hidden layer, not of an embedding or of an output (Jordan et al. 2024)."""
+    return dimensions == 2 and "embed" not in name and "lm_head" not in name and not name.startswith(HEAD)
 
 
 _RELATIVE = "ctxbench_relative_lr"

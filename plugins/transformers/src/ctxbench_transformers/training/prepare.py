@@ -9,7 +9,7 @@ import attrs
 import numpy as np
 import torch
 
-from ctxbench import ModelError, UsageError
+from ctxbench import ModelError, UsageError, derive_seed
 from ctxbench_transformers import sources
 from ctxbench_transformers.data import Datasets, JoinedSplit, Split
 from ctxbench_transformers.encoding import Encoder
@@ -17,9 +17,11 @@ from ctxbench_transformers.processors import load_processor
 from ctxbench_transformers.runtime import make_runtime
 from ctxbench_transformers.training import checkpoint as ckpt
 from ctxbench_transformers.training import earlier
+from ctxbench_transformers.training.auxiliary import Parts, make_parts
 from ctxbench_transformers.training.config import TrainConfig
 from ctxbench_transformers.training.distributed import World
 from ctxbench_transformers.training.evaluate import judges
+from ctxbench_transformers.training.objective import Objective
 from ctxbench_transformers.training.optimizer import check_optimizer, make_optimizers
 from ctxbench_transformers.training.sampling import check_phases, groups
 from ctxbench_transformers.training.schedule import Schedule
@@ -38,7 +40,8 @@ class Prepared:
     Attributes:
         source: the base model's folder.
         adapter: the folder of the adapter that is trained further, if one is.
-        identity: the data, the base model and the number of processes; with the settings they decide the final weights.
+        identity: the data, the base model, the number of processes and the versions of parts; with the settings they decide the final
+            weights.
         schedule: the plan of the steps.
     """
 
@@ -51,6 +54,7 @@ class Prepared:
     encoder: Encoder
     identity: dict[str, Any]
     schedule: Schedule
+    parts: Parts
 
     @property
     def left_out(self) -> str:
@@ -72,6 +76,7 @@ def prepare(config: TrainConfig, world: World, device: torch.device) -> Prepared
     """
     check_optimizer(config, device)
     check_sharding(config, world)
+    parts = make_parts(config)
     data = Datasets(config.data)
     train = data.split("train")
     if not len(train):
@@ -92,11 +97,13 @@ def prepare(config: TrainConfig, world: World, device: torch.device) -> Prepared
         raise ModelError(f"{source}: models that see pages by cross attention can be read with, and not trained here")
     fingerprint = sources.model_fingerprint(source)
     identity: dict[str, Any] = {"data": data.fingerprint, "model": fingerprint, "processes": world.size}
+    if parts.versions:
+        identity["parts"] = parts.versions
     adapter = earlier.locate(config, fingerprint)
     if adapter is not None:
         identity["adapter"] = sources.adapter_fingerprint(adapter)
         config = earlier.with_shape(config, adapter)
-    return Prepared(config, world, data, train, source, adapter, encoder, identity, make_schedule(config, train, world.size))
+    return Prepared(config, world, data, train, source, adapter, encoder, identity, make_schedule(config, train, world.size), parts)
 
 
 def make_schedule(config: TrainConfig, train: Split | JoinedSplit, world: int) -> Schedule:
@@ -117,7 +124,8 @@ def make_trainer(prepared: Prepared, state: ckpt.State, device: torch.device) ->
     model = load_trainable(config, prepared.source, device, prepared.adapter)
     if config.fsdp:
         shard(base_of(model), prepared.world, device)
-    parameters = trained_parameters(model)
+    torch.manual_seed(derive_seed("heads", config.seed))
+    parameters = trained_parameters(model) | prepared.parts.attach(base_of(model))
     return Trainer(
         config=config,
         world=prepared.world,
@@ -129,6 +137,7 @@ def make_trainer(prepared: Prepared, state: ckpt.State, device: torch.device) ->
         train=prepared.train,
         validation=prepared.data.split("validation"),
         judges=judges(prepared.data.primary_scores),
+        objective=Objective(config, prepared.parts),
         parameters=parameters,
         optimizers=make_optimizers(config, parameters),
         scaler=torch.amp.GradScaler(device.type, INITIAL_SCALE, enabled=config.precision == "fp16"),

@@ -69,6 +69,8 @@ def _changes(prepared: Prepared, state: ckpt.State, checkpoint: Path) -> list[Ch
             given = ", ".join(config.data) if key == "data" else getattr(config, key)
             what = f"{key}: {given} {said} {checkpoint} was trained {'on' if key == 'data' else 'from'}"
             raise UsageError(f"--resume: {what} (fingerprint {now.get(key)}, then {then.get(key)})")
+    if then.get("parts") != now.get("parts"):
+        raise UsageError(f"--resume: the versions of parts are {now.get('parts')}, and {checkpoint} was made with {then.get('parts')}")
     if not state.settings and then.get("config") != config.hash:  # of an early version, which kept a hash alone
         raise UsageError(f"--resume: {checkpoint} was made with other settings, which it does not name; give the ones it was made with")
     changes = differences(state.settings or config.settings, config.settings)

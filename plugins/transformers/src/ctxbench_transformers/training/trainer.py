@@ -7,6 +7,7 @@ the optimizer's moments and a few numbers. An interrupt ends the loop at once, w
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import time
 from collections.abc import Generator, Iterator
@@ -28,7 +29,7 @@ from ctxbench_transformers.training.config import TrainConfig
 from ctxbench_transformers.training.distributed import World
 from ctxbench_transformers.training.evaluate import Judge, Validation, evaluate
 from ctxbench_transformers.training.feed import Batches, StepBatches, feed
-from ctxbench_transformers.training.loss import answer_loss
+from ctxbench_transformers.training.objective import Objective
 from ctxbench_transformers.training.optimizer import Optimizers, set_rates
 from ctxbench_transformers.training.report import Reporter
 from ctxbench_transformers.training.schedule import Schedule
@@ -75,6 +76,7 @@ class Trainer:
     train: Split | JoinedSplit
     validation: Split | JoinedSplit
     judges: dict[str, Judge]
+    objective: Objective
     parameters: dict[str, torch.nn.Parameter]
     optimizers: Optimizers
     scaler: torch.amp.GradScaler
@@ -88,28 +90,34 @@ class Trainer:
 
     def feed(self) -> Generator[Batches]:
         """The batches of the steps that are left, made by as many processes as the config says."""
-        runtime, gpu = self.runtime, self.device.type == "cuda"
-        made = StepBatches(runtime.encoder, self.train, self.schedule, self.world.rank, runtime.pad_id, runtime.positions)
+        runtime, parts, gpu = self.runtime, self.objective.parts, self.device.type == "cuda"
+        made = StepBatches(runtime.encoder, self.train, self.schedule, self.world.rank, runtime.pad_id, runtime.positions, parts)
         workers = self.config.dataloader_num_workers
         return feed(made, self.state.step, GPU_WORKERS * gpu if workers is None else workers, pin=gpu)
 
     def step(self, made: Iterator[Batches]) -> dict[str, float]:
-        """One optimizer step. The loss is the mean over all answer tokens of the step, whichever pass or process they are in.
+        """One optimizer step. Each loss is the mean over all its terms of the step, whichever pass or process they are in.
 
         The weights, the moments and the state change together or not at all, whenever an interrupt comes.
         """
         number, began = self.state.step, time.perf_counter()
         batches = next(made)
-        answer = sum(int((batch["labels"][:, 1:] >= 0).sum()) for batch in batches)
-        answer_tokens, tokens = self.world.sum(answer, sum(int(b["attention_mask"].sum()) for b in batches), device=self.device)
-        total = 0.0
+        *terms, tokens = self.world.sum(
+            *self.objective.terms(batches), sum(int(batch.inputs["attention_mask"].sum()) for batch in batches), device=self.device
+        )
+        counted = [weight / max(1.0, count) for weight, count in zip(self.objective.weights(number), terms, strict=True)]
+        sums = [0.0] * len(terms)
         for i, batch in enumerate(batches):
             torch.manual_seed(derive_seed("dropout", self.config.seed, number, self.world.rank, i))
             with self.precision():
-                loss, _ = answer_loss(self.runtime.model, {key: value.to(self.device, non_blocking=True) for key, value in batch.items()})
-            self.scaler.scale(loss / answer_tokens).backward()  # type: ignore[no-untyped-call]
-            total += loss.item()
-        (total,) = self.world.sum(total, device=self.device)
+                found = self.objective.losses(self.runtime.model, batch.to(self.device), number)
+            weighted = [loss * share for loss, share in zip(found, counted, strict=True) if loss is not None]
+            if weighted:
+                self.scaler.scale(functools.reduce(torch.add, weighted)).backward()  # type: ignore[no-untyped-call]
+            sums = [kept if loss is None else kept + loss.item() for kept, loss in zip(sums, found, strict=True)]
+        sums = self.world.sum(*sums, device=self.device)
+        means = [each / max(1.0, count) for each, count in zip(sums, terms, strict=True)]
+        total = sum(weight * mean for weight, mean in zip(self.objective.weights(number), means, strict=True))
         if not math.isfinite(total):
             raise TrainingError(f"the loss is not finite at step {number + 1}: lower lr, raise warmup, or set clip or precision: fp32")
         parameters = list(self.parameters.values())
@@ -118,13 +126,14 @@ class Trainer:
             self.scaler.unscale_(optimizer)
         norm = self._clip(parameters)
         overflow = self._overflow(norm)
+        learned = any(share and count for share, count in zip(counted, terms, strict=True)) and not overflow
         rate = self.schedule.lr(number)
         set_rates(self.optimizers, rate)
-        values = {"loss": total / answer_tokens, "lr": rate} | ({"skipped": 1.0} if overflow else {"grad_norm": norm})
+        values = {"loss": total} | self._each(means, terms) | {"lr": rate} | ({"grad_norm": norm} if learned else {"skipped": 1.0})
         with interrupts_wait():
-            for optimizer in self.optimizers if not overflow else ():
+            for optimizer in self.optimizers if learned else ():
                 optimizer.step()
-            if self.scaler.is_enabled():
+            if self.scaler.is_enabled() and (learned or overflow):
                 self.scaler.update()
                 self.state.scaler = self.scaler.state_dict()
                 values["loss_scale"] = self.scaler.get_scale()
@@ -133,6 +142,12 @@ class Trainer:
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
         return values
+
+    def _each(self, means: list[float], terms: list[float]) -> dict[str, float]:
+        """The losses of which the loss is the sum, if there are several; those without terms are left out."""
+        weights = self.objective.weights(self.state.step)
+        named = zip(self.objective.names, means, terms, weights, strict=True)
+        return {name: mean for name, mean, count, weight in named if count and weight} if self.objective.parts.losses else {}
 
     def _clip(self, parameters: list[torch.nn.Parameter]) -> float:
         """Scale the gradients down to the norm that the config allows; gives the one that they had."""
@@ -165,7 +180,8 @@ class Trainer:
         """Loss and scores on validation records."""
         some = self.validation[: self.config.evaluate_samples]
         with sharding.gathered(self.runtime.model) if self.config.fsdp else contextlib.nullcontext():
-            return evaluate(self.runtime, some, self.judges, self.config.evaluate_batch_size, self.world, self.precision)
+            size, writer = self.config.evaluate_batch_size, self.objective.parts.writer
+            return evaluate(self.runtime, some, self.judges, size, self.world, self.precision, writer)
 
     def judge(self, found: Validation) -> None:
         """Remember an evaluation, and whether it is the best so far."""
