@@ -87,15 +87,16 @@ def test_words_do_not_change_what_a_model_makes_of_bytes():
 def test_an_answer_in_words_is_what_the_page_shows():
     """Codes that reach beyond the answer are cut; one that is not in the context is encoded by itself."""
     from ctxbench_codebook import symbols
+    from ctxbench_tiny.words import answer_codes
 
     context = "Nobody spoke. The secret number of the pearl cricket is 4188540. The wind turned."
     for answer in ("4188540", context, "not found", "o"):
-        assert symbols.decode(np.array(words.answer_codes(context, answer)[0]), "dictionary") == answer
+        assert symbols.decode(np.array(answer_codes(context, answer)[0]), "dictionary") == answer
     whole = tuple(symbols.encode(context, "dictionary")[0].tolist())
-    assert words.answer_codes(context, context) == (whole, tuple(range(len(whole))))
-    codes, places = words.answer_codes(context, "4188540")
+    assert answer_codes(context, context) == (whole, tuple(range(len(whole))))
+    codes, places = answer_codes(context, "4188540")
     assert [whole[place] for place in places[:-1]] == list(codes[:-1])
-    assert words.answer_codes(context, "o")[1] == ()
+    assert answer_codes(context, "o")[1] == ()
 
 
 CODE = {"preset": "aligned", "cell": 4, "colors": 2, "columns": 4, "symbol": "dictionary"}

@@ -13,6 +13,7 @@ from PIL import Image
 import ctxbench
 from ctxbench.pipeline import ask, draw
 from ctxbench.session import current
+from ctxbench_tiny.words import answer_codes
 from tinytrain import pages, texts, words
 from tinytrain.batches import Example
 
@@ -158,7 +159,7 @@ class TaskSource(Source):
         asked = ask(self._codec, sample)
         carrier, text = asked.carrier, asked.text
         if self.bits:
-            codes, places = words.answer_codes(sample.context, sample.answer)
+            codes, places = answer_codes(sample.context, sample.answer)
             shown = tuple(self._page_of_words(page, sample.context) for page in carrier.pages)
             return Example(text, sample.answer, shown, codes, places=places if len(shown) == 1 else ())
         made = tuple(pages.of_image(page) for page in carrier.pages)
