@@ -207,6 +207,57 @@ def test_cells_need_a_model_with_such_patches(training: MakeTraining, tiny_model
         train(training(model=str(tiny_model("llava")), auxiliary=[{"loss": "page_cells"}], lora={"r": 2}))
 
 
+@pytest.mark.parametrize("teacher", ["base", "start"])
+def test_pages_are_seen_as_before(training: MakeTraining, teacher: str) -> None:
+    """By the base, or by the model as it began: the distance is none then, and what an adapter changed is taken back."""
+    kept = {"loss": "kept_vision", "options": {"teacher": teacher}}
+    first = training("first", **STEADY | {"lr": 3e-2})
+    train(first)
+    trainer = trainer_of(training("next", adapter=first.output, auxiliary=[kept], **STEADY))
+    batch = next(trainer.feed())[0]
+    model, inputs = trainer.runtime.model, batch.inputs
+    with torch.no_grad():
+        (_, loss) = trainer.objective.losses(model, batch, 0)
+        seen = model.get_base_model().model.visual(inputs["pixel_values"], grid_thw=inputs["image_grid_thw"]).pooler_output
+        with model.disable_adapter():
+            base = model.get_base_model().model.visual(inputs["pixel_values"], grid_thw=inputs["image_grid_thw"]).pooler_output
+    by_hand = float(((seen - base).square().mean(1) / base.var(1)).sum())
+    assert by_hand > 0.01
+    assert float(loss or 0) == pytest.approx(by_hand if teacher == "base" else 0.0, rel=1e-4)
+    again = training("again", adapter=first.output, auxiliary=[kept], answer_begin=30, max_steps=30, **STEADY | {"epochs": 30, "lr": 1e-2})
+    train(again)
+    distances = [line["loss/kept_vision"] for line in log(again)]
+    assert distances[-1] < 0.5 * distances[0] if teacher == "base" else max(distances) < 1e-6
+
+
+def test_only_the_pages_that_are_meant_count(training: MakeTraining) -> None:
+    """By the label of their codec; without an adapter in the vision part there is nothing to keep."""
+    config = training(auxiliary=[{"loss": "kept_vision", "options": {"codecs": ["other"], "teacher": "start"}}], **STEADY)
+    trainer = trainer_of(config)
+    assert [batch.targets for batch in next(trainer.feed())] == [((),)] * 2
+    for values in ({"method": "full"}, {"lora": {"r": 2, "target_modules": ["language"]}}):
+        with pytest.raises(ConfigError, match="no adapter changes the vision part"):
+            trainer_of(training(auxiliary=[{"loss": "kept_vision"}], **values))
+
+
+def test_rows_of_a_pass_are_told_apart(training: MakeTraining) -> None:
+    """Where some pages are meant and others are not, the terms are those of the former."""
+    from ctxbench_transformers.training.kept_vision import KeptVision
+
+    first = training("first", **STEADY | {"lr": 3e-2})
+    train(first)
+    trainer = trainer_of(training("next", adapter=first.output, auxiliary=[{"loss": "kept_vision"}], **STEADY | {"batch_size": 4}))
+    batch, model = next(trainer.feed())[0], trainer.runtime.model
+    (loss,) = trainer.objective.parts.losses
+    assert isinstance(loss, KeptVision)
+    with torch.no_grad():
+        trainer.objective.losses(model, batch, 0)
+        each = [float(loss.loss(batch.inputs, [found])) for found in batch.targets[0]]
+        total = float(loss.loss(batch.inputs, batch.targets[0]))
+    assert len({round(value, 6) for value in each}) > 1
+    assert sum(each) == pytest.approx(total, rel=1e-5)
+
+
 def test_answers_in_other_tokens(training: MakeTraining) -> None:
     """They are what is trained, as far as they are to be learned, and what validation measures the loss of."""
     config = training(answers=f"{PARTS}:Backwards", **STEADY | {"evaluate_every": 9})

@@ -24,6 +24,24 @@ CHANNELS, FRAMES = 3, 2
 """A patch of Qwen2-VL's image processor: its colours, and the frames of a video, which for an image are equal."""
 
 
+def vision_part(model: Any, loss: str) -> nn.Module:
+    """The vision part of a model like Qwen2-VL.
+
+    Raises:
+        ConfigError: it has none; ``loss`` is who asks.
+    """
+    visual: nn.Module | None = next((module for name, module in model.named_modules() if name.rpartition(".")[2] == "visual"), None)
+    if visual is None:
+        raise ConfigError(f"{loss}: {type(model).__name__} has no vision part like Qwen2-VL's")
+    return visual
+
+
+def features(output: Any) -> torch.Tensor:
+    """The visual tokens, shape (tokens, hidden), that such a vision part gives to the language model."""
+    found: torch.Tensor = output.pooler_output if hasattr(output, "pooler_output") else output
+    return found
+
+
 @attrs.define(eq=False)
 class PageCells(AuxiliaryLoss):
     """Cross entropy (nats a cell and colour channel) of whether each cell of a visual token's square is bright.
@@ -50,15 +68,12 @@ class PageCells(AuxiliaryLoss):
         Raises:
             ConfigError: the model has no such vision part.
         """
-        visual = next((module for name, module in model.named_modules() if name.rpartition(".")[2] == "visual"), None)
-        if visual is None:
-            raise ConfigError(f"page_cells: {type(model).__name__} has no vision part like Qwen2-VL's")
-        visual.register_forward_hook(self._keep)
+        vision_part(model, "page_cells").register_forward_hook(self._keep)
         self._head = nn.Linear(model.config.get_text_config().hidden_size, CHANNELS * self.cells**2)
         return self._head
 
     def _keep(self, module: nn.Module, inputs: Any, output: Any) -> None:
-        self._seen = output.pooler_output if hasattr(output, "pooler_output") else output
+        self._seen = features(output)
 
     def targets(self, example: Any, encoded: Encoded, labels: torch.Tensor) -> Targets | None:
         """Whether each cell is bright: bytes of shape (visual tokens, channels x cells x cells), channel by channel."""
