@@ -20,6 +20,7 @@ from ctxbench_transformers.training import checkpoint as ckpt
 from ctxbench_transformers.training.auxiliary import HEAD, make_parts
 from ctxbench_transformers.training.config import TrainConfig
 from ctxbench_transformers.training.distributed import World
+from ctxbench_transformers.training.estimate import estimate
 from ctxbench_transformers.training.examples import ExampleError, label, make_batch
 from ctxbench_transformers.training.loop import train
 from ctxbench_transformers.training.objective import Objective
@@ -61,9 +62,9 @@ def test_the_loss_is_the_weighted_sum_of_means(training: MakeTraining) -> None:
     norm = torch.nn.utils.get_total_norm([p.grad for p in trainer.parameters.values() if p.grad is not None])
     train(config)
     first = log(config)[0]
-    names = ["answer_loss", f"loss/{PARTS}:Letters", "loss/page_cells"]
+    names = ["loss", f"loss/{PARTS}:Letters", "loss/page_cells"]
     assert [first[name] for name in names] == pytest.approx(means, rel=1e-5)
-    assert first["loss"] == pytest.approx(means[0] + 0.5 * means[1] + 2 * means[2], rel=1e-5)
+    assert first["total_loss"] == pytest.approx(means[0] + 0.5 * means[1] + 2 * means[2], rel=1e-5)
     assert first["grad_norm"] == pytest.approx(float(norm), rel=1e-5)
     assert isinstance(letters, toy_parts.Letters)
     assert isinstance(cells, PageCells)
@@ -76,7 +77,7 @@ def test_losses_do_not_depend_on_how_a_step_is_split(training: MakeTraining) -> 
     four = training("four", auxiliary=some, **STEADY, batch_size=1, accumulation=4)
     train(one)
     train(four)
-    for key in ("loss", "answer_loss", f"loss/{PARTS}:Letters", "grad_norm"):
+    for key in ("loss", "total_loss", f"loss/{PARTS}:Letters", "grad_norm"):
         numbers = [[line.get(key, 0.0) for line in log(config)] for config in (one, four)]  # a step may have no such record
         assert sum(numbers[0]) > 0
         assert numbers[1] == pytest.approx(numbers[0], rel=1e-3), key
@@ -88,9 +89,9 @@ def test_what_is_learned_meanwhile_is_in_the_result_and_heads_are_not(training: 
     start = {name: p.detach().clone() for name, p in trainer_of(config).parameters.items()}
     train(config)
     lines = log(config)
-    assert all("answer_loss" not in line for line in lines)
+    assert all("loss" not in line for line in lines)
     assert lines[-1][f"loss/{PARTS}:Letters"] < 0.8 * lines[0][f"loss/{PARTS}:Letters"]
-    assert lines[0]["loss"] == pytest.approx(0.5 * lines[0][f"loss/{PARTS}:Letters"])
+    assert lines[0]["total_loss"] == pytest.approx(0.5 * lines[0][f"loss/{PARTS}:Letters"])
     kept = load_file(ckpt.Checkpoints(Path(config.output) / "checkpoints").latest() / "weights.safetensors")
     changed = {name for name, value in kept.items() if not torch.equal(value, start[name])}
     assert {name for name in changed if "visual" not in name} == {f"{HEAD}0.weight", f"{HEAD}0.bias"}
@@ -133,7 +134,7 @@ def test_the_answers_begin_to_count_at_their_step(training: MakeTraining) -> Non
     config = training(auxiliary=[{**LETTERS, "end": 5}, {"loss": "page_cells", "begin": 7}], answer_begin=3, **STEADY)
     train(config)
     letters, cells = f"loss/{PARTS}:Letters", "loss/page_cells"
-    assert ["answer_loss" in line for line in log(config)] == [False] * 3 + [True] * 6
+    assert ["loss" in line for line in log(config)] == [False] * 3 + [True] * 6
     assert [letters in line for line in log(config)] == [True] * 5 + [False] * 4
     assert [cells in line for line in log(config)] == [False] * 7 + [True] * 2
 
@@ -144,7 +145,7 @@ def test_a_step_without_anything_to_learn_changes_nothing(training: MakeTraining
     train(config)
     lines = log(config)
     assert [line.get("skipped") for line in lines] == [1.0] * 4 + [None] * 5
-    assert [line["loss"] for line in lines[:4]] == [0.0] * 4
+    assert [line["total_loss"] for line in lines[:4]] == [0.0] * 4
 
 
 def test_heads_and_moments_come_back_on_resume(training: MakeTraining, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -300,13 +301,15 @@ def test_what_cannot_be_is_said_before_anything_is_read(training: MakeTraining) 
     ):
         with pytest.raises(ConfigError, match=message):
             make_parts(training(**values))
+    with pytest.raises(ConfigError, match="did you mean 'page_cells'"):
+        estimate(training(auxiliary=[{"loss": "page_cell"}]))
 
 
 def test_names_in_the_log_are_told_apart(training: MakeTraining) -> None:
     """Two of the same loss, by their places."""
     config = training(auxiliary=[LETTERS, {"loss": "page_cells"}, LETTERS])
     names = Objective(config, make_parts(config)).names
-    assert names == ["answer_loss", f"loss/{PARTS}:Letters.0", "loss/page_cells", f"loss/{PARTS}:Letters.2"]
+    assert names == ["loss", f"loss/{PARTS}:Letters.0", "loss/page_cells", f"loss/{PARTS}:Letters.2"]
 
 
 @pytest.mark.long
@@ -326,8 +329,9 @@ def test_two_processes_share_the_terms(training: MakeTraining, toys: Path, tmp_p
     ]
     done = subprocess.run(command, env=environment(toys), capture_output=True, text=True, check=False, timeout=1200)
     assert done.returncode == 0, done.stderr[-3000:]
-    for key in ("loss", "loss/page_cells", "grad_norm"):
-        assert [line[key] for line in log(two)] == pytest.approx([line[key] for line in log(one)], rel=1e-3), key
+    for key in ("loss", "total_loss", "loss/page_cells", "grad_norm"):
+        numbers = [[line.get(key, 0.0) for line in log(config)] for config in (one, two)]
+        assert numbers[1] == pytest.approx(numbers[0], rel=1e-3), key
     left, right = weights(one), weights(two)
     for name in left:
         torch.testing.assert_close(left[name], right[name], rtol=1e-3, atol=1e-4)

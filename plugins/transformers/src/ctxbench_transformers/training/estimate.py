@@ -18,6 +18,7 @@ from ctxbench import ModelError
 from ctxbench_transformers import sources
 from ctxbench_transformers.data import Datasets
 from ctxbench_transformers.training import earlier
+from ctxbench_transformers.training.auxiliary import make_parts
 from ctxbench_transformers.training.config import TrainConfig
 from ctxbench_transformers.training.optimizer import moments_bytes, takes_muon
 from ctxbench_transformers.training.prepare import make_schedule
@@ -94,9 +95,10 @@ def estimate(config: TrainConfig, processes: int = 1) -> Estimate:
     """Count and estimate.
 
     Raises:
-        ConfigError: no training data, or the LoRA targets match nothing.
+        ConfigError: no training data, or the LoRA targets or a part match nothing.
         ModelError: the model's config cannot be found.
     """
+    make_parts(config)  # their heads are not counted
     data = Datasets(config.data)
     folder = sources.locate(config.model, config.revision)
     model = skeleton(config, folder)

@@ -29,9 +29,9 @@ class Objective:
 
     @property
     def names(self) -> list[str]:
-        """Of the losses, for the log. Two of the same kind are told apart by their place."""
+        """Of the losses, for the log; ``loss`` is the answers'. Two others of the same kind are told apart by their places."""
         kinds = [entry.loss for entry in self.config.auxiliary]
-        return ["answer_loss", *(f"loss/{kind}" + (f".{i}" if kinds.count(kind) > 1 else "") for i, kind in enumerate(kinds))]
+        return ["loss", *(f"loss/{kind}" + (f".{i}" if kinds.count(kind) > 1 else "") for i, kind in enumerate(kinds))]
 
     def weights(self, step: int) -> Kinds:
         """Of each loss at a step, from 0."""

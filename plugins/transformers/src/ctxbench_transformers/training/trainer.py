@@ -129,7 +129,7 @@ class Trainer:
         learned = any(share and count for share, count in zip(counted, terms, strict=True)) and not overflow
         rate = self.schedule.lr(number)
         set_rates(self.optimizers, rate)
-        values = {"loss": total} | self._each(means, terms) | {"lr": rate} | ({"grad_norm": norm} if learned else {"skipped": 1.0})
+        values = self._each(total, means, terms) | {"lr": rate} | ({"grad_norm": norm} if learned else {"skipped": 1.0})
         with interrupts_wait():
             for optimizer in self.optimizers if learned else ():
                 optimizer.step()
@@ -143,11 +143,11 @@ class Trainer:
             optimizer.zero_grad(set_to_none=True)
         return values
 
-    def _each(self, means: list[float], terms: list[float]) -> dict[str, float]:
-        """The losses of which the loss is the sum, if there are several; those without terms are left out."""
-        weights = self.objective.weights(self.state.step)
-        named = zip(self.objective.names, means, terms, weights, strict=True)
-        return {name: mean for name, mean, count, weight in named if count and weight} if self.objective.parts.losses else {}
+    def _each(self, total: float, means: list[float], terms: list[float]) -> dict[str, float]:
+        """The losses that count and have terms here; where there are others than the answers', what they come to as well."""
+        named = zip(self.objective.names, means, terms, self.objective.weights(self.state.step), strict=True)
+        found = {name: mean for name, mean, count, weight in named if count and weight}
+        return {"total_loss": total} | found if self.objective.parts.losses else {"loss": total}
 
     def _clip(self, parameters: list[torch.nn.Parameter]) -> float:
         """Scale the gradients down to the norm that the config allows; gives the one that they had."""
@@ -265,7 +265,7 @@ class Trainer:
             progress.say(f"step {self.state.step}: " + "\n".join(found.lines()))
         if self.due(self.config.save_every) or self.state.step in (self.best_step, self.schedule.steps) or self.stopped:
             self.save()
-        progress.advance(f"loss {values['loss']:.4f}")
+        progress.advance(f"loss {values.get('total_loss', values.get('loss', 0.0)):.4f}")
 
     def _interrupted(self) -> Interrupted:
         """Keep the steps that are done. Other processes may be gone: nothing here waits for them."""
