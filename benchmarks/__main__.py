@@ -31,6 +31,10 @@ LONG = (
     ("benchmarks.latency", "a model on one prompt of each codec: prefill, time a token, the whole against plain text"),
     ("benchmarks.contamination", "overlap of evaluated contexts with the training data of the embedded model; size of such records"),
     ("benchmarks.training", "ctxbench train: samples a second beside transformers' Trainer on the same records, and equal losses"),
+    (
+        "benchmarks.auxiliary_losses",
+        "ctxbench train: a new adapter with a helper loss on its visual tokens, against the answers' loss alone",
+    ),
     ("benchmarks.gpu_qwen2vl", "training and reading at Qwen2-VL-2B's size, on a GPU"),
     ("benchmarks.render_ocr", "render: error rate and CPU time of reading pages by their glyphs, against OCR; its thresholds"),
     ("benchmarks.servers", "servers of others: requests a second, answers and counts against the same weights in process"),
