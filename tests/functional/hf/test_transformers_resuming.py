@@ -83,7 +83,7 @@ def interrupting(original: Any, at: int, *, after: bool = True) -> Any:
 
 MOMENTS: dict[str, tuple[Any, str, int, bool, int]] = {
     # name: what is interrupted, at which call, after or before it; the step that is kept
-    "while a batch is made": (feed_module, "collate_labelled", 8, True, 3),
+    "while a batch is made": (feed_module, "make_batch", 8, True, 3),
     "in the optimizer's step": (torch.optim.AdamW, "step", 4, True, 4),
     "before the evaluation": (trainer_module, "evaluate", 2, False, 4),
     "after the evaluation": (trainer_module, "evaluate", 2, True, 4),
@@ -125,7 +125,7 @@ def test_an_interrupt_before_the_first_step_and_after_the_last_says_what_is_kept
     """Before it, the same command begins again, and no checkpoint of nothing is in its way; after it, only the result is written anew."""
     config = training(max_steps=1, evaluate_every=0)
     with monkeypatch.context() as patch:
-        patch.setattr(feed_module, "collate_labelled", interrupting(feed_module.collate_labelled, 1))
+        patch.setattr(feed_module, "make_batch", interrupting(feed_module.make_batch, 1))
         with pytest.raises(KeyboardInterrupt):
             train(config)
     assert "before the first step" in capsys.readouterr().err
@@ -310,7 +310,7 @@ def test_a_resumed_run_goes_on_in_the_same_run_of_the_tracker(
     """Else its curve is torn into as many runs as there were interrupts."""
     config = training(epochs=1, evaluate_every=0, save_every=0, report_to=["wandb"])
     with monkeypatch.context() as patch:
-        patch.setattr(feed_module, "collate_labelled", interrupting(feed_module.collate_labelled, 8))
+        patch.setattr(feed_module, "make_batch", interrupting(feed_module.make_batch, 8))
         with pytest.raises(KeyboardInterrupt):
             train(config)
     train(config, resume="latest")

@@ -17,8 +17,7 @@ import attrs
 import torch
 from torch import nn
 
-from ctxbench import ConfigError
-from ctxbench.suggest import nearest
+from ctxbench import ConfigError, nearest
 from ctxbench_transformers.data import Example
 from ctxbench_transformers.encoding import Encoded, Encoder
 from ctxbench_transformers.training.config import Auxiliary, TrainConfig
