@@ -10,6 +10,8 @@ from rapidfuzz.distance import Levenshtein
 import ctxbench
 from ctxbench import Carrier, ConfigError, DecodeError, EncodeError, load_plugins, tokens
 from ctxbench.testing import CodecContract
+from ctxbench.testing.checking import Subject
+from ctxbench.testing.component_rules import the_config_hides_no_option
 from ctxbench_render import faces
 from ctxbench_render.codec import RenderCodec
 from ctxbench_render.print_reader import joined
@@ -37,6 +39,14 @@ class TestGlyph(CodecContract):
 
     def too_much(self, codec):
         return "x\n" * (1024 * 82 + 1)
+
+
+@pytest.mark.parametrize("profile", ["glyph", "vtcbench", "pxpipe"])
+def test_options_of_other_profiles_are_refused_and_so_not_hidden(profile):
+    """A config lacks them, and no two codecs can differ in them: the contract's rule tells that from an option that is hidden."""
+    held = the_config_hides_no_option(Subject("codec", codec(profile)), None)
+    assert "margin" in held or profile == "pxpipe"
+    assert "target_ratio" not in held
 
 
 def test_without_a_profile_it_is_the_same_codec():

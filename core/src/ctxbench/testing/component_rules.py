@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -42,13 +43,15 @@ def the_config_stays_as_it_is(subject: Subject, given: Any) -> None:
 def the_config_hides_no_option(subject: Subject, given: Any) -> str:
     """Two components made with different options have different configs, by which they share stored results or do not.
 
-    Left out may be what is declared as a secret, or as changing no output.
+    Left out may be what is declared as a secret, or as changing no output, and what is refused beside the component's other options.
     """
     config = settings(subject.component)
     parameters = subject.parameters()
     names = [name for name, p in parameters.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     counted = [name for name in names if name not in _left_out(subject)]
-    hidden = [name for name in counted if name not in config]
+    absent = [name for name in counted if name not in config]
+    hidden = [name for name in absent if _takes(subject, config, name, parameters[name].default)]
+    counted = [name for name in counted if name in config]
     advice = "make the class an attrs class, or return every option from config (one that changes no output belongs into neutral_options)"
     require(not hidden, f"config leaves out {', '.join(hidden)}: components that differ in it would share stored results; {advice}")
     for name, value in (subject.options or {}).items():
@@ -59,6 +62,17 @@ def the_config_hides_no_option(subject: Subject, given: Any) -> str:
     for name in counted:
         _check_other_values(subject, config, name)
     return ", ".join(counted) or "no options"
+
+
+def _takes(subject: Subject, config: dict[str, Any], name: str, default: Any) -> bool:
+    """Whether an option can be given beside those of ``config``; so it is taken to be where trying takes long, or has nothing to try."""
+    if subject.kind == "model" or default is inspect.Parameter.empty:
+        return True
+    try:
+        subject.make(**{**config, name: default})
+    except Exception:
+        return False
+    return True
 
 
 def _left_out(subject: Subject) -> set[str]:
