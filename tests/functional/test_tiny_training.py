@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 import ctxbench
+from ctxbench_tiny.words import FIRST, answer_codes, to_ids
 
 TRAIN = Path(__file__).parents[2] / "plugins" / "tiny" / "train"
 sys.path.insert(0, str(TRAIN))
@@ -65,9 +66,9 @@ def test_words_are_written_only_where_a_model_chooses_them():
     text = '{"name":"Rosa Larsen","verified":true,"id":1}'
     codes = tuple(symbols.encode(text, "dictionary")[0].tolist())
     assert len(codes) < len(text) / 2
-    assert len(tokenizer) == words.FIRST + len(words.entries())
-    assert tokenizer.decode(words.to_ids(codes), clean_up_tokenization_spaces=False) == text
-    assert tokenizer.decode(words.to_ids((ord("a"), ord("{")))) == "a{"
+    assert len(tokenizer) == FIRST + len(words.entries())
+    assert tokenizer.decode(to_ids(codes), clean_up_tokenization_spaces=False) == text
+    assert tokenizer.decode(to_ids((ord("a"), ord("{")))) == "a{"
 
 
 def test_words_do_not_change_what_a_model_makes_of_bytes():
@@ -79,15 +80,14 @@ def test_words_do_not_change_what_a_model_makes_of_bytes():
     assert set(wordy.load_state_dict(made, strict=False)[0]) <= {"lm_head.weight"}
     batch = batches.collate([Copy("text", [8]).make(random.Random(2), 8)])
     with torch.no_grad():
-        torch.testing.assert_close(wordy(**batch).logits[..., : words.FIRST], plain(**batch).logits)
+        torch.testing.assert_close(wordy(**batch).logits[..., :FIRST], plain(**batch).logits)
     table = made[words.TABLE]
-    assert len({tuple(row) for row in table[words.FIRST :].mul(1000).round().tolist()}) == len(words.entries())
+    assert len({tuple(row) for row in table[FIRST:].mul(1000).round().tolist()}) == len(words.entries())
 
 
 def test_an_answer_in_words_is_what_the_page_shows():
     """Codes that reach beyond the answer are cut; one that is not in the context is encoded by itself."""
     from ctxbench_codebook import symbols
-    from ctxbench_tiny.words import answer_codes
 
     context = "Nobody spoke. The secret number of the pearl cricket is 4188540. The wind turned."
     for answer in ("4188540", context, "not found", "o"):
@@ -113,7 +113,7 @@ def test_a_page_of_words_knows_the_bits_of_its_squares():
     assert tuple(shown[:, :4].reshape(-1)[:count].tolist()) == example.codes
     assert shown[1:, 4].tolist() == shown[:-1, 3].tolist()
     assert example.places == tuple(range(count))
-    assert example.answer_ids()[:-1] == words.to_ids(example.codes)
+    assert example.answer_ids()[:-1] == to_ids(example.codes)
 
 
 def test_given_codes_carry_no_loss():
@@ -141,7 +141,7 @@ def test_looking_is_learned_at_the_square_of_the_next_word(colors, count):
         assert (asked + said)[token] == batches.IMAGE
         assert quarter == place % count * 4 // count
         shown = page.bits[token - attention_loss.first_tile(example)].reshape(-1, 12)[place % count] @ (1 << np.arange(11, -1, -1))
-        assert words.to_ids((int(shown),)) == [(asked + said)[position + 1]]
+        assert to_ids((int(shown),)) == [(asked + said)[position + 1]]
     attention = torch.zeros(1, 2, len(example), len(example))
     attention[0, 1, rows[:, 1], rows[:, 3]] = 1.0
     assert attention_loss.look_loss((attention,), rows, [attention_loss.Head(0, 1, (0, 1, 2, 3))]) == 0

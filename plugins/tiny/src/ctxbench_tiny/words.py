@@ -29,7 +29,12 @@ class Words(AnswerWriter):
         if example.codec != CODEC:
             return Written(tuple(encoder.answer_ids(example.answer)))
         codes, _ = answer_codes(example.sample.context, example.answer)
-        return Written((*(FIRST + code for code in codes), encoder.end_of_turn))
+        return Written((*to_ids(codes), encoder.end_of_turn))
+
+
+def to_ids(codes: tuple[int, ...]) -> list[int]:
+    """Token ids of codes of the dictionary."""
+    return [FIRST + code for code in codes]
 
 
 def answer_codes(context: str, answer: str) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -8,7 +8,7 @@ import attrs
 import numpy as np
 import torch
 
-from tinytrain import words
+from ctxbench_tiny.words import to_ids
 from tinytrain.model import END, IMAGE, PAD, START, VISION_END, VISION_START
 from tinytrain.pages import Page, patches
 
@@ -41,7 +41,7 @@ class Example:
     def answer_ids(self) -> list[int]:
         """Token ids of the answer and the end of its turn."""
         if self.codes is not None:
-            return [*words.to_ids(self.codes), END]
+            return [*to_ids(self.codes), END]
         return [*self.answer.encode(), END]
 
     def __len__(self) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 
 from ctxbench_codebook import symbols
-from ctxbench_tiny.words import FIRST
 from tinytrain.model import PAD, VIDEO
 from tinytrain.pages import WORD_BITS
 
@@ -16,11 +15,6 @@ TABLE = "model.language_model.embed_tokens.weight"
 def entries() -> tuple[bytes, ...]:
     """What the words say."""
     return symbols.entries()
-
-
-def to_ids(codes: tuple[int, ...]) -> list[int]:
-    """Token ids of codes of the dictionary."""
-    return [FIRST + code for code in codes]
 
 
 def rows(embedding: torch.Tensor) -> torch.Tensor:

@@ -20,7 +20,7 @@ from torch import nn
 from ctxbench import ConfigError, nearest
 from ctxbench_transformers.data import Example
 from ctxbench_transformers.encoding import Encoded, Encoder
-from ctxbench_transformers.training.config import Auxiliary, TrainConfig
+from ctxbench_transformers.training.config import TrainConfig
 
 LOSSES = "ctxbench.auxiliary_losses"
 ANSWERS = "ctxbench.answer_writers"
@@ -137,18 +137,18 @@ def make_parts(config: TrainConfig) -> Parts:
     Raises:
         ConfigError: there is no such part, or it does not take its options.
     """
-    losses = tuple(_make(LOSSES, AuxiliaryLoss, f"auxiliary[{i}]", entry) for i, entry in enumerate(config.auxiliary))
-    return Parts(losses, None if config.answers is None else _make(ANSWERS, AnswerWriter, "answers", Auxiliary(config.answers)))
+    losses = [_make(LOSSES, AuxiliaryLoss, f"auxiliary[{i}]", entry.loss, entry.options) for i, entry in enumerate(config.auxiliary)]
+    return Parts(tuple(losses), None if config.answers is None else _make(ANSWERS, AnswerWriter, "answers", config.answers, {}))
 
 
-def _make(group: str, kind: type[Any], where: str, entry: Auxiliary) -> Any:
-    cls = _find(group, where, entry.loss)
+def _make(group: str, kind: type[Any], where: str, name: str, options: Mapping[str, Any]) -> Any:
+    cls = _find(group, where, name)
     if not (isinstance(cls, type) and issubclass(cls, kind)):
-        raise ConfigError(f"{where}: {entry.loss} is no {kind.__name__}")
+        raise ConfigError(f"{where}: {name} is no {kind.__name__}")
     try:
-        return cls(**entry.options)
+        return cls(**options)
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"{where}: {entry.loss}: {error}") from None
+        raise ConfigError(f"{where}: {name}: {error}") from None
 
 
 def _find(group: str, where: str, name: str) -> Any:

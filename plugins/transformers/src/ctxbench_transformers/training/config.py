@@ -105,6 +105,11 @@ class Auxiliary:
     end: int | None = setting(Optional(Integer(1)), "Steps that are done when it counts no more; null: to the end.", None)
 
 
+def weight_at(entry: Sampled | Auxiliary, step: int) -> float:
+    """What an entry weighs at a step, from 0: nothing before it begins and after its end."""
+    return entry.weight if entry.begin <= step and (entry.end is None or step < entry.end) else 0.0
+
+
 @attrs.frozen
 class TrainConfig:
     """One training run."""

@@ -75,10 +75,12 @@ class KeptVision(AuxiliaryLoss):
     def loss(self, batch: Mapping[str, torch.Tensor], targets: Sequence[tuple[int, Targets]]) -> torch.Tensor:
         """The sum over visual tokens."""
         assert self._seen is not None
-        with torch.no_grad():
-            taught = features(self._teacher(batch["pixel_values"], grid_thw=batch["image_grid_thw"])).float()
-        counts = (batch["input_ids"] == self._image).sum(1)  # pages are in the order of the rows
-        owners = torch.repeat_interleave(torch.arange(len(counts), device=counts.device), counts)
-        meant = torch.isin(owners, torch.tensor([row for row, _ in targets], device=owners.device))
-        distance = (self._seen.float() - taught).square().mean(1) / taught.var(1).clamp_min(1e-6)
-        return distance[meant].sum()
+        grid, counts = batch["image_grid_thw"], (batch["input_ids"] == self._image).sum(1)
+        patches = grid.prod(1)
+        tokens = patches * counts.sum() // patches.sum()
+        rows = torch.searchsorted(counts.cumsum(0), tokens.cumsum(0))  # of each page: pages are in the order of the rows
+        meant = torch.isin(rows, torch.tensor([row for row, _ in targets], device=rows.device))
+        with torch.no_grad():  # which sees the pages that are meant, and no others
+            taught = features(self._teacher(batch["pixel_values"][meant.repeat_interleave(patches)], grid_thw=grid[meant])).float()
+        seen = self._seen[meant.repeat_interleave(tokens)].float()
+        return ((seen - taught).square().mean(1) / taught.var(1).clamp_min(1e-6)).sum()

@@ -11,7 +11,7 @@ import torch
 
 from ctxbench import ConfigError
 from ctxbench_transformers.training.auxiliary import Parts
-from ctxbench_transformers.training.config import TrainConfig
+from ctxbench_transformers.training.config import TrainConfig, weight_at
 from ctxbench_transformers.training.examples import IGNORED, Batch
 from ctxbench_transformers.training.loss import answer_loss
 from ctxbench_transformers.training.trainable import base_of
@@ -35,9 +35,7 @@ class Objective:
 
     def weights(self, step: int) -> Kinds:
         """Of each loss at a step, from 0."""
-        entries = self.config.auxiliary
-        own = [entry.weight * (entry.begin <= step and (entry.end is None or step < entry.end)) for entry in entries]
-        return [float(step >= self.config.answer_begin), *own]
+        return [float(step >= self.config.answer_begin), *(weight_at(entry, step) for entry in self.config.auxiliary)]
 
     def terms(self, batches: Sequence[Batch]) -> Kinds:
         """Terms of each loss in some forward passes."""

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ctxbench import derive_seed
-from ctxbench_transformers.training.config import TrainConfig
+from ctxbench_transformers.training.config import TrainConfig, weight_at
 
 POOL = 50
 """Passes whose examples are sorted by length together."""
@@ -137,7 +137,7 @@ class Mixture:
 
 def weights(config: TrainConfig, step: int) -> list[float]:
     """The weight of each entry of ``config.sampling`` at a step, 0 for those that do not take part."""
-    return [entry.weight if entry.begin <= step < (float("inf") if entry.end is None else entry.end) else 0.0 for entry in config.sampling]
+    return [weight_at(entry, step) for entry in config.sampling]
 
 
 def _kept(made: dict[int, Indices], number: int, make: Callable[[int], Indices]) -> Indices:
