@@ -6,7 +6,7 @@ weights who makes its batches, or when.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import attrs
@@ -18,6 +18,7 @@ from ctxbench_transformers.data import JoinedSplit, Split
 from ctxbench_transformers.encoding import Encoder
 from ctxbench_transformers.training.auxiliary import Parts
 from ctxbench_transformers.training.examples import IGNORED, Batch, ExampleError, Labelled, label, make_batch
+from ctxbench_transformers.training.places import Places
 from ctxbench_transformers.training.schedule import Schedule
 
 Batches = list[Batch]
@@ -35,6 +36,7 @@ class StepBatches:
     pad_id: int
     positions: int | None
     parts: Parts = attrs.field(factory=Parts)
+    places: Places = attrs.field(factory=Places)
 
     def __len__(self) -> int:
         return self.schedule.steps
@@ -46,15 +48,19 @@ class StepBatches:
             CtxbenchError: a record is broken, or is longer than the model can take.
         """
         passes = self.schedule.indices(step, self.rank)
-        made = [make_batch([self._labelled(i) for i in some], self.pad_id) for some in passes]
+        made = [self._batch(some) for some in passes]
         if self.schedule.config.fsdp:  # processes that gather layers together take equally many passes, at the very end too
             others = self.schedule.indices(step)
             made += [self._unanswered(some) for some in others[len(passes) :]]
         return made
 
+    def _batch(self, indices: Sequence[int]) -> Batch:
+        made = make_batch([self._labelled(i) for i in indices], self.pad_id)
+        return attrs.evolve(made, inputs=self.places(made.inputs))
+
     def _unanswered(self, indices: list[int]) -> Batch:
         """A pass that counts for nothing: no answer is asked for."""
-        inputs = make_batch([self._labelled(i) for i in indices], self.pad_id).inputs
+        inputs = self._batch(indices).inputs
         return Batch({**inputs, "labels": torch.full_like(inputs["labels"], IGNORED)})
 
     def _labelled(self, index: int) -> Labelled:

@@ -80,7 +80,9 @@ class KeptVision(AuxiliaryLoss):
         tokens = patches * counts.sum() // patches.sum()
         rows = torch.searchsorted(counts.cumsum(0), tokens.cumsum(0))  # of each page: pages are in the order of the rows
         meant = torch.isin(rows, torch.tensor([row for row, _ in targets], device=rows.device))
+        kept = meant.repeat_interleave(patches)
+        ready = {"position_ids": batch["image_position_ids"][kept]} if "image_position_ids" in batch else {}
         with torch.no_grad():  # which sees the pages that are meant, and no others
-            taught = features(self._teacher(batch["pixel_values"][meant.repeat_interleave(patches)], grid_thw=grid[meant])).float()
+            taught = features(self._teacher(batch["pixel_values"][kept], grid_thw=grid[meant], **ready)).float()
         seen = self._seen[meant.repeat_interleave(tokens)].float()
         return ((seen - taught).square().mean(1) / taught.var(1).clamp_min(1e-6)).sum()

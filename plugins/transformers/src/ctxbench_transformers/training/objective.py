@@ -14,6 +14,7 @@ from ctxbench_transformers.training.auxiliary import Parts
 from ctxbench_transformers.training.config import TrainConfig, weight_at
 from ctxbench_transformers.training.examples import IGNORED, Batch
 from ctxbench_transformers.training.loss import answer_loss
+from ctxbench_transformers.training.places import VISION
 from ctxbench_transformers.training.trainable import base_of
 
 Kinds = list[float]
@@ -71,5 +72,5 @@ def see(model: Any, inputs: Mapping[str, torch.Tensor]) -> None:
     base = base_of(model)
     if not hasattr(base, "get_image_features"):
         raise ConfigError(f"answer_begin: {type(base).__name__} does not offer its vision part alone; set it to 0")
-    taken = inspect.signature(base.get_image_features).parameters
+    taken = {*inspect.signature(base.get_image_features).parameters, *VISION}
     base.get_image_features(**{key: value for key, value in inputs.items() if key in taken})

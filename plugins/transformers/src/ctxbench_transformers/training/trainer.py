@@ -31,6 +31,7 @@ from ctxbench_transformers.training.evaluate import Judge, Validation, evaluate
 from ctxbench_transformers.training.feed import Batches, StepBatches, feed
 from ctxbench_transformers.training.objective import Objective
 from ctxbench_transformers.training.optimizer import Optimizers, set_rates
+from ctxbench_transformers.training.places import places_of
 from ctxbench_transformers.training.report import Reporter
 from ctxbench_transformers.training.schedule import Schedule
 
@@ -91,7 +92,8 @@ class Trainer:
     def feed(self) -> Generator[Batches]:
         """The batches of the steps that are left, made by as many processes as the config says."""
         runtime, parts, gpu = self.runtime, self.objective.parts, self.device.type == "cuda"
-        made = StepBatches(runtime.encoder, self.train, self.schedule, self.world.rank, runtime.pad_id, runtime.positions, parts)
+        how = (runtime.pad_id, runtime.positions, parts, places_of(runtime.model))
+        made = StepBatches(runtime.encoder, self.train, self.schedule, self.world.rank, *how)
         workers = self.config.dataloader_num_workers
         return feed(made, self.state.step, GPU_WORKERS * gpu if workers is None else workers, pin=gpu)
 
