@@ -15,15 +15,18 @@ from ctxbench import Prompt
 from ctxbench_transformers.encoding import Encoder
 from ctxbench_transformers.processors import load_processor
 from ctxbench_transformers.training import checkpoint as ckpt
+from ctxbench_transformers.training import page_attention
 from ctxbench_transformers.training.config import TrainConfig
 from ctxbench_transformers.training.distributed import World
 from ctxbench_transformers.training.examples import Batch, Labelled, make_batch
+from ctxbench_transformers.training.loop import train
 from ctxbench_transformers.training.loss import answer_loss
 from ctxbench_transformers.training.objective import see
 from ctxbench_transformers.training.places import VISION, Places, places_of
 from ctxbench_transformers.training.prepare import make_trainer, prepare
 from ctxbench_transformers.training.trainer import Trainer
 from ctxbench_transformers.weights import Placement, load_weights
+from tests.functional.hf.results import log
 
 Folder = Callable[[str], Path]
 MakeTraining = Callable[..., TrainConfig]
@@ -51,10 +54,11 @@ def batch_of(folder: Path, prompts: tuple[Prompt, ...] = MIXED) -> Batch:
     return make_batch([Labelled(each, each.ids.clone()) for each in made], 0)
 
 
-def learned(model: Any, inputs: dict[str, torch.Tensor]) -> list[torch.Tensor]:
+def learned(model: Any, inputs: dict[str, torch.Tensor], *, autocast: bool = False) -> list[torch.Tensor]:
     """The loss of a batch, and the gradients."""
     model.zero_grad()
-    loss, _ = answer_loss(model, inputs)
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        loss, _ = answer_loss(model, inputs)
     loss.backward()  # type: ignore[no-untyped-call]
     return [loss.detach(), *(p.grad.clone() for p in model.parameters() if p.grad is not None)]
 
@@ -120,3 +124,78 @@ def test_the_batches_of_a_training_have_places(training: MakeTraining, toys: Pat
         feed = trainer_of(training(dataloader_num_workers=workers)).feed()
         assert all({"position_ids", *VISION} <= batch.inputs.keys() for batch in next(feed))
         feed.close()
+
+
+# ---- pages that attend together
+
+SIZES = {
+    "several": MIXED,
+    "equal": (Prompt((page(84, 56), page(84, 56)), "two"), Prompt((page(84, 56),), "one")),
+    "one": (Prompt((page(84, 56),), "one"),),
+}
+
+
+def together(model: Any, config: TrainConfig, patch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
+    """Let pages attend together, here on a CPU; gives the shape of the queries of each call of the kernel."""
+    kernel, shapes = page_attention.scaled_dot_product_attention, list[tuple[int, ...]]()
+    monitored = lambda query, *rest, **options: (shapes.append(tuple(query.shape)), kernel(query, *rest, **options))[1]  # noqa: E731
+    patch.setattr(page_attention, "scaled_dot_product_attention", monitored)
+    patch.setattr(page_attention, "DEVICES", ("cpu",))
+    page_attention.attend_together(model, config, CPU)
+    return shapes
+
+
+@pytest.mark.parametrize("autocast", [False, True], ids=["fp32", "bf16"])
+@pytest.mark.parametrize("sizes", list(SIZES))
+def test_pages_that_attend_together_see_what_they_saw(
+    sizes: str, autocast: bool, training: MakeTraining, tiny_model: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each page itself, and nothing of its neighbours or of what fills it up: the loss, and the gradients of all parameters."""
+    folder = tiny_model("qwen2_vl")
+    model = load_weights(folder, Placement("cpu", dtype="float32"))
+    inputs = places_of(model)(batch_of(folder, SIZES[sizes]).inputs)
+    plain = learned(model, inputs, autocast=autocast)
+    shapes = together(model, training(), monkeypatch)
+    made = learned(model, inputs, autocast=autocast)
+    pages = len(inputs["image_grid_thw"])
+    longest = int(inputs["image_grid_thw"].prod(1).max())
+    assert {shape[0] for shape in shapes} == {pages}
+    assert {shape[2] for shape in shapes} == {longest if sizes != "several" else -(-longest // 16) * 16}
+    assert len(shapes) == len(model.model.visual.blocks)
+    assert len(made) == len(plain) == 1 + len(list(model.parameters()))
+    for one, two in zip(made, plain, strict=True):
+        tolerance = 0.05 if autocast else 1e-5
+        assert (one - two).norm() <= tolerance * two.norm() + 1e-6
+    monkeypatch.setattr(page_attention, "WASTE", 0)
+    shapes.clear()
+    again = learned(model, {**inputs, "image_cu_seqlens": inputs["image_cu_seqlens"].clone()}, autocast=autocast)
+    assert {shape[0] for shape in shapes} == {1 if sizes == "several" else pages}
+    assert autocast or all(torch.allclose(one, two, atol=1e-5) for one, two in zip(again, plain, strict=True))
+
+
+def test_a_whole_training_may_let_pages_attend_together(training: MakeTraining, toys: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With an evaluation between the steps, a teacher, layers computed twice, and the result written; nothing of it says how."""
+    values: dict[str, Any] = {"method": "full", "auxiliary": [{"loss": "kept_vision", "options": {"teacher": "start"}}]}
+    config, other = training("plain", **values), training("other", **values)
+    train(config)
+    monkeypatch.setattr(page_attention, "DEVICES", ("cpu",))
+    train(other)
+    for one, two in zip(log(config), log(other), strict=True):
+        assert one["loss"] == pytest.approx(two["loss"], rel=1e-3)
+    assert page_attention.NAME not in "".join(path.read_text("utf-8") for path in Path(other.output).rglob("*.json"))
+    train(training("thrifty", gradient_checkpointing=True, evaluate_every=0, max_steps=1))
+
+
+def test_only_such_vision_parts_on_such_devices_attend_together(
+    training: MakeTraining, tiny_model: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And only where the config asks for no attention of another kind."""
+    for architecture, device, asked in (("qwen2_vl", "cpu", None), ("qwen2_vl", "cuda", "flash_attention_2"), ("qwen2_5_vl", "cuda", None)):
+        model = load_weights(tiny_model(architecture), Placement("cpu"))
+        page_attention.attend_together(model, training(attn_implementation=asked), torch.device(device))
+        assert model.model.visual.config._attn_implementation == "sdpa"
+    model = load_weights(tiny_model("qwen2_vl"), Placement("cpu"))
+    page_attention.attend_together(model, training(attn_implementation="sdpa"), torch.device("cuda"))
+    assert model.model.visual.config._attn_implementation == page_attention.NAME
+    assert model.config._attn_implementation == model.config.text_config._attn_implementation == "sdpa"
+    assert page_attention.NAME not in model.config.to_json_string(use_diff=False)

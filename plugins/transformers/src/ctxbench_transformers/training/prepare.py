@@ -23,6 +23,7 @@ from ctxbench_transformers.training.distributed import World
 from ctxbench_transformers.training.evaluate import judges
 from ctxbench_transformers.training.objective import Objective
 from ctxbench_transformers.training.optimizer import check_optimizer, make_optimizers
+from ctxbench_transformers.training.page_attention import attend_together
 from ctxbench_transformers.training.sampling import check_phases, groups
 from ctxbench_transformers.training.schedule import Schedule
 from ctxbench_transformers.training.sharding import check_sharding, shard
@@ -122,6 +123,7 @@ def make_trainer(prepared: Prepared, state: ckpt.State, device: torch.device) ->
     """Read the weights: a trainer with the base's, whatever the state's step."""
     config = prepared.config
     model = load_trainable(config, prepared.source, device, prepared.adapter)
+    attend_together(model, config, device)
     if config.fsdp:
         shard(base_of(model), prepared.world, device)
     torch.manual_seed(derive_seed("heads", config.seed))
