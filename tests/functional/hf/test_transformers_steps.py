@@ -15,7 +15,7 @@ from ctxbench import Prompt
 from ctxbench_transformers.encoding import Encoder
 from ctxbench_transformers.processors import load_processor
 from ctxbench_transformers.training import checkpoint as ckpt
-from ctxbench_transformers.training import page_attention
+from ctxbench_transformers.training import muon, optimizer, page_attention
 from ctxbench_transformers.training.config import TrainConfig
 from ctxbench_transformers.training.distributed import World
 from ctxbench_transformers.training.examples import Batch, Labelled, make_batch
@@ -199,3 +199,53 @@ def test_only_such_vision_parts_on_such_devices_attend_together(
     assert model.model.visual.config._attn_implementation == page_attention.NAME
     assert model.config._attn_implementation == model.config.text_config._attn_implementation == "sdpa"
     assert page_attention.NAME not in model.config.to_json_string(use_diff=False)
+
+
+# ---- matrices of one shape
+
+
+def steps_of(kind: type[torch.optim.Optimizer], **options: Any) -> tuple[list[torch.nn.Parameter], torch.optim.Optimizer]:
+    """Parameters after five steps on gradients that are always the same; the last one never has any, another one now and then."""
+    made = torch.Generator().manual_seed(3)
+    shapes = [(24, 64)] * 3 + [(64, 24)] * 2 + [(32, 32), (1, 8), (8, 1), (64, 24), (24, 64)]
+    parameters = [torch.nn.Parameter(torch.randn(shape, generator=made)) for shape in shapes]
+    parameters[3] = torch.nn.Parameter(torch.randn(24, 64, generator=made).T)
+    made_by = kind([{"params": parameters}], **options)
+    for step in range(5):
+        for i, parameter in enumerate(parameters):
+            gradient = torch.randn(parameter.shape, generator=made) * 10 ** (i % 3 - 1)
+            parameter.grad = None if i == 9 or (i == 1 and step % 2) else gradient
+        made_by.step()
+    return parameters, made_by
+
+
+@pytest.mark.parametrize("most", [2**26, 3000, 1])
+@pytest.mark.parametrize(
+    "options", [{"adjust_lr_fn": "match_rms_adamw", "weight_decay": 0.1}, {"nesterov": False, "weight_decay": 0.0, "momentum": 0.5}]
+)
+def test_stacked_muon_is_pytorch_s(options: dict[str, Any], most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parameters up to the rounding of bfloat16, moments bit for bit, whatever the shapes and however many fit together."""
+    monkeypatch.setattr(muon, "MOST", most)
+    (plain, theirs), (stacked, ours) = (steps_of(kind, lr=0.05, **options) for kind in (torch.optim.Muon, muon.StackedMuon))
+    begun, _ = steps_of(torch.optim.Muon, lr=0.0, **options)
+    for one, two, begin in zip(stacked, plain, begun, strict=True):
+        assert ours.state[one].keys() == theirs.state[two].keys()
+        assert all(torch.equal(ours.state[one][key], theirs.state[two][key]) for key in theirs.state[two])
+        assert (one - two).norm() <= 0.02 * (two - begin).norm()
+    assert not ours.state[stacked[9]]
+    assert torch.equal(stacked[9], begun[9])
+    assert ours.state_dict()["param_groups"] == theirs.state_dict()["param_groups"]
+
+
+def test_training_with_stacked_muon(training: MakeTraining, toys: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its checkpoints are PyTorch's, and go on with either; on a CPU it is not taken."""
+    values: dict[str, Any] = {"optimizer": "muon", "muon_lr": 6e-3, "epochs": 1, "evaluate_every": 0}
+    plain, stacked = training("plain", **values), training("stacked", **values)
+    train(plain)
+    assert type(trainer_of(plain).optimizers[0]) is torch.optim.Muon
+    monkeypatch.setattr(optimizer, "STACKED", ("cpu",))
+    assert type(trainer_of(stacked).optimizers[0]) is muon.StackedMuon
+    train(stacked)
+    assert [line["loss"] for line in log(stacked)] == pytest.approx([line["loss"] for line in log(plain)], rel=0.02)
+    train(stacked, resume=str(Path(plain.output) / "checkpoints" / "step-00000004"))
+    assert log(stacked)[-1]["loss"] == pytest.approx(log(plain)[-1]["loss"], rel=0.02)

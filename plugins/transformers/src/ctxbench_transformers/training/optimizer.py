@@ -17,6 +17,8 @@ Optimizers = tuple[torch.optim.Optimizer, ...]
 
 SMALLEST = 4096
 """Elements below which bitsandbytes keeps a tensor's moments in 32 bit."""
+STACKED = ("cuda",)
+"""Types of devices on which Muon takes matrices of one shape together."""
 BLOCK = 256
 """Elements of a block that share a scale, in bitsandbytes' 8-bit moments."""
 
@@ -55,8 +57,17 @@ def make_optimizers(config: TrainConfig, parameters: dict[str, torch.nn.Paramete
     peak = config.lr if config.muon_lr is None else config.muon_lr
     group = {"params": list(matrices.values()), _RELATIVE: peak / config.lr if config.lr else 1.0}
     # Updates scaled to the size of AdamW's (Liu et al. 2025, "Muon is scalable for LLM training"), so that one rate suits both.
-    muon = torch.optim.Muon([group], lr=peak, weight_decay=config.weight_decay, adjust_lr_fn="match_rms_adamw")
+    muon = _muon(matrices.values())([group], lr=peak, weight_decay=config.weight_decay, adjust_lr_fn="match_rms_adamw")
     return tuple(optimizer for optimizer in (muon if matrices else None, _adamw(config, rest) if rest else None) if optimizer is not None)
+
+
+def _muon(matrices: Iterable[torch.nn.Parameter]) -> type[torch.optim.Muon]:
+    """PyTorch's, or on a GPU, where many small operations are slow, one that takes matrices of one shape together."""
+    if any(isinstance(p, DTensor) or p.device.type not in STACKED for p in matrices):
+        return torch.optim.Muon
+    from ctxbench_transformers.training.muon import StackedMuon
+
+    return StackedMuon
 
 
 def takes_muon(name: str, dimensions: int) -> bool:
