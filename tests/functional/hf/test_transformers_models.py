@@ -333,6 +333,25 @@ def test_a_model_that_is_told_to_give_up_ends_at_the_next_token(tiny_model: Fold
     assert len(asked) < 20
 
 
+def test_reading_keeps_out_attention_that_plans_every_length(tiny_model: Folder) -> None:
+    """cuDNN's would build a plan at every token; whoever else uses PyTorch finds it as it was, even after an interrupt."""
+    model = ctxbench_transformers.load(tiny_model("qwen2_vl"), max_new_tokens=4)
+    runtime = model._runtime()
+    during: list[bool] = []
+
+    def stopped() -> bool:
+        during.append(torch.backends.cuda.cudnn_sdp_enabled())
+        return len(during) > 5
+
+    runtime.stopped = stopped
+    assert torch.backends.cuda.cudnn_sdp_enabled()
+    model.read(PROMPTS[:1])
+    assert during == [False] * 4 + [True]  # the last is asked once all is generated
+    with pytest.raises(KeyboardInterrupt):
+        model.read(PROMPTS[:1])
+    assert torch.backends.cuda.cudnn_sdp_enabled()
+
+
 def test_a_prompt_too_large_for_memory_is_that_prompts_error(tiny_model: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     """It must neither end the run nor take its neighbours with it."""
     model = ctxbench_transformers.load(tiny_model("qwen2_vl"), max_new_tokens=6)

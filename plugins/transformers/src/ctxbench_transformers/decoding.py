@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import math
 import time
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import attrs
@@ -63,32 +64,37 @@ class Generated:
 
 
 class RowLimits(StoppingCriteria):  # type: ignore[misc]
-    """Ends each row at its own ``max_new_tokens``, so that an answer does not depend on its neighbours' limits; all once ``stopped``."""
+    """Ends each row at its own ``max_new_tokens``, so that an answer does not depend on its neighbours' limits."""
 
-    def __init__(self, start: int, limits: torch.Tensor, stopped: Callable[[], bool]) -> None:
+    def __init__(self, start: int, limits: torch.Tensor) -> None:
         self.start = start
         self.limits = limits
-        self.stopped = stopped
 
     def __call__(self, input_ids: torch.Tensor, scores: Any, **kwargs: Any) -> torch.Tensor:
         """True for every row that has reached its limit, shape (batch,)."""
-        if self.stopped():
-            return torch.ones(input_ids.shape[0], dtype=torch.bool, device=input_ids.device)
-        return self.limits.to(input_ids.device) <= input_ids.shape[1] - self.start
+        self.limits = self.limits.to(input_ids.device)  # once: a copy from the host waits for all that the device has yet to do
+        return self.limits <= input_ids.shape[1] - self.start
 
 
-class FirstTokenClock(LogitsProcessor):  # type: ignore[misc]
-    """Notes when the first logits arrive: the end of prefill."""
+class TokenWatch(LogitsProcessor):  # type: ignore[misc]
+    """Looks on at every token, on the host alone: notes when the first logits arrive, the end of prefill; ends all once ``stopped``."""
 
-    def __init__(self, synchronize: Callable[[], None]) -> None:
+    def __init__(self, synchronize: Callable[[], None], stopped: Callable[[], bool]) -> None:
         self.synchronize = synchronize
+        self.stopped = stopped
         self.time: float | None = None
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        """The scores as they are."""
+        """The scores as they are.
+
+        Raises:
+            KeyboardInterrupt: ``stopped`` became true.
+        """
         if self.time is None:
             self.synchronize()
             self.time = time.perf_counter()
+        if self.stopped():
+            raise KeyboardInterrupt
         return scores
 
 
@@ -136,8 +142,8 @@ def generate(
     device = next(model.parameters()).device
     inputs = {key: value.to(device) for key, value in collate(batch, pad_id, "left").items()}
     start = inputs["input_ids"].shape[1]
-    clock = FirstTokenClock(_synchronizer(device))
-    processors = LogitsProcessorList([clock, *_samplers(decoding, batch)])
+    watch = TokenWatch(_synchronizer(device), stopped)
+    criteria = [] if len(set(limits)) == 1 else [RowLimits(start, torch.tensor(limits))]  # max_new_tokens ends equal rows
     config = GenerationConfig(
         max_new_tokens=max(limits),
         do_sample=False,
@@ -148,18 +154,18 @@ def generate(
         pad_token_id=pad_id,
     )
     began = time.perf_counter()
-    with torch.inference_mode():
+    with torch.inference_mode(), _without_plans():
         out = model.generate(
             **inputs,
             generation_config=config,
-            logits_processor=processors,
-            stopping_criteria=StoppingCriteriaList([RowLimits(start, torch.tensor(limits), stopped)]),
+            logits_processor=LogitsProcessorList([watch, *_samplers(decoding, batch)]),
+            stopping_criteria=StoppingCriteriaList(criteria),
         )
     if stopped():
         raise KeyboardInterrupt
     new = out[:, start:].cpu().tolist()
     ended, n = time.perf_counter(), len(batch)
-    first = clock.time if clock.time is not None else ended
+    first = watch.time if watch.time is not None else ended
     times = (first - began, ended - first)
     name = batch_name(batch)
     return [Generated(*cut(row, limit, end_ids), *times, n, name) for row, limit in zip(new, limits, strict=True)]
@@ -182,6 +188,20 @@ def _samplers(decoding: Decoding, batch: Sequence[Encoded]) -> list[LogitsProces
     if decoding.top_p < 1:
         chain.append(TopPLogitsWarper(decoding.top_p))
     return [*chain, RowNoise([prompt_seed(decoding.seed, encoded) for encoded in batch])]
+
+
+@contextlib.contextmanager
+def _without_plans() -> Iterator[None]:
+    """Keep cuDNN's attention out: for each new number of rows and of keys it builds a plan, and each token is one more key.
+
+    A plan takes tens of milliseconds, about as long as all else of a step; PyTorch prefers this attention on an H100 or H200.
+    """
+    before: bool = torch.backends.cuda.cudnn_sdp_enabled()  # type: ignore[no-untyped-call]
+    torch.backends.cuda.enable_cudnn_sdp(False)
+    try:
+        yield
+    finally:
+        torch.backends.cuda.enable_cudnn_sdp(before)
 
 
 def _synchronizer(device: torch.device) -> Callable[[], None]:
