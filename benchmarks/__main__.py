@@ -30,6 +30,7 @@ LONG = (
     ("benchmarks.throughput", "the engine: how busy it keeps a model that takes a fixed time a batch; CPU seconds a prompt"),
     ("benchmarks.latency", "a model on one prompt of each codec: prefill, time a token, the whole against plain text"),
     ("benchmarks.contamination", "overlap of evaluated contexts with the training data of the embedded model; size of such records"),
+    ("benchmarks.data_build", "ctxbench data build: CPU time of a record in the process that writes, and in the workers"),
     ("benchmarks.training", "ctxbench train: samples a second beside transformers' Trainer on the same records, and equal losses"),
     (
         "benchmarks.auxiliary_losses",

@@ -52,6 +52,7 @@ FORMAT = 1
 _BITS = 36
 
 Hashes: TypeAlias = np.ndarray[Any, np.dtype[np.uint64]]
+"""Hashes of n-grams, sorted; shape (n-grams,)."""
 
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3041-\u30ff\u31f0-\u31ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _TOKEN = f"[{_UNSPACED}]|[^\\W_{_UNSPACED}]+"  # compiled by ``re`` when first used: classes this wide take it milliseconds
@@ -190,7 +191,11 @@ class Collector:
 
     def add(self, context: str) -> None:
         """Take in a context."""
-        self._new.append(_below(ngrams(context), self._kept.limit))
+        self.add_hashes(ngrams(context))
+
+    def add_hashes(self, hashes: Hashes) -> None:
+        """Take in a context whose n-grams :func:`ngrams` gave."""
+        self._new.append(_below(hashes, self._kept.limit))
         self._waiting += len(self._new[-1])
         if self._waiting > max(1 << 16, len(self._kept.hashes)):
             self._merge()
@@ -271,6 +276,7 @@ __all__ = [
     "WORDS",
     "Collector",
     "Guard",
+    "Hashes",
     "TrainingData",
     "ngrams",
     "read",

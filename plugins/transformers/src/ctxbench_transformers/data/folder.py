@@ -13,7 +13,6 @@ import attrs
 
 from ctxbench import ConfigError
 from ctxbench.contamination import FILE, Collector
-from ctxbench.images import page_sha256
 from ctxbench_transformers.data.record import Record
 from ctxbench_transformers.files import whole_folder, write_json
 
@@ -34,12 +33,12 @@ class Tally:
 
     def add(self, record: Record) -> None:
         """Count a record, and bind into the fingerprint all that it teaches: its id, context, pixels, texts and answer."""
-        pages = [page_sha256(page) for page in record.pages]
+        pages = [page.sha256 for page in record.pages]
         texts = [hashlib.sha256(text.encode()).hexdigest() for text in (record.job.system, record.text, record.sample.answer)]
         self.digest.update("\n".join([record.job.id, record.context_sha256, *texts, *pages, ""]).encode())
         if record.sample.context and record.context_sha256 not in self.contexts:
             self.contexts.add(record.context_sha256)
-            self.ngrams.add(record.sample.context)
+            self.ngrams.add_hashes(record.ngrams)
         for key, label in (("task", record.job.cell.task.label), ("codec", record.job.codec.label), ("split", record.job.split)):
             table = self.counts.setdefault(key, {})
             table[label] = table.get(label, 0) + 1

@@ -20,7 +20,7 @@ from ctxbench_transformers.data.build import versions
 from ctxbench_transformers.data.config import check_wording
 from ctxbench_transformers.data.folder import Tally, new_folder, write_manifest
 from ctxbench_transformers.data.plan import Cell, Job, SplitName, wording
-from ctxbench_transformers.data.record import Record, count_tokens
+from ctxbench_transformers.data.record import Record, finished
 from ctxbench_transformers.data.rows import OwnRow, read_rows
 from ctxbench_transformers.data.writers import WRITERS
 from ctxbench_transformers.settings import Number, plain
@@ -149,4 +149,4 @@ def _record(config: OwnConfig, row: OwnRow, split: SplitName, index: int, sessio
         except CtxbenchError as error:
             raise CtxbenchError(f"{row.where}: {error}") from None
         pages, text = asked.carrier.pages, asked.text
-    return Record(job, sample, index, text, pages, count_tokens(config.tokens, config.system + text, row.answer, pages))
+    return finished(job, sample, index, text, pages, config.tokens)

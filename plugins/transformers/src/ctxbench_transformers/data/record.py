@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import io
 from typing import Any, cast
 
 import attrs
@@ -10,29 +12,48 @@ from PIL import Image
 
 from ctxbench import Augmenter, Codec, Sample, Task, tokens
 from ctxbench.config import TokenConfig
+from ctxbench.contamination import Hashes, ngrams
+from ctxbench.images import page_sha256
 from ctxbench.pipeline import ask, augment, draw
 from ctxbench.plugin import plugin_work
 from ctxbench.session import Session
 from ctxbench_transformers.data.plan import Job
 
 
+@attrs.frozen
+class PageFile:
+    """A page as it is written: its image as PNG, and the SHA-256 of its pixels."""
+
+    png: bytes
+    sha256: str
+
+    @classmethod
+    def of(cls, page: Image.Image) -> PageFile:
+        """A page's file."""
+        out = io.BytesIO()
+        page.save(out, "PNG", compress_level=6)
+        return cls(out.getvalue(), page_sha256(page))
+
+
 @attrs.frozen(eq=False)
 class Record:
-    """One training record.
+    """One training record, with all that costs time to work out, so that the process which writes it has only to write.
 
     Attributes:
         text: the user's turn, which follows the pages: what evaluation would send.
         tokens: reference tokens of the prompt's text and of the answer, visual tokens of the pages by formula.
+        ngrams: hashes of the context's.
     """
 
     job: Job
     sample: Sample
     sample_seed: int
     text: str
-    pages: tuple[Image.Image, ...]
+    pages: tuple[PageFile, ...]
     tokens: dict[str, int]
+    ngrams: Hashes
 
-    @property
+    @functools.cached_property
     def context_sha256(self) -> str:
         """SHA-256 of the context, as result rows hold it."""
         return hashlib.sha256(self.sample.context.encode("utf-8")).hexdigest()
@@ -76,9 +97,13 @@ def make_record(job: Job, counting: TokenConfig, session: Session) -> Record:
             asked = ask(codec, sample, job.prompt)
         with plugin_work(f"augmenter {cell.augmentation.label!r}"):
             pages = augment(asked.carrier.pages, augmenter, job.page_seed)
-        return Record(
-            job, sample, job.sample_seed, asked.text, pages, count_tokens(counting, job.system + asked.text, sample.answer, pages)
-        )
+        return finished(job, sample, job.sample_seed, asked.text, pages, counting)
+
+
+def finished(job: Job, sample: Sample, seed: int, text: str, pages: tuple[Image.Image, ...], counting: TokenConfig) -> Record:
+    """A record of its parts."""
+    counts = count_tokens(counting, job.system + text, sample.answer, pages)
+    return Record(job, sample, seed, text, tuple(map(PageFile.of, pages)), counts, ngrams(sample.context))
 
 
 def count_tokens(counting: TokenConfig, prompt: str, answer: str, pages: tuple[Image.Image, ...]) -> dict[str, int]:

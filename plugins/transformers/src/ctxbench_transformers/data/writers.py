@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from PIL import Image
 
 from ctxbench import canonical_json
-from ctxbench.images import page_sha256
 from ctxbench_transformers.data.record import Record
 
 ROWS_A_GROUP = 64
@@ -40,13 +37,6 @@ class Writer(Protocol):
         """Finish the file."""
 
 
-def png(page: Image.Image) -> bytes:
-    """A page as PNG."""
-    out = io.BytesIO()
-    page.save(out, "PNG", compress_level=6)
-    return out.getvalue()
-
-
 class JsonLines:
     """``<split>.jsonl`` and ``images/<first two digits>/<sha256 of the pixels>.png``, each distinct page once."""
 
@@ -58,13 +48,12 @@ class JsonLines:
         """Write the pages that are not there yet, then the line."""
         paths = []
         for page in record.pages:
-            digest = page_sha256(page)
-            path = f"images/{digest[:2]}/{digest}.png"
+            path = f"images/{page.sha256[:2]}/{page.sha256}.png"
             paths.append(path)
             target = self.folder / path
             if not target.exists():
                 target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(png(page))
+                target.write_bytes(page.png)
         self.file.write(canonical_json({**record.plain(), "pages": paths}) + "\n")
 
     def close(self) -> None:
@@ -81,7 +70,7 @@ class Parquet:
 
     def write(self, record: Record) -> None:
         """Queue a row; a full row group is written out."""
-        pages = [{"bytes": png(page), "path": f"{page_sha256(page)}.png"} for page in record.pages]
+        pages = [{"bytes": page.png, "path": f"{page.sha256}.png"} for page in record.pages]
         self.rows.append({**record.plain(), "metadata": canonical_json(record.sample.metadata), "pages": pages})
         if len(self.rows) == ROWS_A_GROUP:
             self._flush()
