@@ -204,6 +204,21 @@ def test_only_such_vision_parts_on_such_devices_attend_together(
 # ---- matrices of one shape
 
 
+def test_no_step_pays_for_a_plan_of_its_length(training: MakeTraining, monkeypatch: pytest.MonkeyPatch) -> None:
+    """cuDNN's attention, which builds one for each, is left out of training, and is there again afterwards."""
+    taken = Trainer.step
+    during = []
+
+    def step(self: Trainer, made: Any) -> dict[str, float]:
+        during.append(torch.backends.cuda.cudnn_sdp_enabled())
+        return taken(self, made)
+
+    monkeypatch.setattr(Trainer, "step", step)
+    train(training("plans", max_steps=2, evaluate_every=0))
+    assert during == [False, False]
+    assert torch.backends.cuda.cudnn_sdp_enabled()
+
+
 def steps_of(kind: type[torch.optim.Optimizer], **options: Any) -> tuple[list[torch.nn.Parameter], torch.optim.Optimizer]:
     """Parameters after five steps on gradients that are always the same; the last one never has any, another one now and then."""
     made = torch.Generator().manual_seed(3)

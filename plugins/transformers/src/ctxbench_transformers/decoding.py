@@ -154,7 +154,7 @@ def generate(
         pad_token_id=pad_id,
     )
     began = time.perf_counter()
-    with torch.inference_mode(), _without_plans():
+    with torch.inference_mode(), without_plans():
         out = model.generate(
             **inputs,
             generation_config=config,
@@ -191,8 +191,8 @@ def _samplers(decoding: Decoding, batch: Sequence[Encoded]) -> list[LogitsProces
 
 
 @contextlib.contextmanager
-def _without_plans() -> Iterator[None]:
-    """Keep cuDNN's attention out: for each new number of rows and of keys it builds a plan, and each token is one more key.
+def without_plans() -> Iterator[None]:
+    """Keep cuDNN's attention out: it builds a plan for each new number of rows and keys, as each token and each batch of a training has.
 
     A plan takes tens of milliseconds, about as long as all else of a step; PyTorch prefers this attention on an H100 or H200.
     """

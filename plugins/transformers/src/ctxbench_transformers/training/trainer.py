@@ -22,6 +22,7 @@ from ctxbench.interrupts import interrupts_wait
 from ctxbench_cli import signals
 from ctxbench_cli.progress import Bar
 from ctxbench_transformers.data import JoinedSplit, Split
+from ctxbench_transformers.decoding import without_plans
 from ctxbench_transformers.runtime import Runtime
 from ctxbench_transformers.training import checkpoint as ckpt
 from ctxbench_transformers.training import sharding
@@ -240,7 +241,7 @@ class Trainer:
             Interrupted: Ctrl-C or ``kill`` came.
         """
         try:
-            with Bar("training", self.schedule.steps, self.state.step, visible=self.world.first) as progress:
+            with without_plans(), Bar("training", self.schedule.steps, self.state.step, visible=self.world.first) as progress:
                 if self.state.pending is not None:
                     self._complete(report, progress)
                 with contextlib.closing(self.feed()) as batches:
