@@ -14,8 +14,8 @@ from ctxbench.contamination import TrainingData
 from ctxbench.options import Boolean, Integer, Optional, String
 from ctxbench_transformers import load
 
-REMAKE = "python plugins/tiny/train/make.py"
-"""The command that makes the weights from nothing, in a checkout."""
+REMAKE = "python plugins/tiny/train/make.py --texts TEXTS"
+"""The command that makes weights from nothing, in a checkout."""
 
 
 def base_folder() -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import string
 
 PRINTABLE = "".join(chr(i) for i in range(32, 127))
@@ -67,10 +68,10 @@ def prose(r: random.Random, n: int) -> str:
     return out[:n]
 
 
-def any_text(r: random.Random, n: int) -> str:
-    """``n`` characters of any kind, without a break or a space at the end."""
-    text = r.choice([noise, document, document, prose])(r, n)
-    return text[:-1] + "." if text.endswith(" ") else text
+def of_kind(r: random.Random, kind: str, n: int) -> str:
+    """``n`` characters of ``noise``, a ``document`` or ``prose``, without a break or a space at either end."""
+    text = {"noise": noise, "document": document, "prose": prose}[kind](r, n)
+    return text.strip().ljust(n, ".") if text != text.strip() else text
 
 
 def _key(r: random.Random) -> str:
@@ -124,3 +125,11 @@ def hide(r: random.Random, sentences: list[str], length: int) -> str:
 def ask(r: random.Random, key: str) -> str:
     """A question about a key."""
     return r.choice(QUESTIONS).format(key=key)
+
+
+def solve(text: str, question: str) -> str:
+    """The value that a fact in ``text`` gives for the key of a question."""
+    asked = (re.fullmatch(re.escape(words).replace(r"\{key\}", "(.+)"), question) for words in QUESTIONS)
+    key = re.escape(next((found.group(1) for found in asked if found), question))
+    known = (re.search(re.escape(words).replace(r"\{key\}", key).replace(r"\{value\}\.", r"([^.]+)\."), text) for words in FACTS)
+    return next((found.group(1) for found in known if found), "")
