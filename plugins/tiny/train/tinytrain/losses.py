@@ -175,7 +175,7 @@ class Printed(_Seen):
 
 @attrs.define(eq=False)
 class WordBits(_Seen):
-    """Cross entropy (nats a bit) of the bits of the codes on each square of a page of codes, and of the last code of the square before.
+    """Cross entropy (nats a bit) of the bits of the codes on each square of a page of codes.
 
     Squares of a damaged page are taken to be where they were: a turn of a degree moves those of a small page by a pixel or two.
 
@@ -190,7 +190,7 @@ class WordBits(_Seen):
     @property
     def outputs(self) -> int:
         """The bits."""
-        return (self.words + 1) * WORD_BITS
+        return self.words * WORD_BITS
 
     def targets(self, example: Example, encoded: Encoded, labels: torch.Tensor) -> Targets | None:
         """Bits, shape (visual tokens, bits), the largest of a code first; 2 where nothing is known, as of parity."""
@@ -200,11 +200,10 @@ class WordBits(_Seen):
         bits = np.full((rows * places.SQUARES * self.words, WORD_BITS), 2, np.uint8)
         bits[: len(codes)] = codes[:, None] >> np.arange(WORD_BITS - 1, -1, -1) & 1
         bits = bits.reshape(rows * places.SQUARES, -1)
-        before = np.roll(bits[:, -WORD_BITS:], 1, 0)  # and before the first nothing, as nothing is known of the last, which is parity
         high, wide = places.grid(encoded)
         row, column = np.indices((high, wide))
         squares = (2 * row + 1) * rows // (2 * high) * places.SQUARES + (2 * column + 1) * places.SQUARES // (2 * wide)
-        return {"bits": torch.from_numpy(np.hstack([bits, before])[squares.flatten()])}
+        return {"bits": torch.from_numpy(bits[squares.flatten()])}
 
     def terms(self, targets: Targets) -> int:
         """Bits that are known."""
