@@ -84,8 +84,7 @@ class Plan:
         return round(steps * self.share)
 
     def _timed(self, entry: dict[str, Any]) -> dict[str, Any]:
-        timed = {key: self._steps(entry[key]) for key in ("begin", "end") if entry.get(key)}
-        timed |= {"end": max(1, timed["end"])} if "end" in timed else {}
+        timed = {"begin": self._steps(entry.get("begin", 0))}
         return entry | timed | ({"data": [str(self.data_folder(part)) for part in entry["data"]]} if "data" in entry else {})
 
 

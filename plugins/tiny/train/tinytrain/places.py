@@ -94,6 +94,7 @@ def _codec(words: int) -> Codec:
     return cast(Codec, current().made("codec", CODEC, options))
 
 
+@functools.lru_cache(maxsize=1)  # two losses ask for the same record
 def page_rows(example: Example, words: int) -> int:
     """Rows of squares of the undamaged page of codes; 0 where there are several pages."""
     pages = _codec(words).encode(example.sample.context).pages

@@ -6,6 +6,7 @@ They are tasks like any other, but of use in training alone: no plugin offers th
 
 from __future__ import annotations
 
+import functools
 import random
 from typing import ClassVar
 
@@ -81,6 +82,7 @@ class RandomWords(Training):
         return Sample(text, r.choice(COPY), text, bucket, "en", {})
 
 
+@functools.cache
 def _texts() -> list[bytes]:
     """The entries that are texts by themselves, and not half a character."""
     return [entry for entry in entries() if entry.decode("utf-8", "ignore").encode() == entry and b"\0" not in entry]

@@ -5,6 +5,7 @@ See :mod:`ctxbench_tiny.words`. The base is trained on bytes alone, and no train
 
 from __future__ import annotations
 
+import functools
 import random
 from typing import ClassVar
 
@@ -55,6 +56,7 @@ class Codes:
     given: int = 0
 
 
+@functools.lru_cache(maxsize=1)  # the writer and the losses ask for the same record
 def written(example: Example) -> Codes:
     """The answer of a record in codes.
 
