@@ -21,7 +21,7 @@ from ctxbench_tiny.model import base_folder
 from ctxbench_tiny.words import CODEC, FIRST, to_ids
 from ctxbench_transformers import load, settings
 from ctxbench_transformers.data import DataConfig, Example
-from ctxbench_transformers.data.plan import check
+from ctxbench_transformers.data.plan import check, page_seed
 from ctxbench_transformers.encoding import Encoder
 from ctxbench_transformers.processors import load_processor
 from ctxbench_transformers.training.auxiliary import Parts, make_parts
@@ -37,6 +37,7 @@ from tinytrain.model import make_config  # noqa: E402
 from tinytrain.words import RANDOM, Words, entries, written  # noqa: E402
 
 MICRO = {"hidden": 32, "layers": 2, "heads": 2, "theta": 3000.0, "sections": [0, 3, 5]}
+SEED = 3
 PRINT = {"font_size": 11, "line_spacing": 2.55, "margin": 0, "columns": 47}
 TEXT = 'Two lines of print, the first of which is longer than a line of a page:\n  {"id": 40417, "tags": ["a", "b"]}'
 
@@ -57,8 +58,8 @@ def example(codec: str, context: str, answer: str | None = None, *, task: str = 
     registry = ctxbench.load_plugins()
     sample = Sample(context, "Copy it.", context if answer is None else answer, 64, "en")
     asked = ask(registry.codec(codec, **options), sample)
-    pages = augment(asked.carrier.pages, registry.augmenter(level), 3)
-    return Example("a", task, Prompt(pages, asked.text), sample, codec)
+    pages = augment(asked.carrier.pages, registry.augmenter(level), page_seed(SEED, level))
+    return Example("a", task, Prompt(pages, asked.text), sample, codec, level, SEED)
 
 
 def labelled(encoder: Encoder, record: Example, words: int = 4) -> tuple[Labelled, dict[str, Any]]:
@@ -189,6 +190,48 @@ def test_squares_of_a_page_that_has_grown_are_found_again(encoder: Encoder) -> N
     assert ((after - before) // 4 >= 0).all()
     assert ((after - before) % 4 == 0).all()
     assert len(found["bits"]["bits"]) == len(clean["bits"]["bits"]) + 4
+
+
+@pytest.mark.parametrize(("codec", "options"), [("render", PRINT), (CODEC, codes(2)), (CODEC, codes(4))])
+def test_what_a_damaged_page_shows_is_where_its_pixels_are(codec: str, options: dict[str, Any]) -> None:
+    """A page with one cell inked is scaled and turned: the ink's middle lies on the visual token that is said to show the cell."""
+    context = TEXT * 6
+    record = example(codec, context, level="light", **options)
+    asked = ask(ctxbench.load_plugins().codec(codec, **options), record.sample)
+    (clean,) = asked.carrier.pages
+    (damaged,) = record.prompt.pages
+    width, height = places.CELL[codec]
+    cells = clean.height // height, clean.width // width
+    assert damaged.size != clean.size
+    assert places.known(record, cells) is not None
+    level = ctxbench.load_plugins().augmenter("light")
+    for row, column in ((0, 0), (1, cells[1] - 1), (cells[0] - 2, 1), (cells[0] - 1, cells[1] // 2)):
+        ink = Image.new("RGB", clean.size, "white")
+        ink.paste((0, 0, 0), (column * width, row * height, (column + 1) * width, (row + 1) * height))
+        (moved,) = augment([ink], level, page_seed(SEED, "light"))
+        y, x = (float(each.mean()) + 0.5 for each in (np.asarray(moved.convert("L")) < 128).nonzero())
+        there = places.to_seen(record, cells) @ [(column + 0.5) / cells[1], (row + 0.5) / cells[0], 1]
+        assert abs(there[:2] * moved.size - (x, y)).max() < 1.5
+
+
+def test_labels_follow_a_damaged_page(encoder: Encoder) -> None:
+    """What a token shows stands next to the cells that it is looked for: from the page to what is seen and back again."""
+    for codec, options in (("render", PRINT), (CODEC, codes(2))):
+        record = example(codec, TEXT * 6, level="light", **options)
+        made, targets = labelled(encoder, record)
+        key = {"render": "printed", CODEC: "bits"}[codec]
+        assert targets[key] is not None
+        assert targets["look"] is not None or codec == "render"
+        height = len(places.lines(TEXT * 6)) if codec == "render" else places.page_rows(record, 4)
+        cells = height, places.COLUMNS + 1 if codec == "render" else places.SQUARES
+        rows, columns = np.divmod(np.arange(cells[0] * cells[1]), cells[1])
+        tokens = places.shown_on(rows, columns, cells, record, made.encoded)
+        under = np.stack(places.cells_under(1, cells, record, made.encoded))[:, tokens, 0]
+        on_page = under[0] >= 0
+        assert on_page.mean() > 0.9
+        away = np.abs(under - (rows, columns))[:, on_page]
+        assert away[0].max() <= 1
+        assert away[1].max() <= (places.GLYPHS if codec == "render" else 1)
 
 
 def test_looking_costs_what_the_attention_says(encoder: Encoder, tmp_path: Path) -> None:

@@ -154,14 +154,15 @@ class Printed(_Seen):
         """Bytes, shape (visual tokens, places); 0 where nothing is known."""
         if example.codec != "render" or not places.plain(example.sample.context):
             return None
-        rows, columns = places.grid(encoded)
         lines = places.lines(example.sample.context)
-        if (rows, columns * places.GLYPHS) != (max(places.LEAST, len(lines)), places.COLUMNS + 1):
-            return None  # a page that was scaled
-        width = columns * places.GLYPHS
-        shown = [line.ljust(width).encode() if len(line) < places.COLUMNS else line.encode() + b"\0" for line in lines]
-        shown += [b" " * width] * (rows - len(lines))
-        return {"bytes": torch.frombuffer(bytearray(b"".join(shown)), dtype=torch.uint8).reshape(-1, places.GLYPHS)}
+        cells = max(places.LEAST, len(lines)), places.COLUMNS + 1
+        if not all(places.grid(encoded)) or places.known(example, cells) is None:
+            return None
+        shown = [line.ljust(cells[1]).encode() if len(line) < places.COLUMNS else line.encode() + b"\0" for line in lines]
+        page = np.full(cells, ord(" "), np.uint8)
+        page[: len(shown)] = np.frombuffer(b"".join(shown), np.uint8).reshape(-1, cells[1])
+        rows, columns = places.cells_under(places.GLYPHS, cells, example, encoded)
+        return {"bytes": torch.from_numpy(np.where(rows < 0, np.uint8(0), page[rows, columns]))}
 
     def terms(self, targets: Targets) -> int:
         """Characters that are known."""
@@ -176,8 +177,6 @@ class Printed(_Seen):
 @attrs.define(eq=False)
 class WordBits(_Seen):
     """Cross entropy (nats a bit) of the bits of the codes on each square of a page of codes.
-
-    Squares of a damaged page are taken to be where they were: a turn of a degree moves those of a small page by a pixel or two.
 
     Attributes:
         words: codes on a square.
@@ -200,10 +199,9 @@ class WordBits(_Seen):
         bits = np.full((rows * places.SQUARES * self.words, WORD_BITS), 2, np.uint8)
         bits[: len(codes)] = codes[:, None] >> np.arange(WORD_BITS - 1, -1, -1) & 1
         bits = bits.reshape(rows * places.SQUARES, -1)
-        high, wide = places.grid(encoded)
-        row, column = np.indices((high, wide))
-        squares = (2 * row + 1) * rows // (2 * high) * places.SQUARES + (2 * column + 1) * places.SQUARES // (2 * wide)
-        return {"bits": torch.from_numpy(bits[squares.flatten()])}
+        at, column = places.cells_under(1, (rows, places.SQUARES), example, encoded)
+        shown = np.where(at < 0, np.uint8(2), bits[at[:, 0] * places.SQUARES + column[:, 0]])
+        return {"bits": torch.from_numpy(shown)}
 
     def terms(self, targets: Targets) -> int:
         """Bits that are known."""

@@ -9,7 +9,14 @@ SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<
 
 
 def make_config(
-    hidden: int = 192, layers: int = 4, heads: int = 6, theta: float = 30.0, sections: tuple[int, int, int] = (0, 6, 10), words: int = 0
+    hidden: int = 192,
+    layers: int = 4,
+    heads: int = 6,
+    theta: float = 30.0,
+    sections: tuple[int, int, int] = (0, 6, 10),
+    seen: int = 128,
+    depth: int = 2,
+    words: int = 0,
 ) -> Any:
     """A Qwen2-VL configuration."""
     from transformers import Qwen2VLConfig
@@ -30,8 +37,8 @@ def make_config(
             "pad_token_id": PAD,
         },
         vision_config={
-            "depth": 2,
-            "embed_dim": 128,
+            "depth": depth,
+            "embed_dim": seen,
             "hidden_size": hidden,
             "num_heads": 4,
             "mlp_ratio": 2,

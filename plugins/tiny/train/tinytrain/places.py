@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import functools
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from ctxbench import Codec
 from ctxbench.session import current
+from ctxbench_imgaug.levels import Custom
+from ctxbench_imgaug.pipeline import Draw, geometry
 from ctxbench_tiny.words import CODEC
 from ctxbench_transformers.data import Example
+from ctxbench_transformers.data.plan import page_seed
 from ctxbench_transformers.encoding import Encoded
 from tinytrain.model import IMAGE
 from tinytrain.words import SYMBOL, written
@@ -26,8 +29,12 @@ TILE = 28
 """Side of a visual token's square in px."""
 SQUARES = 4
 """Squares in a row of a page of codes."""
+CELL = {"render": (7, TILE), CODEC: (TILE, TILE)}
+"""Width and height in px of a character, and of a square."""
 
 Places = npt.NDArray[np.int64]
+Matrix = npt.NDArray[np.floating[Any]]
+Cells = tuple[int, int]
 
 
 def answer_places(example: Example, encoded: Encoded, start: int, count: int, words: int) -> Places:
@@ -40,7 +47,7 @@ def answer_places(example: Example, encoded: Encoded, start: int, count: int, wo
     if example.codec == CODEC:
         places = np.array(written(example).places, np.int64)
         if len(places) and (rows := page_rows(example, words)):
-            found[: len(places)] = first_visual(encoded) + shown_on(*np.divmod(places // words, SQUARES), rows, SQUARES, encoded)
+            found[: len(places)] = first_visual(encoded) + shown_on(*np.divmod(places // words, SQUARES), (rows, SQUARES), example, encoded)
         return found
     context, answer = example.sample.context, example.answer
     at = context.find(answer)
@@ -72,20 +79,66 @@ def printed_tiles(example: Example, encoded: Encoded) -> Places | None:
     own = lines(text)
     row = np.repeat(np.arange(len(own)), [len(line) for line in own])
     cell = np.concatenate([np.arange(len(line)) for line in own])
-    tiles = shown_on(row, cell, max(LEAST, len(own)), COLUMNS + 1, encoded)
+    tiles = shown_on(row, cell, (max(LEAST, len(own)), COLUMNS + 1), example, encoded)
     found = np.full(len(text), -1)
     found[np.array([character != "\n" for character in text], bool)] = tiles
     return found
 
 
-def shown_on(row: Places, column: Places, rows: int, columns: int, encoded: Encoded) -> Places:
-    """The visual tokens, counted from the first, on which the middles of some cells of a page of ``rows`` x ``columns`` cells lie.
+def shown_on(row: Places, column: Places, cells: Cells, example: Example, encoded: Encoded) -> Places:
+    """The visual tokens, counted from the first, on which the middles of some of a page's ``cells`` (rows, columns) lie."""
+    high, wide = grid(encoded)
+    x, y = _moved(to_seen(example, cells), (column + 0.5) / cells[1], (row + 0.5) / cells[0])
+    tokens: Places = _whole(y, high) * wide + _whole(x, wide)
+    return tokens
 
-    A page that was scaled and turned a little is taken to show them at the same shares of its height and width.
+
+def cells_under(across: int, cells: Cells, example: Example, encoded: Encoded) -> tuple[Places, Places]:
+    """What stands on each visual token: (rows, columns) of a page's ``cells``, shape (tokens, ``across``); -1 off the page.
+
+    ``across``: places on a token, from left to right.
     """
     high, wide = grid(encoded)
-    shown: Places = (2 * row + 1) * high // (2 * rows) * wide + (2 * column + 1) * wide // (2 * columns)
-    return shown
+    row, column = np.indices((high, wide * across)) + 0.5
+    x, y = _moved(np.linalg.inv(to_seen(example, cells)), column / (wide * across), row / high)
+    off = (x < 0) | (x >= 1) | (y < 0) | (y >= 1)
+    found = (np.where(off, -1, _whole(part, count)) for part, count in ((y, cells[0]), (x, cells[1])))
+    rows, columns = (each.reshape(-1, across) for each in found)
+    return rows, columns
+
+
+def to_seen(example: Example, cells: Cells) -> Matrix:
+    """From shares of a page's width and height to those of the page as it is seen, 3 x 3.
+
+    A page of which it is not known what moved it is taken to show everything at the same shares of its width and height.
+    """
+    found = known(example, cells)
+    return np.eye(3) if found is None else found
+
+
+@functools.lru_cache(maxsize=1)  # losses ask for the same record
+def known(example: Example, cells: Cells) -> Matrix | None:
+    """The same where it is known: what scaled and turned the page is drawn again from the record's seed."""
+    width, height = cells[1] * CELL[example.codec][0], cells[0] * CELL[example.codec][1]
+    seen = example.prompt.pages[0].size
+    level = current().made("augmenter", example.augmentation, {}) if example.augmentation else None
+    if isinstance(level, Custom):
+        draw = Draw.of(np.random.default_rng([page_seed(example.seed, example.augmentation), 0]))
+        warp = geometry(level, (width, height), draw)
+        if warp is not None and warp.size == seen:
+            whole: Matrix = np.diag([1 / seen[0], 1 / seen[1], 1]) @ warp.matrix @ np.diag([width, height, 1.0])
+            return whole
+    return np.eye(3) if seen == (width, height) else None
+
+
+def _moved(matrix: Matrix, x: Matrix, y: Matrix) -> Matrix:
+    points = matrix @ np.stack([x.ravel(), y.ravel(), np.ones(x.size)])
+    moved: Matrix = (points[:2] / points[2]).reshape(2, *x.shape)
+    return moved
+
+
+def _whole(share: Matrix, count: int) -> Places:
+    return np.clip((share * count).astype(np.int64), 0, count - 1)
 
 
 @functools.cache

@@ -25,13 +25,19 @@ from ctxbench_transformers.data.folder import MANIFEST, covers
 
 @attrs.frozen(eq=False)
 class Example:
-    """A record as training uses it: the prompt that evaluation would send, and the answer."""
+    """A record as training uses it: the prompt that evaluation would send, and the answer.
+
+    Attributes:
+        seed: of the sample, from which that of the pages' augmentation follows (:func:`ctxbench_transformers.data.plan.page_seed`).
+    """
 
     id: str
     task: str
     prompt: Prompt
     sample: Sample
     codec: str = ""
+    augmentation: str = ""
+    seed: int = 0
 
     @property
     def answer(self) -> str:
@@ -73,7 +79,7 @@ class Split(Sequence[Example]):
         pages = tuple(self._page(page) for page in row["pages"])
         sample = Sample(row["context"], row["question"], row["answer"], row["bucket"], row["language"], metadata)
         prompt = Prompt(pages, row["text"], row["system"], answer_room(tokens.count_text(row["answer"])))
-        return Example(row["id"], row["task"], prompt, sample, row["codec"])
+        return Example(row["id"], row["task"], prompt, sample, row["codec"], row["augmentation"], row["seed"])
 
     def _page(self, page: str | dict[str, Any]) -> Image.Image:
         if isinstance(page, dict):

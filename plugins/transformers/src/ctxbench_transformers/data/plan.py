@@ -65,7 +65,12 @@ class Job:
     @property
     def page_seed(self) -> int:
         """The seed of the pages' augmentation."""
-        return derive_seed(NAMESPACE, "augmentation", self.sample_seed, self.cell.augmentation.label)
+        return page_seed(self.sample_seed, self.cell.augmentation.label)
+
+
+def page_seed(sample_seed: int, augmentation: str) -> int:
+    """The seed of the augmentation of a record's pages."""
+    return derive_seed(NAMESPACE, "augmentation", sample_seed, augmentation)
 
 
 def cells(config: DataConfig) -> tuple[list[Cell], npt.NDArray[np.float64]]:
