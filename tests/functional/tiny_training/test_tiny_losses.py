@@ -14,7 +14,7 @@ from PIL import Image
 from tiny_records import MICRO, PRINT, SEED, TEXT, codes, example, labelled
 from tinytrain import export, losses, places, tasks
 from tinytrain.model import make_config
-from tinytrain.words import RANDOM, Words, entries, written
+from tinytrain.words import RANDOM, Words, entries, with_words, written
 
 import ctxbench
 from ctxbench import Prompt, Sample
@@ -25,6 +25,7 @@ from ctxbench_transformers.data.plan import page_seed
 from ctxbench_transformers.encoding import Encoder
 from ctxbench_transformers.training.auxiliary import Parts
 from ctxbench_transformers.training.examples import label, make_batch
+from ctxbench_transformers.training.loss import answer_loss
 
 
 @pytest.mark.parametrize("answer", [TEXT, '{"id": 40417', "of print, the first of which is longer than a"])
@@ -246,3 +247,29 @@ def test_every_level_of_the_data_is_known_where_places_are_worked_out() -> None:
             levels[whole.pop("label", name)] = (name, whole)
     assert levels.pop("clean") == ("clean", {})
     assert levels == places.LEVELS
+
+
+def test_what_words_would_cost_is_what_they_cost(encoder: Encoder) -> None:
+    """With the loss of the bytes it is the cross entropy of the same model with all words in its vocabulary."""
+    from transformers import Qwen2VLForConditionalGeneration as Model
+
+    torch.manual_seed(0)
+    plain, wordy = Model._from_config(make_config(**MICRO)), Model._from_config(make_config(**MICRO, words=len(entries())))
+    with torch.no_grad():
+        plain.get_input_embeddings().weight[:40] *= 50  # else all logits are next to nothing
+    weights = {name: value for name, value in plain.state_dict().items() if name != export.OUTPUT}
+    wordy.load_state_dict(with_words(weights), strict=False)
+    loss = losses.Apart()
+    assert loss.attach(plain) is None
+    records = [example("text", TEXT), example("render", TEXT, "print", **PRINT), example("text", "an answer", "an")]
+    batch = make_batch([label(encoder, record, Parts((loss,), None)) for record in records], 256)
+    (targets,) = batch.targets
+    answer, tokens = answer_loss(plain, batch.inputs)
+    apart = loss.loss(batch.inputs, targets)
+    assert sum(loss.terms(own) for _, own in targets) == tokens
+    torch.testing.assert_close(answer + apart, answer_loss(wordy, batch.inputs)[0], rtol=1e-4, atol=1e-3)
+    answer_loss(plain, batch.inputs)
+    some = loss.loss(batch.inputs, targets[1:])
+    assert 0 < some.item() < apart.item()  # of the rows that are meant alone
+    (gradient,) = torch.autograd.grad(some, [plain.model.language_model.norm.weight])
+    assert float(gradient.abs().sum()) > 0

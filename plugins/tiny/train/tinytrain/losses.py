@@ -10,7 +10,7 @@ import attrs
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, softplus
 
 from ctxbench.options import Integer, option
 from ctxbench_tiny.words import CODEC
@@ -18,9 +18,10 @@ from ctxbench_transformers.data import Example
 from ctxbench_transformers.encoding import Encoded
 from ctxbench_transformers.training.auxiliary import AuxiliaryLoss, Targets
 from ctxbench_transformers.training.examples import IGNORED
+from ctxbench_transformers.training.loss import answer_columns
 from ctxbench_transformers.training.page_cells import features, vision_part
 from tinytrain import places
-from tinytrain.words import WORD_BITS, encode, written
+from tinytrain.words import WORD_BITS, directions, encode, written
 
 
 @attrs.define(eq=False)
@@ -97,6 +98,45 @@ class Look(AuxiliaryLoss):
         states = layer(hidden).unflatten(-1, (-1, module.head_dim))[:, :, heads].transpose(1, 2)
         turned: torch.Tensor = turn(states, states, cos, sin)[0]
         return turned
+
+
+@attrs.define(eq=False)
+class Apart(AuxiliaryLoss):
+    """Nats by which each token of an answer in bytes would cost more if the words were in the vocabulary, as they are in what ships.
+
+    There are words for all codes, so the sum of their exponentials is a product, for each bit of the sum over its signs.
+    """
+
+    version: ClassVar[int] = 1
+
+    _seen: tuple[torch.Tensor, torch.Tensor] | None = attrs.field(default=None, init=False)
+
+    def attach(self, model: Any) -> None:
+        """See what the output layer is given and gives."""
+        model.get_output_embeddings().register_forward_hook(self._keep)
+
+    def _keep(self, module: nn.Module, inputs: Any, output: torch.Tensor) -> None:
+        self._seen = inputs[0], output
+
+    def targets(self, example: Example, encoded: Encoded, labels: torch.Tensor) -> Targets | None:
+        """How many tokens there are."""
+        return {"tokens": (labels[1:] != IGNORED).sum()}
+
+    def terms(self, targets: Targets) -> int:
+        """Tokens of the answer."""
+        return int(targets["tokens"])
+
+    def loss(self, batch: Mapping[str, torch.Tensor], targets: Sequence[tuple[int, Targets]]) -> torch.Tensor:
+        """The sum over tokens."""
+        assert self._seen is not None
+        hidden, logits = self._seen
+        _, wanted = answer_columns(batch["labels"])
+        chosen = torch.zeros_like(wanted, dtype=torch.bool)
+        chosen[[row for row, _ in targets]] = True
+        chosen &= wanted != IGNORED
+        shared, *bits = (hidden[chosen].float() @ directions(hidden.shape[-1]).to(hidden.device, torch.float32).T).unbind(-1)
+        words = shared + sum(torch.logaddexp(bit, -bit) for bit in bits)
+        return softplus(words - logits[chosen].float().logsumexp(-1)).sum()
 
 
 def _given(example: Example) -> int:

@@ -37,7 +37,7 @@ LEVELS: dict[str, tuple[str, dict[str, Any]]] = {
     "light_half": ("light", {"rotation": 2.5, "scale": [0.95, 1.05]}),
     "light_fifth": ("light", {"rotation": 1, "scale": [0.98, 1.02]}),
 }
-"""What moves pages: by the label of an augmentation, the augmenter and its options. Gentler levels come first where squares are to be seen."""
+"""What moves pages: by the label of an augmentation, the augmenter and its options."""
 
 Places = npt.NDArray[np.int64]
 Matrix = npt.NDArray[np.floating[Any]]

@@ -19,7 +19,6 @@ from ctxbench_tiny.words import encode as plain_encode
 from ctxbench_transformers.data import Example
 from ctxbench_transformers.encoding import Encoder
 from ctxbench_transformers.training.auxiliary import Written
-from tinytrain.model import PAD, VIDEO
 
 SYMBOL = "dictionary2"
 """The dictionary whose entries the words are: that of real texts."""
@@ -27,7 +26,8 @@ WORD_BITS = 12
 """Bits of a code of the dictionary."""
 RANDOM = "tiny_words"
 """Label of the task of random words, half of whose examples begin anywhere."""
-SCALE = 2.5  # length of a word's row against a byte's: at 1, no sum of signs could be written with less than 0.24 nats of doubt
+LENGTH = 2.3
+"""Of a word's row. At a byte's, some 0.9, no sum of signs could be written with less than 0.24 nats of doubt."""
 TABLE = "model.language_model.embed_tokens.weight"
 
 
@@ -86,22 +86,32 @@ class Words(Plain):
         return Written(ids, tuple(i >= made.given for i in range(len(ids))))
 
 
-def rows(embedding: torch.Tensor) -> torch.Tensor:
-    """Rows to follow an embedding of bytes, (264, hidden): the sum of twelve directions, each with the sign of a bit of the word's code.
+@functools.cache
+def directions(hidden: int) -> torch.Tensor:
+    """Thirteen vectors at right angles, (13, hidden): one that all words share, and one for each bit of a code.
 
-    The directions are those in which the rows of printable bytes are the shortest: what the base writes from bytes hardly gives words any
-    score, and an adapter that sees the bits of a code has only to pass them on. One more direction is common to all words.
+    Their sum is as long as a row.
+
+    They are drawn, and known before a base is trained: it learns to leave them to the words (:class:`tinytrain.losses.Apart`).
     """
-    known = [*range(32, 127), *range(PAD, VIDEO + 1)]
-    used = embedding[known].double()
-    directions = torch.linalg.svd(used)[2][-WORD_BITS - 1 :]
+    drawn = torch.randn(hidden, WORD_BITS + 1, generator=torch.Generator().manual_seed(WORD_BITS), dtype=torch.float64)
+    found: torch.Tensor = torch.linalg.qr(drawn).Q.T * (LENGTH / (WORD_BITS + 1) ** 0.5)
+    return found
+
+
+def rows(hidden: int) -> torch.Tensor:
+    """Rows to follow an embedding of bytes, (4096, hidden): the direction of words, and with their signs those of a code's bits.
+
+    An adapter that sees the bits of a code has only to pass them on.
+    """
+    shared, *bits = directions(hidden)
     codes = torch.arange(len(entries()))
     signs = 2.0 * (codes[:, None] >> torch.arange(WORD_BITS - 1, -1, -1) & 1) - 1
-    length = SCALE * used.norm(dim=1).mean() / (WORD_BITS + 1) ** 0.5
-    made: torch.Tensor = (length * (directions[0] + signs.double() @ directions[1:])).to(embedding.dtype)
+    made: torch.Tensor = shared + signs.double() @ torch.stack(bits)
     return made
 
 
 def with_words(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """A model's weights with words in its embedding."""
-    return {**weights, TABLE: torch.cat([weights[TABLE], rows(weights[TABLE])])}
+    table = weights[TABLE]
+    return {**weights, TABLE: torch.cat([table, rows(table.shape[1]).to(table.dtype)])}

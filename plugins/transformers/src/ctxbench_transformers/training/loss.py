@@ -32,11 +32,17 @@ def _answer_logits(model: Any, batch: dict[str, torch.Tensor]) -> tuple[torch.Te
     Only the positions that predict a labelled token get logits: over 150,000 words, those of a whole page would outweigh the model.
     """
     inputs = {key: value for key, value in batch.items() if key != "labels"}
-    targets = batch["labels"][:, 1:]
-    columns = (targets != IGNORED).any(dim=0).nonzero().flatten()
+    columns, kept = answer_columns(batch["labels"])
     model = base_of(model)  # whose call is seen by all that watches over calls; an adapter's wrapper calls ``forward`` itself
     if "logits_to_keep" in inspect.signature(model.forward).parameters:
         logits = model(**inputs, use_cache=False, logits_to_keep=columns).logits
     else:
         logits = model(**inputs, use_cache=False).logits[:, columns]
-    return logits, targets[:, columns]
+    return logits, kept
+
+
+def answer_columns(labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The positions that predict a labelled token of some row, and what each row's should predict there, shape (batch, positions)."""
+    targets = labels[:, 1:]
+    columns = (targets != IGNORED).any(dim=0).nonzero().flatten()
+    return columns, targets[:, columns]
