@@ -207,6 +207,7 @@ def test_heads_on_visual_tokens_are_asked_for_their_own_pages(encoder: Encoder) 
         assert 0 < value / sum(loss.terms(own) for _, own in targets) < 10
         value.backward(retain_graph=True)
         assert head.weight.grad.abs().max() > 0
+        assert not any(p.grad.abs().max() for p in model.parameters() if p.grad is not None)  # a new head leads no model astray
 
 
 def test_random_words_may_begin_anywhere(encoder: Encoder) -> None:

@@ -162,6 +162,8 @@ class _Seen(AuxiliaryLoss):
         """The head."""
         vision_part(model, type(self).__name__).register_forward_hook(self._keep)
         self._head = nn.Linear(model.config.get_text_config().hidden_size, self.outputs)
+        for parameter in self._head.parameters():  # so that a model which sees already is not led astray while the head is new
+            nn.init.zeros_(parameter)
         self._image = model.config.image_token_id
         return self._head
 
