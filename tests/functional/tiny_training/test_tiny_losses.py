@@ -274,3 +274,24 @@ def test_what_words_would_cost_is_what_they_cost(encoder: Encoder) -> None:
     assert 0 < some.item() < apart.item()  # of the rows that are meant alone
     (gradient,) = torch.autograd.grad(some, [plain.model.language_model.norm.weight])
     assert float(gradient.abs().sum()) > 0
+
+
+def test_ends_are_asked_for_once_more(encoder: Encoder) -> None:
+    """The end of each answer and of its lines, at the cost that they have in the answers' loss."""
+    from transformers import Qwen2VLForConditionalGeneration as Model
+
+    model = Model._from_config(make_config(**MICRO))
+    loss = losses.Ends()
+    loss.attach(model)
+    records = [example("text", TEXT), example("render", TEXT, "print", **PRINT), example("text", "a\n\nb")]
+    batch = make_batch([label(encoder, record, Parts((loss,), None)) for record in records], 256)
+    (targets,) = batch.targets
+    assert [loss.terms(own) for _, own in targets] == [2, 1, 3]
+    some = {
+        **batch.inputs,
+        "labels": torch.where(torch.isin(batch.inputs["labels"], torch.tensor([10, 258])), batch.inputs["labels"], -100),
+    }
+    wanted, tokens = answer_loss(model, some)
+    assert tokens == 6
+    answer_loss(model, batch.inputs)
+    torch.testing.assert_close(loss.loss(batch.inputs, targets), wanted)

@@ -21,7 +21,10 @@ from ctxbench_transformers.training.examples import IGNORED
 from ctxbench_transformers.training.loss import answer_columns
 from ctxbench_transformers.training.page_cells import features, vision_part
 from tinytrain import places
+from tinytrain.model import END
 from tinytrain.words import WORD_BITS, directions, encode, written
+
+LINE_END = ord("\n")
 
 
 @attrs.define(eq=False)
@@ -101,18 +104,17 @@ class Look(AuxiliaryLoss):
 
 
 @attrs.define(eq=False)
-class Apart(AuxiliaryLoss):
-    """Nats by which each token of an answer in bytes would cost more if the words were in the vocabulary, as they are in what ships.
-
-    There are words for all codes, so the sum of their exponentials is a product, for each bit of the sum over its signs.
-    """
-
-    version: ClassVar[int] = 1
+class _Said(AuxiliaryLoss):
+    """A loss on what the output layer is given and gives for some tokens of answers."""
 
     _seen: tuple[torch.Tensor, torch.Tensor] | None = attrs.field(default=None, init=False)
 
+    def meant(self, labels: torch.Tensor) -> torch.Tensor:
+        """Which labels it is about, shape of ``labels``."""
+        raise NotImplementedError
+
     def attach(self, model: Any) -> None:
-        """See what the output layer is given and gives."""
+        """See the output layer."""
         model.get_output_embeddings().register_forward_hook(self._keep)
 
     def _keep(self, module: nn.Module, inputs: Any, output: torch.Tensor) -> None:
@@ -120,23 +122,63 @@ class Apart(AuxiliaryLoss):
 
     def targets(self, example: Example, encoded: Encoded, labels: torch.Tensor) -> Targets | None:
         """How many tokens there are."""
-        return {"tokens": (labels[1:] != IGNORED).sum()}
+        return {"tokens": self.meant(labels[1:]).sum()}
 
     def terms(self, targets: Targets) -> int:
-        """Tokens of the answer."""
+        """Tokens of the answer that are meant."""
         return int(targets["tokens"])
 
-    def loss(self, batch: Mapping[str, torch.Tensor], targets: Sequence[tuple[int, Targets]]) -> torch.Tensor:
-        """The sum over tokens."""
+    def said(
+        self, batch: Mapping[str, torch.Tensor], targets: Sequence[tuple[int, Targets]]
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """For each token that is meant: what the output layer is given, (tokens, hidden), its logits, and which token is right."""
         assert self._seen is not None
-        hidden, logits = self._seen
         _, wanted = answer_columns(batch["labels"])
         chosen = torch.zeros_like(wanted, dtype=torch.bool)
         chosen[[row for row, _ in targets]] = True
-        chosen &= wanted != IGNORED
-        shared, *bits = (hidden[chosen].float() @ directions(hidden.shape[-1]).to(hidden.device, torch.float32).T).unbind(-1)
+        chosen &= self.meant(wanted)
+        hidden, logits = self._seen
+        return hidden[chosen].float(), logits[chosen].float(), wanted[chosen]
+
+
+@attrs.define(eq=False)
+class Ends(_Said):
+    """Cross entropy (nats) of the tokens at which an answer ends or might: the end of the turn, and line ends.
+
+    In the loss of a long answer its end is one token of hundreds, and is learned last: texts are copied, and the question after them.
+    """
+
+    version: ClassVar[int] = 1
+
+    def meant(self, labels: torch.Tensor) -> torch.Tensor:
+        """Ends of turns and of lines."""
+        return (labels == END) | (labels == LINE_END)
+
+    def loss(self, batch: Mapping[str, torch.Tensor], targets: Sequence[tuple[int, Targets]]) -> torch.Tensor:
+        """The sum over such tokens."""
+        _, logits, right = self.said(batch, targets)
+        return cross_entropy(logits, right, reduction="sum")
+
+
+@attrs.define(eq=False)
+class Apart(_Said):
+    """Nats by which each token of an answer in bytes would cost more if the words were in the vocabulary, as they are in what ships.
+
+    There are words for all codes, so the sum of their exponentials is a product, for each bit of the sum over its signs.
+    """
+
+    version: ClassVar[int] = 1
+
+    def meant(self, labels: torch.Tensor) -> torch.Tensor:
+        """All."""
+        return labels != IGNORED
+
+    def loss(self, batch: Mapping[str, torch.Tensor], targets: Sequence[tuple[int, Targets]]) -> torch.Tensor:
+        """The sum over tokens."""
+        hidden, logits, _ = self.said(batch, targets)
+        shared, *bits = (hidden @ directions(hidden.shape[-1]).to(hidden.device, torch.float32).T).unbind(-1)
         words = shared + sum(torch.logaddexp(bit, -bit) for bit in bits)
-        return softplus(words - logits[chosen].float().logsumexp(-1)).sum()
+        return softplus(words - logits.logsumexp(-1)).sum()
 
 
 def _given(example: Example) -> int:
