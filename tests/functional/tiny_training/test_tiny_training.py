@@ -7,12 +7,13 @@ import sys
 from pathlib import Path
 
 import make
+import numpy as np
 import pytest
 import torch
 import yaml
 from PIL import Image
 from tiny_records import MICRO, PRINT, TEXT, codes
-from tinytrain import export, tasks, texts, words
+from tinytrain import export, places, tasks, texts, words
 from tinytrain.model import make_config
 from tinytrain.words import entries
 
@@ -20,7 +21,7 @@ from ctxbench import Prompt
 from ctxbench.session import Session
 from ctxbench_tiny.words import CODEC, FIRST, to_ids
 from ctxbench_transformers import load, settings
-from ctxbench_transformers.data import DataConfig
+from ctxbench_transformers.data import DataConfig, Dataset, build
 from ctxbench_transformers.data.plan import check
 from ctxbench_transformers.training.auxiliary import make_parts
 from ctxbench_transformers.training.config import TrainConfig
@@ -119,6 +120,19 @@ def test_the_plan_is_of_configs_that_fit_together(tmp_path: Path) -> None:
             assert [entry.begin for entry in own] == [entry.begin // 2 for entry in whole]
     assert used == set(PARTS["data"])
     assert not {*PARTS["prompts"]} & {*PARTS["heldout_prompts"]}
+
+
+def test_what_moved_a_page_of_built_data_is_known(tmp_path: Path) -> None:
+    """From the record alone: another seed than the data's own would give a page of another size."""
+    config = PARTS["data"]["code-words"] | {"samples": 24, "validation": 0, "buckets": [24], "bucket_weights": []}
+    built = settings.make(DataConfig, config | {"output": str(tmp_path / "data")})
+    build(built, workers=1, components=tasks.TASKS)
+    records = [record for record in Dataset(tmp_path / "data").split("train") if places.page_rows(record, 4)]
+    assert {record.augmentation for record in records} == {"clean", *places.LEVELS}
+    for record in records:
+        moved = places.known(record, (places.page_rows(record, 4), places.SQUARES))
+        assert moved is not None
+        assert np.array_equal(moved, np.eye(3)) == (record.augmentation == "clean")
 
 
 def test_adapters_are_trained_last_and_may_be_at_once() -> None:
