@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import attrs
 import make
 import numpy as np
 import pytest
@@ -153,6 +154,33 @@ def test_labels_follow_a_damaged_page(encoder: Encoder) -> None:
         away = np.abs(under - (rows, columns))[:, on_page]
         assert away[0].max() <= 1
         assert away[1].max() <= (places.GLYPHS if codec == "render" else 1)
+
+
+@pytest.mark.parametrize(("codec", "options", "across", "times"), [("render", PRINT, 4, 6), (CODEC, codes(2), 1, 12)])
+def test_nothing_stands_beside_a_damaged_page(encoder: Encoder, codec: str, options: dict[str, Any], across: int, times: int) -> None:
+    """A page of ink is damaged alike: where a token's middle has none, its labels are those of nothing."""
+    record = example(codec, TEXT * times, level="light", **options)
+    made, targets = labelled(encoder, record)
+    (clean,) = ask(ctxbench.load_plugins().codec(codec, **options), record.sample).carrier.pages
+    (ink,) = augment([Image.new("RGB", clean.size)], ctxbench.load_plugins().augmenter("light"), page_seed(SEED, "light"))
+    high, wide = places.grid(made.encoded)
+    middles = np.asarray(ink.convert("L").resize((wide * across * 9, high * 9)))[4::9, 4::9].reshape(-1, across)
+    told = targets["printed"]["bytes"] if codec == "render" else targets["bits"]["bits"]
+    unknown = told.numpy() == 0 if codec == "render" else (told.numpy() == 2).all(1, keepdims=True)
+    assert unknown[middles > 250].all()
+    assert (middles > 250).sum() > 2
+    if codec == "render":
+        assert not unknown[middles < 5].mean() > 0.05  # the marks of lines that go on are not known either
+
+
+def test_a_page_of_which_nothing_is_known_has_no_labels_of_print(encoder: Encoder) -> None:
+    """It was scaled by something else, or damaged by another seed's draw."""
+    record = example("render", TEXT * 6, level="light", **PRINT)
+    cells = len(places.lines(TEXT * 6)), places.COLUMNS + 1
+    assert places.known(record, cells) is not None
+    other = attrs.evolve(record, seed=SEED + 1)
+    assert places.known(other, cells) is None
+    assert labelled(encoder, other)[1]["printed"] is None
 
 
 def test_looking_costs_what_the_attention_says(encoder: Encoder, tmp_path: Path) -> None:

@@ -58,6 +58,7 @@ def test_words_do_not_change_what_a_model_makes_of_bytes() -> None:
     with torch.no_grad():
         torch.testing.assert_close(wordy(input_ids=ids).logits[..., :FIRST], plain(input_ids=ids).logits)
     table = made[words.TABLE]
+    torch.testing.assert_close(table[FIRST:].norm(dim=1), torch.full((len(entries()),), words.LENGTH))
     for bit in (1, 64, 2048):  # each bit of a code is a direction of its own
         codes = torch.arange(len(entries()))
         steps = (table[FIRST + (codes ^ bit)] - table[FIRST + codes]) * torch.where(codes & bit > 0, -1.0, 1.0)[:, None]
