@@ -6,11 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-import make
 import numpy as np
 import pytest
 import torch
-import yaml
 from PIL import Image
 from tiny_records import MICRO, PRINT, SEED, TEXT, codes, example, labelled
 from tinytrain import export, losses, places, tasks
@@ -264,18 +262,6 @@ def _carried(text: str) -> tuple[Prompt, Sample]:
 def words_of(text: str) -> tuple[int, ...]:
     """All codes of a text."""
     return written(example(CODEC, text, **codes(2))).codes
-
-
-def test_every_level_of_the_data_is_known_where_places_are_worked_out() -> None:
-    """A record names its level alone; another range of angles under the same name would put labels beside what they are of."""
-    levels = {}
-    for config in yaml.safe_load((make.HERE / "tiny.yaml").read_text("utf-8"))["data"].values():
-        for level in config.get("augmentations", []):
-            whole = {"name": level} if isinstance(level, str) else dict(level)
-            name = whole.pop("name")
-            levels[whole.pop("label", name)] = (name, whole)
-    assert levels.pop("clean") == ("clean", {})
-    assert levels == places.LEVELS
 
 
 def test_what_words_would_cost_is_what_they_cost(encoder: Encoder) -> None:

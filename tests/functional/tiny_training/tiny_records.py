@@ -9,6 +9,7 @@ from tinytrain.words import Words
 
 import ctxbench
 from ctxbench import Prompt, Sample
+from ctxbench.config import ComponentConfig
 from ctxbench.pipeline import ask, augment
 from ctxbench_transformers.data import Example
 from ctxbench_transformers.data.plan import page_seed
@@ -33,7 +34,7 @@ def example(codec: str, context: str, answer: str | None = None, *, task: str = 
     sample = Sample(context, "Copy it.", context if answer is None else answer, 64, "en")
     asked = ask(registry.codec(codec, **options), sample)
     pages = augment(asked.carrier.pages, registry.augmenter(level), page_seed(SEED, level))
-    return Example("a", task, Prompt(pages, asked.text), sample, codec, level, SEED)
+    return Example("a", task, Prompt(pages, asked.text), sample, codec, ComponentConfig(level, level), SEED)
 
 
 def labelled(encoder: Encoder, record: Example, words: int = 4) -> tuple[Labelled, dict[str, Any]]:

@@ -137,8 +137,9 @@ class _Said(AuxiliaryLoss):
         chosen = torch.zeros_like(wanted, dtype=torch.bool)
         chosen[[row for row, _ in targets]] = True
         chosen &= self.meant(wanted)
+        at = chosen.nonzero(as_tuple=True)  # once: a GPU is waited for to count them
         hidden, logits = self._seen
-        return hidden[chosen].float(), logits[chosen].float(), wanted[chosen]
+        return hidden[at].float(), logits[at].float(), wanted[at]
 
 
 @attrs.define(eq=False)

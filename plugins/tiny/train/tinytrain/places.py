@@ -32,13 +32,6 @@ SQUARES = 4
 CELL = {"render": (7, TILE), CODEC: (TILE, TILE)}
 """Width and height in px of a character, and of a square."""
 
-LEVELS: dict[str, tuple[str, dict[str, Any]]] = {
-    "light": ("light", {}),
-    "light_half": ("light", {"rotation": 2.5, "scale": [0.95, 1.05]}),
-    "light_fifth": ("light", {"rotation": 1, "scale": [0.98, 1.02]}),
-}
-"""What moves pages: by the label of an augmentation, the augmenter and its options."""
-
 Places = npt.NDArray[np.int64]
 Matrix = npt.NDArray[np.floating[Any]]
 Cells = tuple[int, int]
@@ -128,9 +121,10 @@ def known(example: Example, cells: Cells) -> Matrix | None:
     """The same where it is known: what scaled and turned the page is drawn again from the record's seed."""
     width, height = cells[1] * CELL[example.codec][0], cells[0] * CELL[example.codec][1]
     seen = example.prompt.pages[0].size
-    if example.augmentation in LEVELS:
-        level = cast(Custom, current().made("augmenter", *LEVELS[example.augmentation]))
-        draw = Draw.of(np.random.default_rng([page_seed(example.seed, example.augmentation), 0]))
+    damage = example.augmentation
+    level = None if damage is None else current().made("augmenter", damage.name, damage.options)
+    if damage is not None and isinstance(level, Custom):
+        draw = Draw.of(np.random.default_rng([page_seed(example.seed, damage.label), 0]))
         warp = geometry(level, (width, height), draw)
         if warp is not None and warp.size == seen:
             whole: Matrix = np.diag([1 / seen[0], 1 / seen[1], 1]) @ warp.matrix @ np.diag([width, height, 1.0])

@@ -28,6 +28,7 @@ class Example:
     """A record as training uses it: the prompt that evaluation would send, and the answer.
 
     Attributes:
+        augmentation: of its pages, with the options that the data set's config gives it; ``None`` if the config has no such.
         seed: of the sample, from which that of the pages' augmentation follows (:func:`ctxbench_transformers.data.plan.page_seed`).
     """
 
@@ -36,7 +37,7 @@ class Example:
     prompt: Prompt
     sample: Sample
     codec: str = ""
-    augmentation: str = ""
+    augmentation: ComponentConfig | None = None
     seed: int = 0
 
     @property
@@ -48,9 +49,10 @@ class Example:
 class Split(Sequence[Example]):
     """The records of one split."""
 
-    def __init__(self, rows: Sequence[dict[str, Any]], folder: Path) -> None:
+    def __init__(self, rows: Sequence[dict[str, Any]], folder: Path, augmentations: Sequence[ComponentConfig] = ()) -> None:
         self.rows = rows
         self.folder = folder
+        self.augmentations = {each.label: each for each in augmentations}
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -79,7 +81,7 @@ class Split(Sequence[Example]):
         pages = tuple(self._page(page) for page in row["pages"])
         sample = Sample(row["context"], row["question"], row["answer"], row["bucket"], row["language"], metadata)
         prompt = Prompt(pages, row["text"], row["system"], answer_room(tokens.count_text(row["answer"])))
-        return Example(row["id"], row["task"], prompt, sample, row["codec"], row["augmentation"], row["seed"])
+        return Example(row["id"], row["task"], prompt, sample, row["codec"], self.augmentations.get(row["augmentation"]), row["seed"])
 
     def _page(self, page: str | dict[str, Any]) -> Image.Image:
         if isinstance(page, dict):
@@ -148,6 +150,13 @@ class Dataset:
         """What carried the contexts, as the data set's config names it."""
         return tuple(make_config({"codecs": [codec]}, str(self.folder)).codecs[0] for codec in self.manifest["config"]["codecs"])
 
+    @property
+    def augmentations(self) -> tuple[ComponentConfig, ...]:
+        """What was done to pages, as the data set's config names it."""
+        return tuple(
+            make_config({"augmentations": [each]}, str(self.folder)).augmentations[0] for each in self.config.get("augmentations", ())
+        )
+
     def training_data(self) -> tuple[TrainingData, ...]:
         """Records of the contexts' n-grams: as ``ctxbench data build`` wrote them, else (early versions wrote none) made here.
 
@@ -167,9 +176,9 @@ class Dataset:
         """``train`` or ``validation``."""
         table, lines = self.folder / f"{name}.parquet", self.folder / f"{name}.jsonl"
         if table.is_file():
-            return Split(_ParquetRows(table), self.folder)
+            return Split(_ParquetRows(table), self.folder, self.augmentations)
         if lines.is_file():
-            return Split(_JsonRows(lines), self.folder)
+            return Split(_JsonRows(lines), self.folder, self.augmentations)
         raise ConfigError(f"{self.folder}: has no split {name!r}")
 
 
