@@ -89,7 +89,7 @@ def plain(folder: Path, steps: int, workers: int) -> list[float]:
     from transformers import Qwen2VLForConditionalGeneration, Trainer, TrainingArguments
 
     made, split = config(folder, steps, workers), Dataset(folder / "data").split("train")
-    order = Epochs(made, len(split))
+    order = Epochs(made, len(split), BATCH)
     rows = torch.utils.data.Subset(split, [order[place] for place in range(BATCH * steps)])  # type: ignore[arg-type]
 
     class InOrder(Trainer):  # type: ignore[misc]

@@ -19,7 +19,7 @@ from ctxbench import ConfigError
 from ctxbench_transformers import provenance
 from ctxbench_transformers.data import Dataset, Datasets, build
 from ctxbench_transformers.training import checkpoint as ckpt
-from ctxbench_transformers.training.config import TrainConfig
+from ctxbench_transformers.training.config import Sampled, TrainConfig
 from ctxbench_transformers.training.distributed import World
 from ctxbench_transformers.training.estimate import estimate
 from ctxbench_transformers.training.evaluate import evaluate
@@ -103,11 +103,17 @@ def test_modules_that_cannot_be_trained_whole_are_refused(method: str, modules: 
         train(training(method=method, lora={"modules_to_save": modules}))
 
 
+def waiting(schedule: Schedule, lengths: Any) -> float:
+    """What two processes, whose passes cost what their longest example does, wait for each other, as a share of their time."""
+    spent = [[sum(int(lengths[some].max()) for some in schedule.indices(step, rank)) for rank in (0, 1)] for step in range(schedule.steps)]
+    return 1 - sum(map(sum, spent)) / (2 * sum(map(max, spent)))
+
+
 def test_examples_of_like_length_go_together(training: MakeTraining, toy_data: Path) -> None:
-    """Each example still comes once an epoch, passes come in no order of length, and the padding falls; epochs that end in mid-pass too."""
+    """Each example still comes once an epoch, steps come in no order of length, and the padding falls; epochs that end in mid-step too."""
     config = training(group_by_length=True, epochs=4, batch_size=3, accumulation=2)
     chance = np.random.default_rng(0)
-    lengths = chance.integers(10, 1000, 100)  # 100 is no multiple of 3: a pass straddles two epochs
+    lengths = chance.integers(10, 1000, 100)  # 100 is no multiple of 6: a step straddles two epochs
     plain, grouped = Schedule(config, 100), Schedule(config, 100, lengths=lengths)
 
     def passes(schedule: Schedule, world: int = 1) -> list[list[int]]:
@@ -127,6 +133,9 @@ def test_examples_of_like_length_go_together(training: MakeTraining, toy_data: P
     assert Schedule(config, 100, lengths=lengths.copy()).indices(20) == grouped.indices(20)
     two = attrs.evolve(config, accumulation=1)
     assert passes(Schedule(two, 100, 2, lengths), 2) == passes(grouped)
+    assert waiting(Schedule(two, 100, 2, lengths), lengths) < 0.1
+    sampled = attrs.evolve(two, sampling=(Sampled(),), epochs=0, max_steps=70)
+    assert waiting(Schedule(sampled, 100, 2, lengths, [np.arange(100)]), lengths) < 0.1
     trainer = make_trainer(prepare(attrs.evolve(config, batch_size=12, accumulation=1), World(), CPU), ckpt.State(), CPU)
     counted = [row["tokens"] for row in trainer.train.rows]
     assert trainer.schedule.lengths is not None

@@ -137,7 +137,9 @@ class TrainConfig:
     batch_size: int = setting(Integer(1), "Examples in one forward pass of one process.", 1)
     accumulation: int = setting(Integer(1), "Forward passes in one optimizer step.", 8)
     group_by_length: bool = setting(
-        Boolean(), "Examples of like length together in a forward pass: less padding; batches of short and of long ones take turns.", False
+        Boolean(),
+        "Examples of like length together in an optimizer step: less padding and waiting; steps of short and of long ones take turns.",
+        False,
     )
     sampling: tuple[Sampled, ...] = setting(
         ListOf(Section(Sampled), minimum=0),

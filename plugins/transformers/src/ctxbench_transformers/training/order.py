@@ -18,7 +18,7 @@ from ctxbench import derive_seed
 from ctxbench_transformers.training.config import TrainConfig, weight_at
 
 POOL = 50
-"""Passes whose examples are sorted by length together."""
+"""Steps whose examples are sorted by length together."""
 
 Indices = npt.NDArray[np.int64]
 
@@ -37,11 +37,13 @@ class Epochs:
 
     Attributes:
         size: number of records.
+        batch: examples of an optimizer step.
         lengths: tokens of each record, shape (size,), if those of like length go together.
     """
 
     config: TrainConfig
     size: int
+    batch: int
     lengths: Indices | None = None
     _orders: dict[int, Indices] = attrs.field(factory=dict, init=False, repr=False)
 
@@ -54,9 +56,9 @@ class Epochs:
         order = chance.permutation(self.size)
         if self.lengths is None:
             return order
-        # A pass may begin in one epoch and end in the next: passes are counted from the beginning of the run.
-        begun = min(self.size, -epoch * self.size % self.config.batch_size)
-        return np.concatenate([order[:begun], *_grouped(order[begun:], self.lengths, self.config.batch_size, chance)])
+        # A step may begin in one epoch and end in the next: steps are counted from the beginning of the run.
+        begun = min(self.size, -epoch * self.size % self.batch)
+        return np.concatenate([order[:begun], *_grouped(order[begun:], self.lengths, self.batch, chance)])
 
 
 @attrs.frozen(eq=False)
@@ -67,7 +69,7 @@ class Mixture:
 
     Attributes:
         groups: the records of each entry of ``config.sampling``.
-        batch: places of an optimizer step.
+        batch: examples of an optimizer step.
         lengths: tokens of each record, if those of like length go together. They do among the places of one phase of the curriculum.
     """
 
@@ -85,7 +87,7 @@ class Mixture:
     @property
     def block(self) -> int:
         """Places that are drawn together."""
-        return POOL * self.config.batch_size
+        return POOL * self.batch
 
     def __getitem__(self, place: int) -> int:
         number, inside = divmod(place, self.block)
@@ -121,7 +123,7 @@ class Mixture:
             return found
         chance = np.random.default_rng(derive_seed("order", self.config.seed, number))
         phases = self._phases(np.arange(number * self.block, (number + 1) * self.block))
-        parts = [_grouped(found[start:end], self.lengths, self.config.batch_size, chance) for start, end in phases]
+        parts = [_grouped(found[start:end], self.lengths, self.batch, chance) for start, end in phases]
         return np.concatenate([some for part in parts for some in part])
 
     def _record(self, group: int, count: int) -> int:
@@ -150,14 +152,15 @@ def _kept(made: dict[int, Indices], number: int, make: Callable[[int], Indices])
 
 
 def _grouped(order: Indices, lengths: Indices, size: int, chance: np.random.Generator) -> list[Indices]:
-    """Passes of ``size`` examples of like length, in random order; what fills no pass comes last.
+    """Steps of ``size`` examples of like length, in random order; what fills no step comes last.
 
-    Each is cut from a pool of :data:`POOL` passes that follow each other in ``order``, so that who is with whom differs by epoch.
+    All passes of a step are alike, not the examples of each pass alone: processes that take a pass at the same time wait for the longest.
+    Each step is cut from a pool of :data:`POOL` steps that follow each other in ``order``, so that who is with whom differs by epoch.
     """
     whole = len(order) // size * size
-    passes: list[Indices] = []
+    steps: list[Indices] = []
     for start in range(0, whole, POOL * size):
         pool = order[start : min(start + POOL * size, whole)]
         pool = pool[np.argsort(lengths[pool], kind="stable")]
-        passes += [pool[i : i + size] for i in range(0, len(pool), size)]
-    return [*(passes[i] for i in chance.permutation(len(passes))), order[whole:]]
+        steps += [pool[i : i + size] for i in range(0, len(pool), size)]
+    return [*(steps[i] for i in chance.permutation(len(steps))), order[whole:]]

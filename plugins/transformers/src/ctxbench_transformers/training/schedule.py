@@ -32,7 +32,7 @@ class Schedule:
     def _order(self) -> Order:
         if self.groups:
             return Mixture(self.config, self.groups, self.batch, self.lengths)
-        return Epochs(self.config, self.records, self.lengths)
+        return Epochs(self.config, self.records, self.batch, self.lengths)
 
     @property
     def examples(self) -> int:
