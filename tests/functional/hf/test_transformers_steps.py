@@ -15,7 +15,7 @@ from ctxbench import Prompt
 from ctxbench_transformers.encoding import Encoder
 from ctxbench_transformers.processors import load_processor
 from ctxbench_transformers.training import checkpoint as ckpt
-from ctxbench_transformers.training import muon, optimizer, page_attention
+from ctxbench_transformers.training import loss, muon, optimizer, page_attention
 from ctxbench_transformers.training.config import TrainConfig
 from ctxbench_transformers.training.distributed import World
 from ctxbench_transformers.training.examples import Batch, Labelled, make_batch
@@ -58,9 +58,9 @@ def learned(model: Any, inputs: dict[str, torch.Tensor], *, autocast: bool = Fal
     """The loss of a batch, and the gradients."""
     model.zero_grad()
     with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
-        loss, _ = answer_loss(model, inputs)
-    loss.backward()  # type: ignore[no-untyped-call]
-    return [loss.detach(), *(p.grad.clone() for p in model.parameters() if p.grad is not None)]
+        total, _ = answer_loss(model, inputs)
+    total.backward()  # type: ignore[no-untyped-call]
+    return [total.detach(), *(p.grad.clone() for p in model.parameters() if p.grad is not None)]
 
 
 def alike(one: list[torch.Tensor], two: list[torch.Tensor]) -> bool:
@@ -78,6 +78,7 @@ def test_places_made_ahead_are_the_model_s_own(architecture: str, tiny_model: Fo
     model, inputs = load_weights(folder, Placement("cpu", dtype="float32")), batch_of(folder).inputs
     made = places_of(model)(inputs)
     assert made.keys() - inputs.keys() == {"position_ids", *(VISION if architecture == "qwen2_vl" else ())}
+    monkeypatch.setattr(loss, "unmasked", dict)
     plain = learned(model, inputs)
     monkeypatch.setattr(model.model, "get_rope_index", None)
     if architecture == "qwen2_vl":
@@ -86,11 +87,45 @@ def test_places_made_ahead_are_the_model_s_own(architecture: str, tiny_model: Fo
 
 
 @pytest.mark.parametrize("architecture", ["qwen2_vl", "qwen3_vl"])
-def test_a_batch_without_pages_is_left_as_it_is(architecture: str, tiny_model: Folder) -> None:
-    """Its tokens are counted from the left, whatever batch came before it."""
+def test_tokens_of_a_batch_without_pages_are_counted_from_the_left(
+    architecture: str, tiny_model: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever batch came before it."""
     folder = tiny_model(architecture)
     model, inputs = load_weights(folder, Placement("cpu", dtype="float32")), batch_of(folder, MIXED[1::2]).inputs
-    assert places_of(model)(inputs) is inputs
+    monkeypatch.setattr(loss, "unmasked", dict)
+    plain = learned(model, inputs)
+    learned(model, batch_of(folder).inputs)
+    made = places_of(model)(inputs)
+    assert made.keys() - inputs.keys() == {"position_ids"}
+    assert alike(learned(model, made), plain)
+
+
+@pytest.mark.parametrize("prompts", [MIXED, MIXED[1::2]], ids=["pages", "text"])
+@pytest.mark.parametrize("architecture", ["qwen2_vl", "qwen2_5_vl", "qwen3_vl", "glm4v"])
+def test_rows_of_a_batch_need_no_mask(
+    architecture: str, prompts: tuple[Prompt, ...], tiny_model: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What fills them up is looked at by nothing: each token costs what it costs with a mask, and all layers attend without one."""
+    folder = tiny_model(architecture)
+    model, inputs = load_weights(folder, Placement("cpu", dtype="float32")), batch_of(folder, prompts).inputs
+    kernel, masks = torch.nn.functional.scaled_dot_product_attention, list[Any]()
+
+    def attend(*args: Any, **options: Any) -> torch.Tensor:
+        if args[0].shape[0] == len(prompts):  # the language part's; pages attend one by one
+            masks.append(options.get("attn_mask"))
+        return kernel(*args, **options)
+
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", attend)
+    made = places_of(model)(inputs)
+    bare = learned(model, made)
+    layers = model.config.get_text_config().num_hidden_layers
+    assert masks == [None] * layers
+    monkeypatch.setattr(loss, "unmasked", dict)
+    masked = learned(model, made)
+    assert [mask is not None for mask in masks[layers:]] == [True] * layers
+    assert len(bare) == len(masked)
+    assert all((one - two).norm() <= 1e-4 * two.norm() + 1e-6 for one, two in zip(bare, masked, strict=True))
 
 
 @pytest.mark.parametrize("architecture", ["llava", "idefics3", "gemma3"])

@@ -9,6 +9,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from ctxbench_transformers.training.examples import IGNORED
+from ctxbench_transformers.training.places import unmasked
 from ctxbench_transformers.training.trainable import base_of
 
 
@@ -31,7 +32,7 @@ def _answer_logits(model: Any, batch: dict[str, torch.Tensor]) -> tuple[torch.Te
 
     Only the positions that predict a labelled token get logits: over 150,000 words, those of a whole page would outweigh the model.
     """
-    inputs = {key: value for key, value in batch.items() if key != "labels"}
+    inputs = unmasked({key: value for key, value in batch.items() if key != "labels"})
     columns, kept = answer_columns(batch["labels"])
     model = base_of(model)  # whose call is seen by all that watches over calls; an adapter's wrapper calls ``forward`` itself
     if "logits_to_keep" in inspect.signature(model.forward).parameters:

@@ -17,6 +17,9 @@ from ctxbench_transformers.training.trainable import base_of
 
 Inputs = dict[str, torch.Tensor]
 
+TOKENS = "position_ids"
+"""Input with the places of the tokens in time, height and width, shape (3, batch, tokens)."""
+
 VISION = ("image_position_ids", "image_cu_seqlens")
 """Inputs that transformers hands on to the vision part, without ``image_``: the row and column of each patch, and where pages begin."""
 
@@ -37,19 +40,29 @@ class Places:
     merged: int | None = None
 
     def __call__(self, inputs: Inputs) -> Inputs:
-        """The inputs and what was added; those of a batch without pages as they are, since places are simple there."""
+        """The inputs and what was added."""
         grid = inputs.get("image_grid_thw")
-        if grid is None:
-            return inputs
         added: Inputs = {}
-        if self.tokens is not None and "mm_token_type_ids" in inputs:
+        if self.tokens is not None and grid is None:
+            rows, length = inputs["input_ids"].shape
+            added[TOKENS] = torch.arange(length).expand(3, rows, length)
+        elif self.tokens is not None and "mm_token_type_ids" in inputs:
             named = {key: inputs[key] for key in ("mm_token_type_ids", "image_grid_thw", "attention_mask")}
-            added["position_ids"] = self.tokens(inputs["input_ids"], **named)[0]
-        if self.merged is not None:
+            added[TOKENS] = self.tokens(inputs["input_ids"], **named)[0]
+        if self.merged is not None and grid is not None:
             from transformers.vision_utils import get_vision_cu_seqlens, get_vision_position_ids
 
             added |= zip(VISION, (get_vision_position_ids(grid, self.merged), get_vision_cu_seqlens(grid)), strict=True)
         return {**inputs, **added}
+
+
+def unmasked(inputs: Inputs) -> Inputs:
+    """What a model is given of a batch that is padded on the right: no mask, where the places of tokens are known without one.
+
+    Such models look at what came before and nothing else, so no token looks at what fills its row up; and attention that knows this
+    leaves out the half of its products that a mask would have it compute.
+    """
+    return {key: value for key, value in inputs.items() if key != "attention_mask"} if TOKENS in inputs else inputs
 
 
 def places_of(model: Any) -> Places:
