@@ -53,6 +53,20 @@ def test_each_token_of_an_answer_is_looked_for_where_it_stands(encoder: Encoder,
         assert right.count(False) <= 2  # the codes at the ends of an answer may be parts of the page's
 
 
+@pytest.mark.parametrize("most", [1, 10, 1000])
+def test_of_a_long_answer_some_tokens_are_looked_for(encoder: Encoder, most: int) -> None:
+    """Evenly, from the first on: as many as there may be, and no fewer than half of that."""
+    record, all_of_them = example("text", TEXT), losses.Look(most=1000)
+    made = label(encoder, record, Parts())
+    whole, some = (look.targets(record, made.encoded, made.labels) for look in (all_of_them, losses.Look(most=most)))
+    assert whole is not None
+    assert some is not None
+    rows, kept = whole["rows"].tolist(), some["rows"].tolist()
+    assert kept == rows[:: -(-len(rows) // most)]
+    assert min(len(rows), most) / 2 <= len(kept) == losses.Look().terms(some) <= most
+    assert len(rows) > 10
+
+
 def test_a_single_line_is_in_the_first_row_of_its_page(encoder: Encoder) -> None:
     """A page has two rows of visual tokens at least."""
     made, targets = labelled(encoder, example("render", "a single line", **PRINT))

@@ -37,12 +37,14 @@ class Look(AuxiliaryLoss):
     Attributes:
         heads: (layer, head) of each, from 0.
         words: codes on a square of a page of codes.
+        most: tokens of an answer that are asked about; of longer answers, every second, every third.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     heads: Sequence[Sequence[int]] = ((2, 0), (2, 1), (3, 0), (3, 1))
     words: int = option(Integer(1), 4)
+    most: int = option(Integer(1), 256)
     _layers: dict[int, Any] = attrs.field(factory=dict, init=False)
     _seen: dict[int, tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor]]] = attrs.field(factory=dict, init=False)
 
@@ -68,6 +70,7 @@ class Look(AuxiliaryLoss):
         found = places.answer_places(example, encoded, start, len(labels) - start, self.words)
         rows = np.stack([np.arange(start - 1, len(labels) - 1), found], 1)
         rows = rows[(found >= 0) & (labels.numpy()[start:] != IGNORED)]
+        rows = rows[:: -(-len(rows) // self.most) or 1]
         return {"rows": torch.from_numpy(rows)} if len(rows) else None
 
     def terms(self, targets: Targets) -> int:
