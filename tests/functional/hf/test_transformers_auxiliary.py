@@ -232,10 +232,10 @@ def test_pages_are_seen_as_before(training: MakeTraining, teacher: str) -> None:
 
 
 def test_only_the_pages_that_are_meant_count(training: MakeTraining) -> None:
-    """By the label of their codec; without an adapter in the vision part there is nothing to keep."""
-    config = training(auxiliary=[{"loss": "kept_vision", "options": {"codecs": ["other"], "teacher": "start"}}], **STEADY)
-    trainer = trainer_of(config)
-    assert [batch.targets for batch in next(trainer.feed())] == [((),)] * 2
+    """By the labels of their codec and of their damage; without an adapter in the vision part there is nothing to keep."""
+    for options, meant in (({"codecs": ["other"]}, False), ({"augmentations": ["other"]}, False), ({"augmentations": ["clean"]}, True)):
+        config = training(auxiliary=[{"loss": "kept_vision", "options": {**options, "teacher": "start"}}], **STEADY)
+        assert [bool(batch.targets[0]) for batch in next(trainer_of(config).feed())] == [meant] * 2
     for values in ({"method": "full"}, {"lora": {"r": 2, "target_modules": ["language"]}}):
         with pytest.raises(ConfigError, match="no adapter changes the vision part"):
             trainer_of(training(auxiliary=[{"loss": "kept_vision"}], **values))

@@ -13,6 +13,7 @@ from torch import nn
 
 from ctxbench import ConfigError
 from ctxbench.options import ListOf, String, option
+from ctxbench_transformers.data import Example
 from ctxbench_transformers.encoding import Encoded
 from ctxbench_transformers.training.auxiliary import AuxiliaryLoss, Targets
 from ctxbench_transformers.training.page_cells import features, vision_part
@@ -26,6 +27,7 @@ class KeptVision(AuxiliaryLoss):
 
     Attributes:
         codecs: labels of the codecs whose pages are meant; empty for all.
+        augmentations: labels of the levels of damage whose pages are meant; empty for all.
         teacher: ``base`` is the model without its adapter, whose pages an adapter for others should leave readable; ``start`` is the model
             as the training begins.
     """
@@ -34,6 +36,7 @@ class KeptVision(AuxiliaryLoss):
     vision_only: ClassVar[bool] = True
 
     codecs: Sequence[str] = option(ListOf(String(), minimum=0), ())
+    augmentations: Sequence[str] = option(ListOf(String(), minimum=0), ())
     teacher: str = option(String(("base", "start")), "base")
     _seen: torch.Tensor | None = attrs.field(default=None, init=False)
     _teacher: Any = attrs.field(default=None, init=False)
@@ -62,9 +65,12 @@ class KeptVision(AuxiliaryLoss):
     def _keep(self, module: nn.Module, inputs: Any, output: Any) -> None:
         self._seen = features(output)
 
-    def targets(self, example: Any, encoded: Encoded, labels: torch.Tensor) -> Targets | None:
+    def targets(self, example: Example, encoded: Encoded, labels: torch.Tensor) -> Targets | None:
         """How many visual tokens there are."""
+        level = example.augmentation.label if example.augmentation else ""
         if not encoded.visual or (self.codecs and example.codec not in self.codecs):
+            return None
+        if self.augmentations and level not in self.augmentations:
             return None
         return {"tokens": torch.tensor(encoded.visual)}
 
