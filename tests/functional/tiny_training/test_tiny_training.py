@@ -140,8 +140,8 @@ def test_what_moved_a_page_of_built_data_is_known(tmp_path: Path) -> None:
 def test_adapters_are_trained_last_and_may_be_at_once() -> None:
     """They need the base, and nothing of each other."""
     names = list(PARTS["trainings"])
-    assert list(make.groups(names, together=False)) == [["reading"], ["base"], ["codebook"], ["codebook-dense"]]
-    assert list(make.groups(names, together=True)) == [["reading"], ["base"], ["codebook", "codebook-dense"]]
+    assert list(make.groups(names, together=False)) == [["reading"], ["sight"], ["base"], ["codebook"], ["codebook-dense"]]
+    assert list(make.groups(names, together=True)) == [["reading"], ["sight"], ["base"], ["codebook", "codebook-dense"]]
     assert make._without_only(["--only", "base", "--share", "1", "--only=data.real", "--together"]) == ["--share", "1", "--together"]
 
 
@@ -152,7 +152,7 @@ def micro(folder: Path) -> Path:
     parts["data"] = {
         name: {**parts["data"][name], "samples": 8, "buckets": [48], "bucket_weights": []} for name in ("reading", "tasks", "code-tasks")
     }
-    chosen = {"reading": ["reading"], "base": ["reading", "tasks"], "codebook": ["code-tasks", "tasks"]}
+    chosen = {"reading": ["reading"], "sight": ["tasks"], "base": ["reading", "tasks"], "codebook": ["code-tasks", "tasks"]}
     trainings = {}
     for name, data in chosen.items():
         own = parts["trainings"][name] | {"data": data, "sampling": [], "max_steps": 2, "batch_size": 2, "answer_begin": 0}
@@ -168,7 +168,7 @@ def test_all_parts_are_made_in_their_order_and_go_on(tmp_path: Path, monkeypatch
     """Data, trainings and packaged files of a tiny run; what is there is not made again; base and adapter load, and are on record."""
     given = ["--texts", str(tmp_path), "--work", str(tmp_path / "work"), "--out", str(tmp_path / "out"), "--workers", "1"]
     given += ["--config", str(micro(tmp_path))]
-    for part in ("data.reading", "data.tasks", "data.code-tasks", "reading", "base", "codebook"):
+    for part in ("data.reading", "data.tasks", "data.code-tasks", "reading", "sight", "base", "codebook"):
         monkeypatch.setattr(sys, "argv", ["make.py", *given, "--only", part])
         make.main()
     out, work = tmp_path / "out", tmp_path / "work"
