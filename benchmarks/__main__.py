@@ -48,6 +48,7 @@ LONG = (
     ("benchmarks.harness", "the harness itself: samples a CPU second beside inspect_ai and lm-evaluation-harness; start; growth"),
     ("benchmarks.case_study", "docs/case-study.md: real documents through every carrier; goes on where it was interrupted"),
     ("benchmarks.everyday", "the embedded model on fifty documents as people have them, and what it guesses"),
+    ("benchmarks.real_text TEXTS", "the embedded model on held-out real texts word for word, by kind, length and carrier"),
     ("benchmarks.readme --check", "every command of the README against the output that it shows"),
 )
 
