@@ -128,7 +128,7 @@ def cell(rows: Rows) -> str:
 def columns_of(rows: Rows) -> list[tuple[str, str, str]]:
     """Reader, codec and augmentation of each column; damage is nothing to a text."""
     found = {(row["reader"], row["codec"], row["augmentation"]) for row in rows}
-    return sorted((each for each in found if each[1:] != ("text", "light")), key=lambda each: (each[0] != "base", *each))
+    return sorted((each for each in found if each[1] != "text" or each[2] == "clean"), key=lambda each: (each[0] != "base", *each))
 
 
 def gap_line(rows: Rows, carrier: str, payload: str) -> str:

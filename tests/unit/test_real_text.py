@@ -66,6 +66,7 @@ def test_each_cell_is_of_its_own_trials() -> None:
         trial("base", "render", 0, 1.0, payload="random"),
         trial("base", "render", 0, 0.4, augmentation="light"),
         trial("base", "text", 0, 0.9, augmentation="light"),
+        trial("base", "text", 0, 0.9, augmentation="heavy"),
     ]
     page = real_text.report(rows).splitlines()
     [head] = [line for line in page if line.startswith("| text | tokens")]
