@@ -12,16 +12,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import ctxbench
+from benchmarks import reading
+from benchmarks.reading import Rows
 from ctxbench import load_plugins
-from ctxbench.config import make_config
-from ctxbench.statistics import wilson
-from ctxbench.store import Store
 
 ROOT = Path(__file__).resolve().parents[1]
 WORK = ROOT / "real_text"
@@ -30,7 +27,6 @@ KINDS = ("English", "Python", "JSON")
 LENGTHS = (64, 128, 256, 512)
 PAYLOADS = ("natural", "shuffled", "random")
 PRIOR_LENGTH = 64
-METRICS = ["exact_match", "character_error_rate"]
 
 INTRODUCTION = """# Real texts word for word
 
@@ -41,8 +37,6 @@ character error rate in percent (100 at most) and the ratio: reference tokens ov
 GUESSING = """Pieces of 64 reference tokens of all kinds as they are, with their words shuffled, and of as many tokens of random letters and
 digits. Exact answers in percent with their 95 % interval, and the mean character error rate.
 """
-
-Rows = list[dict[str, Any]]
 
 
 def write_inputs(texts: Path, samples: int) -> list[dict[str, Any]]:
@@ -75,69 +69,39 @@ def write_inputs(texts: Path, samples: int) -> list[dict[str, Any]]:
 
 
 def measure(tasks: list[dict[str, Any]], model: str, adapters: Sequence[str], augmentations: Sequence[str], store: Path) -> None:
-    """Run what is not stored yet."""
+    """Run what is not stored yet; damage is nothing to a text."""
     for adapter in (None, *adapters):
-        ctxbench.run(
-            make_config(
-                {
-                    "name": f"real-text-{adapter or 'base'}",
-                    "samples": "all",
-                    "buckets": [None],
-                    "models": [model],
-                    "adapters": [adapter],
-                    "tasks": tasks,
-                    "codecs": ["text", "render"] if adapter is None else ["codebook", "text", "render"],
-                    "metrics": METRICS,
-                    "augmentations": list(augmentations),
-                    "run": {"channel": False, "batch_size": 32, "executor": {"name": "local", "workers": 1}},
-                    "store": str(store),
-                }
-            )
-        )
-        print(f"{adapter or 'base'}: done", flush=True)
+        name = f"real-text-{adapter or 'base'}"
+        pages = ["render"] if adapter is None else ["codebook", "render"]
+        reading.run(f"{name}-text", tasks, ["text"], store, model=model, adapter=adapter)
+        reading.run(f"{name}-pages", tasks, pages, store, model=model, adapter=adapter, augmentations=augmentations)
 
 
 def stored(path: Path) -> Rows:
-    """The trials, of those that were run again after an update the last ones."""
-    with Store.open_read_only(path) as store:
-        table = store.query(
-            """
-            SELECT task, coalesce(adapter, 'base') AS reader, codec, augmentation, sample_index, reference_tokens, encoded_tokens,
-                exact_match AS exact, character_error_rate AS errors
-            FROM results
-            QUALIFY row_number() OVER (PARTITION BY task, reader, codec, augmentation, sample_index ORDER BY created_at DESC) = 1
-            """
-        )
-    rows = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+    """The trials, with the kind, the length and the payload of their texts."""
+    rows = reading.stored(path)
     for row in rows:
         row["kind"], length, row["payload"] = row["task"].split()
         row["length"] = int(length)
-        row["errors"] = 1.0 if row["errors"] is None else min(1.0, row["errors"])
     return rows
 
 
 def cell(rows: Rows) -> str:
-    """Exact answers, the median error and the ratio; an error of the run is a text that did not come back."""
+    """Exact answers, the median error and the ratio."""
     if not rows:
         return ""
-    exact = 100 * sum(row["exact"] == 1 for row in rows) / len(rows)
     ratio = sum(row["reference_tokens"] for row in rows) / sum(row["encoded_tokens"] for row in rows)
-    return f"{exact:.0f} ({100 * statistics.median(row['errors'] for row in rows):.0f}; {ratio:.2f})"
+    return f"{100 * reading.exact(rows) / len(rows):.0f} ({reading.median_errors(rows):.0f}; {ratio:.2f})"
 
 
 def columns_of(rows: Rows) -> list[tuple[str, str, str]]:
-    """Reader, codec and augmentation of each column; damage is nothing to a text."""
-    found = {(row["reader"], row["codec"], row["augmentation"]) for row in rows}
-    return sorted((each for each in found if each[1] != "text" or each[2] == "clean"), key=lambda each: (each[0] != "base", *each))
+    """Reader, codec and augmentation of each column."""
+    return sorted({(row["reader"], row["codec"], row["augmentation"]) for row in rows}, key=lambda each: (each[0] != "base", *each))
 
 
 def gap_line(rows: Rows, carrier: str, payload: str) -> str:
     """A line of the second table."""
-    hits = sum(row["exact"] == 1 for row in rows)
-    low, high = wilson(hits, len(rows))
-    errors = statistics.mean(row["errors"] for row in rows)
-    share = f"{100 * hits / len(rows):.0f} | {100 * low:.0f} to {100 * high:.0f} | {100 * errors:.0f}"
-    return f"| {carrier} | {payload} | {len(rows)} | {share} |"
+    return f"| {' | '.join([carrier, payload, str(len(rows)), *reading.proportion(rows)])} |"
 
 
 def report(rows: Rows) -> str:

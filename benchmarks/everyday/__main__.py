@@ -15,15 +15,14 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-import ctxbench
+from benchmarks import reading
+from benchmarks.reading import Rows
 from ctxbench import load_plugins
-from ctxbench.config import make_config
-from ctxbench.statistics import wilson
-from ctxbench.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = Path(__file__).with_name("documents")
 WORK = ROOT / "everyday"
+STORE = WORK / "everyday.duckdb"
 OUT = ROOT / "benchmarks" / "results" / "everyday.md"
 READERS: tuple[tuple[str, str | None, tuple[str, ...]], ...] = (("base", None, ("text", "render")), ("adapter", "codebook", ("codebook",)))
 """Who reads what: text and print without the adapter, the code with it, each laid out as it was trained."""
@@ -31,7 +30,6 @@ KINDS = ("json", "prose", "letter", "code", "data", "chinese")
 LENGTHS = (64, 128, 256)
 FIRST_SEED = 9_300_000
 """Of contexts that stand for text that the model knows; training drew other seeds."""
-METRICS = ["exact_match", "character_error_rate"]
 
 INTRODUCTION = """# Documents as people have them, and guessing
 
@@ -43,9 +41,6 @@ GUESSING = """Contexts of `json_restore`, 64 reference tokens, of seeds that tra
 (*realistic*, which it was trained on), with values of words, and with random ones. Exact answers in percent with their 95 % interval, and
 the mean character error rate. Where a carrier is read, its rows are alike; where the model makes up for what it does not see, they are not.
 """
-
-Rows = list[dict[str, Any]]
-
 
 PAYLOADS = ("realistic", "words", "random")
 """What the values of ``json_restore`` are made of: the model was trained on the first, and nobody guesses the last."""
@@ -75,24 +70,7 @@ def asked(label: str, name: str) -> dict[str, Any]:
 def run(name: str, tasks: list[dict[str, Any]], samples: int | str) -> None:
     """Run some tasks with both readers."""
     for label, adapter, codecs in READERS:
-        ctxbench.run(
-            make_config(
-                {
-                    "name": f"everyday-{name}-{label}",
-                    "samples": samples,
-                    "buckets": [None],
-                    "models": ["tiny"],
-                    "adapters": [adapter],
-                    "tasks": tasks,
-                    "codecs": list(codecs),
-                    "metrics": METRICS,
-                    "augmentations": ["clean"],
-                    "run": {"channel": False, "batch_size": 32, "executor": {"name": "local", "workers": 1}},
-                    "store": str(WORK / "everyday.duckdb"),
-                }
-            )
-        )
-        print(f"{name}, {label}: done", flush=True)
+        reading.run(f"everyday-{name}-{label}", tasks, codecs, STORE, adapter=adapter, samples=samples)
 
 
 def measure(samples: int) -> None:
@@ -101,20 +79,6 @@ def measure(samples: int) -> None:
     new = {"label": "new wording", "name": "transcribe", "path": str(DOCUMENTS)}
     run("documents", [new, asked("trained wording", "documents")], "all")
     run("payloads", [asked(f"JSON {payload}", f"JSON-{payload}") for payload in PAYLOADS], samples)
-
-
-def stored() -> Rows:
-    """The trials, of those that were run again after an update the last ones."""
-    with Store.open_read_only(WORK / "everyday.duckdb") as store:
-        table = store.query(
-            """
-            SELECT task, coalesce(adapter, 'base') AS reader, codec, sample_index, sample_metadata, reference_tokens, encoded_tokens,
-                exact_match AS exact, character_error_rate AS errors
-            FROM results
-            QUALIFY row_number() OVER (PARTITION BY task, reader, codec, sample_index ORDER BY created_at DESC) = 1
-            """
-        )
-    return [dict(zip(table.columns, row, strict=True)) for row in table.rows]
 
 
 def kind_of(row: dict[str, Any]) -> str:
@@ -127,12 +91,8 @@ def kind_of(row: dict[str, Any]) -> str:
 
 
 def share(rows: Rows) -> str:
-    """Exact of all, and the median character error rate; an error is a text that did not come back."""
-    if not rows:
-        return ""
-    exact = sum(row["exact"] == 1 for row in rows)
-    errors = statistics.median(1.0 if row["errors"] is None else min(1.0, row["errors"]) for row in rows)
-    return f"{exact} of {len(rows)} ({100 * errors:.0f})"
+    """Exact of all, and the median character error rate."""
+    return f"{reading.exact(rows)} of {len(rows)} ({reading.median_errors(rows):.0f})" if rows else ""
 
 
 def table(rows: Rows, head: str, groups: Iterable[tuple[str, Callable[[dict[str, Any]], bool]]]) -> list[str]:
@@ -148,12 +108,8 @@ def table(rows: Rows, head: str, groups: Iterable[tuple[str, Callable[[dict[str,
 def gap_line(rows: Rows, codec: str, payload: str) -> str:
     """A line of the second table."""
     found = [row for row in rows if (row["codec"], row["task"]) == (codec, f"JSON {payload}")]
-    hits = sum(row["exact"] == 1 for row in found)
-    low, high = wilson(hits, len(found))
-    errors = statistics.mean(1.0 if row["errors"] is None else min(1.0, row["errors"]) for row in found)
     reference, encoded = (statistics.mean(row[name] for row in found) for name in ("reference_tokens", "encoded_tokens"))
-    cells = [codec, payload, f"{len(found)}", f"{reference:.0f}", f"{reference / encoded:.2f}"]
-    cells += [f"{100 * hits / len(found):.0f}", f"{100 * low:.0f} to {100 * high:.0f}", f"{100 * errors:.0f}"]
+    cells = [codec, payload, f"{len(found)}", f"{reference:.0f}", f"{reference / encoded:.2f}", *reading.proportion(found)]
     return "| " + " | ".join(cells) + " |"
 
 
@@ -185,7 +141,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=OUT)
     options = parser.parse_args()
     measure(options.samples)
-    text = report(stored())
+    text = report(reading.stored(STORE))
     print(text, end="")
     options.out.write_text(text, "utf-8")
 
