@@ -49,6 +49,7 @@ LONG = (
     ("benchmarks.case_study", "docs/case-study.md: real documents through every carrier; goes on where it was interrupted"),
     ("benchmarks.everyday", "the embedded model on fifty documents as people have them, and what it guesses"),
     ("benchmarks.real_text TEXTS", "the embedded model on held-out real texts word for word, by kind, length and carrier"),
+    ("benchmarks.wording", "the embedded model under other words of the prompt, held out of its training, and under wrong hints"),
     ("benchmarks.readme --check", "every command of the README against the output that it shows"),
 )
 

@@ -27,20 +27,23 @@ def run(
     adapter: str | None = None,
     augmentations: Sequence[str] = ("clean",),
     samples: int | str = "all",
+    buckets: Sequence[int | None] = (None,),
+    prompt: str = "",
 ) -> None:
-    """Run what is not stored yet of tasks whose contexts have the length that they have, in the layouts that the reader was trained on."""
+    """Run what is not stored yet, on pages laid out as the reader was trained on; contexts are whole unless ``buckets`` says a length."""
     ctxbench.run(
         make_config(
             {
                 "name": name,
                 "samples": samples,
-                "buckets": [None],
+                "buckets": list(buckets),
                 "models": [model],
                 "adapters": [adapter],
                 "tasks": tasks,
                 "codecs": list(codecs),
                 "metrics": METRICS,
                 "augmentations": list(augmentations),
+                "prompt": prompt,
                 "run": {"channel": False, "batch_size": 32, "executor": {"name": "local", "workers": 1}},
                 "store": str(store),
             }
