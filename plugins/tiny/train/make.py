@@ -84,7 +84,7 @@ class Plan:
         return round(steps * self.share)
 
     def _timed(self, entry: dict[str, Any]) -> dict[str, Any]:
-        timed = {"begin": self._steps(entry.get("begin", 0))}
+        timed = {key: self._steps(entry[key]) for key in ("begin", "end") if key in entry}
         return entry | timed | ({"data": [str(self.data_folder(part)) for part in entry["data"]]} if "data" in entry else {})
 
 

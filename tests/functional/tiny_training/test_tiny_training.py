@@ -118,9 +118,17 @@ def test_the_plan_is_of_configs_that_fit_together(tmp_path: Path) -> None:
         assert half.max_steps == (config.max_steps or 0) // 2
         assert half.answer_begin == config.answer_begin // 2
         for own, whole in ((half.sampling, config.sampling), (half.auxiliary, config.auxiliary)):
-            assert [entry.begin for entry in own] == [entry.begin // 2 for entry in whole]
+            assert [entry.begin for entry in own] == [round(entry.begin / 2) for entry in whole]
+            assert [entry.end for entry in own] == [entry.end and round(entry.end / 2) for entry in whole]
     assert used == set(PARTS["data"])
     assert not {*PARTS["prompts"]} & {*PARTS["heldout_prompts"]}
+
+
+def test_a_share_of_the_steps_is_one_of_what_an_entry_waits_for(tmp_path: Path) -> None:
+    """Where it begins and where it ends; what has no end has none."""
+    timed = plan(tmp_path, 0.1)._timed({"loss": "x", "begin": 100, "end": 300})
+    assert (timed["begin"], timed["end"]) == (10, 30)
+    assert plan(tmp_path, 0.1)._timed({"loss": "x"}) == {"loss": "x"}
 
 
 def test_what_moved_a_page_of_built_data_is_known(tmp_path: Path) -> None:
