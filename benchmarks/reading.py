@@ -52,8 +52,8 @@ def run(
     print(f"{name}: done", flush=True)
 
 
-def stored(path: Path) -> Rows:
-    """The trials, of those that were run again after an update the last ones.
+def stored(path: Path, name: str | None = None) -> Rows:
+    """The trials, of those that were run again after an update the last ones; those of the run of that name, or of all.
 
     ``errors`` is the character error rate, 1 at most; an error of the run is a text that did not come back.
     """
@@ -63,8 +63,10 @@ def stored(path: Path) -> Rows:
             SELECT task, coalesce(adapter, 'base') AS reader, codec, augmentation, sample_index, sample_metadata, reference_tokens,
                 encoded_tokens, exact_match AS exact, least(coalesce(character_error_rate, 1), 1) AS errors
             FROM results
+            WHERE $name IS NULL OR run_name = $name
             QUALIFY row_number() OVER (PARTITION BY task, reader, codec, augmentation, sample_index ORDER BY created_at DESC) = 1
-            """
+            """,
+            {"name": name},
         )
     return [dict(zip(table.columns, row, strict=True)) for row in table.rows]
 

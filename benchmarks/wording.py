@@ -2,8 +2,8 @@
 
 The same fresh contexts of both tasks, asked for in the usual words, in the wordings of ``plugins/tiny/train/tiny.yaml`` that are kept for
 measuring, without a hint, and (pages) under the hint of another carrier. Text and print are read by the base, the code by each adapter, in
-the layouts that they were trained on. Runs are stored and go on where they stopped; some twenty minutes of CPU time from nothing.
-``--model hf:FOLDER --adapters`` with folders, and ``--work`` of their own, measure weights that do not ship.
+the layouts that they were trained on. Runs are stored and go on where they stopped. ``--model hf:FOLDER --adapters`` with folders, and a
+store of their own, measure weights that do not ship.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ctxbench import load_plugins
 
 ROOT = Path(__file__).resolve().parents[1]
 PLAN = ROOT / "plugins" / "tiny" / "train" / "tiny.yaml"
-WORK = ROOT / "wording"
+STORE = ROOT / "wording.duckdb"
 OUT = ROOT / "benchmarks" / "results" / "wording.md"
 TASKS = ("json_restore", "needle")
 LENGTH = 64
@@ -52,17 +52,16 @@ def carriers(adapters: Sequence[str]) -> list[tuple[str | None, str]]:
     return [(None, "text"), (None, "render"), *((adapter, "codebook") for adapter in adapters)]
 
 
-def measure(model: str, adapters: Sequence[str], samples: int, work: Path) -> dict[tuple[str, str, str], Rows]:
+def measure(model: str, adapters: Sequence[str], samples: int, store: Path) -> dict[tuple[str, str, str], Rows]:
     """The trials of each (wording, column, task), run unless they are stored."""
     found: dict[tuple[str, str, str], Rows] = {}
-    work.mkdir(exist_ok=True)
     for adapter, codec in carriers(adapters):
         column = f"{Path(adapter).name if adapter else 'base'}: {codec}"
         own = wordings() | ({"another's hint": misled(codec)} if codec != "text" else {})
         for wording, template in own.items():
-            store = work / f"{column.replace(': ', '-')}-{wording.replace(' ', '-')}.duckdb"
+            name = f"{column}, {wording}"
             reading.run(
-                f"wording, {column}, {wording}",
+                name,
                 [{"name": task} for task in TASKS],
                 [codec],
                 store,
@@ -72,7 +71,7 @@ def measure(model: str, adapters: Sequence[str], samples: int, work: Path) -> di
                 buckets=[LENGTH],
                 prompt=template,
             )
-            rows = reading.stored(store)
+            rows = reading.stored(store, name)
             found |= {(wording, column, task): [row for row in rows if row["task"] == task] for task in TASKS}
     return found
 
@@ -103,10 +102,10 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=100, help="contexts of each task")
     parser.add_argument("--model", default="tiny")
     parser.add_argument("--adapters", nargs="*", default=["codebook", "codebook-dense"])
-    parser.add_argument("--work", type=Path, default=WORK, help="folder of the stores")
+    parser.add_argument("--store", type=Path, default=STORE)
     parser.add_argument("--out", type=Path, default=OUT)
     options = parser.parse_args()
-    text = report(measure(options.model, options.adapters, options.samples, options.work))
+    text = report(measure(options.model, options.adapters, options.samples, options.store))
     print(text, end="")
     options.out.write_text(text, "utf-8")
 

@@ -23,6 +23,8 @@ def test_what_does_not_come_back_counts_as_wrong(tmp_path: Path) -> None:
     assert sum(row["exact"] is None for row in rows) == 1
     assert all(row["errors"] == 1 for row in rows if row["exact"] is None)
     assert all(0 <= row["errors"] <= 1 for row in rows)
+    assert reading.stored(store, "copies") == rows
+    assert reading.stored(store, "others") == []
     hits = reading.exact(rows)
     assert hits == sum(row["exact"] == 1 for row in rows) < 3
     assert reading.proportion(rows)[0] == f"{100 * hits / 3:.0f}"

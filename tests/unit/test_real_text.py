@@ -58,13 +58,15 @@ def trial(reader: str, codec: str, exact: int, errors: float, **other: Any) -> d
 
 
 def test_each_cell_is_of_its_own_trials() -> None:
-    """Payloads, levels and readers are not mixed, and the base comes first."""
+    """Payloads, levels and readers are not mixed, damage to a text is no column, and the base comes first."""
     rows = [
         trial("adapter", "text", 0, 0.5),
         trial("base", "render", 1, 0.0),
         trial("base", "render", 0, 0.2, sample_index=1),
         trial("base", "render", 0, 1.0, payload="random"),
         trial("base", "render", 0, 0.4, augmentation="light"),
+        trial("base", "text", 0, 0.9, augmentation="light"),
+        trial("base", "text", 0, 0.9, augmentation="heavy"),
     ]
     page = real_text.report(rows).splitlines()
     [head] = [line for line in page if line.startswith("| text | tokens")]

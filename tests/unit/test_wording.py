@@ -7,6 +7,7 @@ import yaml
 from benchmarks import wording
 from ctxbench import load_plugins
 from ctxbench.config.template import Template
+from ctxbench.prompts import compose
 
 
 def test_every_wording_is_a_template_that_no_training_has() -> None:
@@ -20,11 +21,13 @@ def test_every_wording_is_a_template_that_no_training_has() -> None:
 
 
 def test_a_page_is_called_what_it_is_not() -> None:
+    """In the usual words but for that: the difference is the hint's."""
     registry = load_plugins()
-    own = registry.codec("render").hint("en")
-    told = wording.misled("render").format(context="", question="")
-    assert own not in told
-    assert registry.codec("codebook").hint("en") in told
+    for codec, other in (("render", "codebook"), ("codebook", "render")):
+        hint = registry.codec(other).hint("en")
+        assert hint != registry.codec(codec).hint("en")
+        told = compose(registry.codec(codec).hint("en"), None, "Which?", wording.misled(codec))
+        assert told == compose(hint, None, "Which?")
 
 
 def test_each_cell_is_of_its_own_trials() -> None:
