@@ -66,12 +66,19 @@ def _die_once(job: Do) -> int:
 
 
 def _kill_parent(job: Do) -> int:
-    """End the process that started this worker, and this one with it, as often as the job's name says; then answer."""
+    """End the process that started this worker, and this one with it, as often as the job's name says; then answer.
+
+    What ended before has been answered by then, if the caller notes answers: an answer on its way is lost with the process that sends it.
+    """
     times = int(job.what.rpartition(" ")[2])
     path = Path(job.folder) / f"killed-{job.number}-{sum(1 for _ in Path(job.folder).glob(f'killed-{job.number}-*'))}"
     if path.name.endswith(f"-{times}"):
         return job.number**2
     path.touch()
+    ended = {line.split()[1] for line in traces(path.parent) if line.startswith("end")}
+    deadline = time.monotonic() + 60
+    while any(f"answered {number}" not in traces(path.parent) for number in ended) and time.monotonic() < deadline:
+        time.sleep(0.01)
     os.kill(os.getppid(), signal.SIGKILL)
     time.sleep(600)
     return -1

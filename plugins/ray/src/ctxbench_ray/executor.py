@@ -67,7 +67,7 @@ class RayExecutor(Executor):
         """See :meth:`ctxbench.Executor.map`.
 
         A job whose process dies is run once more, with nothing else of this run on its machine, before it is lost; one whose Ray actor or
-        machine is lost, up to three times more.
+        machine is lost, up to three times more, even if it had finished and only its answer was on its way.
 
         Raises:
             CtxbenchError: Ray cannot be reached, or no worker can be started.
