@@ -136,7 +136,27 @@ def test_an_adapter_of_another_base_is_refused(
 
     with pytest.raises(ModelError, match=r"adapter: .*first was trained on another model than .*\(fingerprint"):
         train(further(training, first, "out", model=str(make(tmp_path / "base", "qwen2_5_vl"))))
+    with pytest.raises(ConfigError, match="another_base: true is about adapter"):
+        training("none", another_base=True)
     config = Path(first.output) / "adapter_config.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | {"peft_type": "IA3"}))
     with pytest.raises(ModelError, match=r"peft_type 'IA3'; only LoRA"):
         train(further(training, first, "out"))
+
+
+def test_it_may_go_on_upon_its_base_trained_further(training: MakeTraining, first: TrainConfig) -> None:
+    """With the adapter's weights as they were, and both bases on record and in the card."""
+    base = training("base", method="full", max_steps=1, evaluate_every=0)
+    train(base)
+    with pytest.raises(ModelError, match="another_base to true"):
+        train(further(training, first, "refused", model=base.output))
+    moved = further(training, first, "moved", model=base.output, another_base=True, lr=0.0)
+    train(moved)
+    before, after = weights(first), weights(moved)
+    assert all(torch.equal(before[key], after[key]) for key in before)
+    record, old = (json.loads((Path(c.output) / provenance.RECORD).read_text()) for c in (moved, first))
+    assert record["adapter_base_fingerprint"] == old["model_fingerprint"] != record["model_fingerprint"]
+    assert old["adapter_base_fingerprint"] is None
+    told = [(Path(c.output) / "README.md").read_text() for c in (moved, first)]
+    assert [f"another base model (fingerprint `{old['model_fingerprint']}`)" in text for text in told] == [True, False]
+    train(further(training, moved, "again", model=base.output))  # it is this base's now

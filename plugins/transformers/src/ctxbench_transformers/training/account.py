@@ -49,6 +49,9 @@ def data(record: dict[str, Any]) -> list[str]:
         blocks.append("\n".join(["Data sets that these weights have seen, the first one first:", "", *sets]))
     if record.get("earlier_unknown"):
         blocks.append(f"What its base was trained on before is {UNKNOWN}.")
+    if record.get("adapter_base_fingerprint"):
+        before = f"fingerprint `{record['adapter_base_fingerprint']}`"
+        blocks.append(f"The adapter had been trained on another base model ({before}) before it went on upon this one.")
     made = record.get("data_config")
     return [
         *blocks,

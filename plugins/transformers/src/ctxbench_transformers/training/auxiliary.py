@@ -47,8 +47,9 @@ class AuxiliaryLoss(abc.ABC):
     def attach(self, model: Any) -> nn.Module | None:
         """Set the hooks by which it sees what ``model`` computes, the base with an adapter's layers in it. Called once.
 
-        Returns a module that is trained beside the model, such as a head on its visual tokens, and thrown away in the end. Random initial
-        weights come from PyTorch's global generator, which is seeded for this.
+        Returns a module that is trained beside the model, such as a head on its visual tokens. It is no part of the result, but kept
+        beside it, and a training that goes on from there begins with it. Random initial weights come from PyTorch's global generator,
+        which is seeded for this.
 
         Raises:
             ConfigError: it does not fit the model.

@@ -38,7 +38,7 @@ _ADDED = (
     "answers",
     "answer_begin",
 )
-_BY_FINGERPRINT = ("model", "revision", "adapter", "data")
+_BY_FINGERPRINT = ("model", "revision", "adapter", "another_base", "data")
 
 
 @attrs.frozen
@@ -119,6 +119,9 @@ class TrainConfig:
     revision: str | None = setting(Optional(String()), "Branch, tag or commit on the hub.", None)
     adapter: str | None = setting(
         Optional(String()), "Folder or hub id of an adapter to train further, in the place of a new one; lora then is as it has it.", None
+    )
+    another_base: bool = setting(
+        Boolean(), "Let the adapter go on upon another base model than it was trained on, such as that one trained further.", False
     )
     trust_remote_code: bool = setting(Boolean(), "Let Python code that comes with the model run.", False)
     data: tuple[str, ...] = setting(ListOf(String()), "Folder that ctxbench data build or import made, or several such.", ("data",))
@@ -208,6 +211,8 @@ class TrainConfig:
             object.__setattr__(self, "data", (self.data,))
         if self.early_stopping.patience and not self.evaluate_every:
             raise ConfigError("early_stopping.patience: set evaluate_every as well, or there is nothing to stop on")
+        if self.another_base and self.adapter is None:
+            raise ConfigError("another_base: true is about adapter, which names none")
         if self.adapter is not None and self.method == "full":
             raise ConfigError("adapter: method: full trains the model's own weights; merge the adapter into them first, or take lora")
         if not self.epochs and self.max_steps is None:

@@ -14,22 +14,32 @@ from ctxbench_transformers import provenance, sources
 from ctxbench_transformers.training.config import Lora, TrainConfig
 
 
-def locate(config: TrainConfig, model_fingerprint: str | None = None) -> Path | None:
-    """The folder of ``config.adapter``, ``None`` if a new one is to be made. Without a fingerprint any base model will do.
+def locate(config: TrainConfig) -> Path | None:
+    """The folder of ``config.adapter``, ``None`` if a new one is to be made.
 
     Raises:
-        ModelError: there is no such adapter, or it was trained on another base model.
+        ModelError: there is no such adapter.
     """
     if config.adapter is None:
         return None
-    folder = sources.check_adapter(sources.locate(config.adapter, what="adapter"), config.adapter)
-    record = provenance.read_record(folder)
-    if model_fingerprint is not None and record is not None and record.base not in (None, model_fingerprint):
+    return sources.check_adapter(sources.locate(config.adapter, what="adapter"), config.adapter)
+
+
+def another_base(config: TrainConfig, adapter: Path, model_fingerprint: str) -> str | None:
+    """The fingerprint of the base that an adapter was trained on, if it is another one than here; ``None`` also where it is not known.
+
+    Raises:
+        ModelError: it is another one, and the config does not allow it.
+    """
+    record = provenance.read_record(adapter)
+    if record is None or record.base in (None, model_fingerprint):
+        return None
+    if not config.another_base:
         raise ModelError(
             f"adapter: {config.adapter} was trained on another model than {config.model} "
-            f"(fingerprint {record.base}, here {model_fingerprint})"
+            f"(fingerprint {record.base}, here {model_fingerprint}); if it is to go on upon this one, set another_base to true"
         )
-    return folder
+    return record.base
 
 
 def with_shape(config: TrainConfig, adapter: Path | None) -> TrainConfig:

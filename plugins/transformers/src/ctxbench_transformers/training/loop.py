@@ -68,8 +68,8 @@ def _train(prepared: Prepared, resume: str | None, world: World, device: torch.d
         state, notes = go_on(prepared, checkpoint)
         if world.first:
             print("\n".join(notes), file=sys.stderr, end="\n" * bool(notes), flush=True)
-    if world.first and prepared.left_out:
-        print(prepared.left_out, file=sys.stderr, flush=True)
+    if world.first and prepared.notes:
+        print("\n".join(prepared.notes), file=sys.stderr, flush=True)
     report = Reporter(config, Path(config.output), state) if world.first else None
     try:
         trainer = make_trainer(prepared, state, device)

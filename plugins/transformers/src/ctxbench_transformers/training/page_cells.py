@@ -1,7 +1,7 @@
 """An auxiliary loss for pages whose visual tokens are squares of the page: each token is to tell what stands in its square.
 
 A vision part that has never seen a 2D code passes on little of its cells, and the answers' loss teaches it only once the language part can
-use what it passes on. A linear head on the visual tokens, which is thrown away in the end, asks for the cells themselves.
+use what it passes on. A linear head on the visual tokens, which is no part of the result, asks for the cells themselves.
 """
 
 from __future__ import annotations

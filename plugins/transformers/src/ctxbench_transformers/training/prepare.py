@@ -16,7 +16,7 @@ from ctxbench_transformers.encoding import Encoder
 from ctxbench_transformers.processors import load_processor
 from ctxbench_transformers.runtime import make_runtime
 from ctxbench_transformers.training import checkpoint as ckpt
-from ctxbench_transformers.training import earlier
+from ctxbench_transformers.training import earlier, heads
 from ctxbench_transformers.training.auxiliary import Parts, make_parts
 from ctxbench_transformers.training.config import TrainConfig
 from ctxbench_transformers.training.distributed import World
@@ -44,6 +44,7 @@ class Prepared:
         identity: the data, the base model, the number of processes and the versions of parts; with the settings they decide the final
             weights.
         schedule: the plan of the steps.
+        heads: those of auxiliary losses that the run begins with, if an earlier training left some.
     """
 
     config: TrainConfig
@@ -56,12 +57,16 @@ class Prepared:
     identity: dict[str, Any]
     schedule: Schedule
     parts: Parts
+    heads: heads.Heads | None
 
     @property
-    def left_out(self) -> str:
-        """What there is to say of records that no entry of ``sampling`` means; empty if there are none."""
+    def notes(self) -> list[str]:
+        """What there is to say: of records that no entry of ``sampling`` means, and of heads that go on."""
         left = self.schedule.records - self.schedule.examples
-        return f"sampling: {left:,} of {self.schedule.records:,} training records are in no entry and are left out" if left else ""
+        said = [f"sampling: {left:,} of {self.schedule.records:,} training records are in no entry and are left out"] if left else []
+        for i in self.heads.taken if self.heads is not None else ():
+            said.append(f"auxiliary[{i}]: {self.config.auxiliary[i].loss} goes on with its head in {self.adapter or self.source}")
+        return said
 
     @property
     def checkpoints(self) -> ckpt.Checkpoints:
@@ -100,11 +105,15 @@ def prepare(config: TrainConfig, world: World, device: torch.device) -> Prepared
     identity: dict[str, Any] = {"data": data.fingerprint, "model": fingerprint, "processes": world.size}
     if parts.versions:
         identity["parts"] = parts.versions
-    adapter = earlier.locate(config, fingerprint)
+    adapter = earlier.locate(config)
     if adapter is not None:
         identity["adapter"] = sources.adapter_fingerprint(adapter)
+        identity["adapter_base"] = earlier.another_base(config, adapter, fingerprint)
         config = earlier.with_shape(config, adapter)
-    return Prepared(config, world, data, train, source, adapter, encoder, identity, make_schedule(config, train, world.size), parts)
+    kept = heads.find(adapter or source, config, parts.losses)
+    if kept is not None:
+        identity["heads"] = kept.fingerprint
+    return Prepared(config, world, data, train, source, adapter, encoder, identity, make_schedule(config, train, world.size), parts, kept)
 
 
 def make_schedule(config: TrainConfig, train: Split | JoinedSplit, world: int) -> Schedule:
@@ -128,6 +137,8 @@ def make_trainer(prepared: Prepared, state: ckpt.State, device: torch.device) ->
         shard(base_of(model), prepared.world, device)
     torch.manual_seed(derive_seed("heads", config.seed))
     parameters = trained_parameters(model) | prepared.parts.attach(base_of(model))
+    if prepared.heads is not None:
+        prepared.heads.load(parameters)
     return Trainer(
         config=config,
         world=prepared.world,

@@ -17,7 +17,7 @@ from ctxbench_transformers.data import Datasets
 from ctxbench_transformers.files import write_json
 from ctxbench_transformers.resolved import checkpoint_dtype
 from ctxbench_transformers.training import checkpoint as ckpt
-from ctxbench_transformers.training import sharding
+from ctxbench_transformers.training import heads, sharding
 from ctxbench_transformers.training.card import write_card
 from ctxbench_transformers.training.config import TrainConfig
 from ctxbench_transformers.training.trainable import trained_parameters
@@ -43,6 +43,7 @@ def write_result(trainer: Trainer, data: Datasets) -> None:
     if config.method == "full":
         setattr(trainer.runtime.model.config, provenance.MARK, data.fingerprint)
     save_result(trainer.runtime.model, config, trainer.source, output)
+    heads.write(output, config, trainer.objective.parts.losses, trainer.parameters)
     record = _record(trainer, data, best)
     write_json(output / provenance.RECORD, record)
     write_card(output, record, output)
@@ -66,6 +67,7 @@ def _record(trainer: Trainer, data: Datasets, best: int | None) -> dict[str, Any
         provenance.BASE: None if Path(config.model).expanduser().is_dir() else config.model,
         "model_fingerprint": state.identity["model"],
         "adapter_fingerprint": state.identity.get("adapter"),
+        "adapter_base_fingerprint": state.identity.get("adapter_base"),
         "processes": trainer.world.size,
         "steps": best or state.step,
         "validation": state.validation if best is None else state.best_validation,

@@ -13,6 +13,7 @@ import attrs
 from ctxbench import ConfigError, UsageError
 from ctxbench_transformers import settings
 from ctxbench_transformers.training import checkpoint as ckpt
+from ctxbench_transformers.training import heads
 from ctxbench_transformers.training.config import TrainConfig
 from ctxbench_transformers.training.prepare import Prepared
 from ctxbench_transformers.training.schedule import Schedule
@@ -63,11 +64,14 @@ def go_on(prepared: Prepared, checkpoint: Path) -> tuple[ckpt.State, list[str]]:
 
 def _changes(prepared: Prepared, state: ckpt.State, checkpoint: Path) -> list[Change]:
     config, now, then = prepared.config, prepared.identity, state.identity
-    another = "is another one than that which"
-    for key, said in (("data", "holds other records than those that"), ("model", another), ("adapter", another)):
+    given = {"data": ", ".join(config.data), "model": config.model, "adapter": config.adapter}
+    given["heads"] = f"{config.adapter or config.model}/{heads.PLACE}"
+    for key, name in given.items():
         if then.get(key) != now.get(key):
-            given = ", ".join(config.data) if key == "data" else getattr(config, key)
-            what = f"{key}: {given} {said} {checkpoint} was trained {'on' if key == 'data' else 'from'}"
+            said = f"holds other records than those that {checkpoint} was trained on"
+            if key != "data":
+                said = f"is another one than that which {checkpoint} was trained from"
+            what = f"{key}: {name} {said}"
             raise UsageError(f"--resume: {what} (fingerprint {now.get(key)}, then {then.get(key)})")
     if then.get("parts") != now.get("parts"):
         raise UsageError(f"--resume: the versions of parts are {now.get('parts')}, and {checkpoint} was made with {then.get('parts')}")
