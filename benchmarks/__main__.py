@@ -50,6 +50,7 @@ LONG = (
     ("benchmarks.everyday", "the embedded model on fifty documents as people have them, and what it guesses"),
     ("benchmarks.real_text TEXTS", "the embedded model on held-out real texts word for word, by kind, length and carrier"),
     ("benchmarks.wording", "the embedded model under other words of the prompt, held out of its training, and under wrong hints"),
+    ("benchmarks.grid", "the embedded model on damaged pages of code, by whether their squares still stand on visual tokens"),
     ("benchmarks.readme --check", "every command of the README against the output that it shows"),
 )
 
