@@ -53,8 +53,9 @@ def run(
 
 
 def stored(path: Path, name: str | None = None) -> Rows:
-    """The trials, of those that were run again after an update the last ones; those of the run of that name, or of all.
+    """The trials in the order of their cells, of those that were run again after an update the last ones.
 
+    They are those of the run of that name, or of all runs.
     ``errors`` is the character error rate, 1 at most; an error of the run is a text that did not come back.
     """
     with Store.open_read_only(path) as store:
@@ -65,6 +66,7 @@ def stored(path: Path, name: str | None = None) -> Rows:
             FROM results
             WHERE $name IS NULL OR run_name = $name
             QUALIFY row_number() OVER (PARTITION BY task, reader, codec, augmentation, sample_index ORDER BY created_at DESC) = 1
+            ORDER BY task, reader, codec, augmentation, sample_index
             """,
             {"name": name},
         )
