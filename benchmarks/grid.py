@@ -9,9 +9,7 @@ their own measure weights that do not ship.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from benchmarks import reading
 from ctxbench.statistics import wilson
@@ -52,7 +50,10 @@ def measure(model: str, adapter: str, samples: int, store: Path) -> Counts:
 
 
 def counted(path: Path) -> Counts:
-    """The trials by what their pages kept, of those that were run again after an update the last ones. An error is no right answer."""
+    """The trials of one page by what it kept, of those that were run again after an update the last ones.
+
+    An error is no right answer.
+    """
     with Store.open_read_only(path) as store:
         rows = store.query(
             """
@@ -93,7 +94,7 @@ def cell(right: int, of: int) -> str:
     return f"{right} of {of} ({100 * right / of:.0f}, {100 * low:.0f} to {100 * high:.0f})"
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--samples", type=int, default=200, help="contexts of each task and length")
@@ -101,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--adapter", default="codebook")
     parser.add_argument("--store", type=Path, default=STORE)
     parser.add_argument("--out", type=Path, default=OUT)
-    options: Any = parser.parse_args(arguments)
+    options = parser.parse_args()
     text = report(measure(options.model, options.adapter, options.samples, options.store))
     print(text, end="")
     options.out.write_text(text, "utf-8")

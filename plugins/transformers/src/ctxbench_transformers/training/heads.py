@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import attrs
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from ctxbench import ModelError
 from ctxbench_transformers.sources import file_sha256
@@ -21,6 +22,8 @@ from ctxbench_transformers.training.config import TrainConfig
 
 PLACE = Path("auxiliary", "heads.safetensors")
 """Within a result's folder."""
+
+_Tensor = TypeVar("_Tensor", bound=torch.Tensor)
 
 _MADE_BY = "losses"
 _ANEW = "without this file heads begin anew"
@@ -53,20 +56,16 @@ class Heads:
         Raises:
             ModelError: one has another shape, so that model or loss cannot be what they were.
         """
-        with safe_open(str(self.file), framework="pt") as kept, torch.no_grad():
-            for now, then in self.taken.items():
-                own = {name.removeprefix(f"{HEAD}{now}."): p for name, p in parameters.items() if name.startswith(f"{HEAD}{now}.")}
-                theirs = {name.removeprefix(f"{HEAD}{then}.") for name in kept.keys() if name.startswith(f"{HEAD}{then}.")}  # noqa: SIM118
-                if own.keys() != theirs:
-                    raise ModelError(
-                        f"{self.file}: the head of auxiliary[{now}] has {_said(theirs)}, and here it has {_said(own)}; {_ANEW}"
-                    )
-                for name, parameter in own.items():
-                    value = kept.get_tensor(f"{HEAD}{then}.{name}")
-                    if value.shape != parameter.shape:
-                        shapes = f"{tuple(value.shape)}, and here it has {tuple(parameter.shape)}"
-                        raise ModelError(f"{self.file}: {name} of the head of auxiliary[{now}] has shape {shapes}; {_ANEW}")
-                    parameter.copy_(value)
+        kept = load_file(self.file)
+        for now, then in self.taken.items():
+            own, theirs = _head(parameters, now), _head(kept, then)
+            if own.keys() != theirs.keys():
+                raise ModelError(f"{self.file}: the head of auxiliary[{now}] has {_said(theirs)}, and here it has {_said(own)}; {_ANEW}")
+            for name, parameter in own.items():
+                if theirs[name].shape != parameter.shape:
+                    shapes = f"{tuple(theirs[name].shape)}, and here it has {tuple(parameter.shape)}"
+                    raise ModelError(f"{self.file}: {name} of the head of auxiliary[{now}] has shape {shapes}; {_ANEW}")
+                parameter.data.copy_(theirs[name])
 
 
 def find(folder: Path, config: TrainConfig, losses: tuple[AuxiliaryLoss, ...]) -> Heads | None:
@@ -100,6 +99,12 @@ def write(folder: Path, config: TrainConfig, losses: tuple[AuxiliaryLoss, ...], 
     if heads:
         (folder / PLACE).parent.mkdir(exist_ok=True)
         save_file(heads, folder / PLACE, metadata={_MADE_BY: json.dumps(_made_by(config, losses))})
+
+
+def _head(tensors: Mapping[str, _Tensor], entry: int) -> dict[str, _Tensor]:
+    """The weights of an entry's head, by their own names."""
+    start = f"{HEAD}{entry}."
+    return {name.removeprefix(start): tensor for name, tensor in tensors.items() if name.startswith(start)}
 
 
 def _said(names: Iterable[str]) -> str:
